@@ -1,0 +1,165 @@
+"""The command line of the benchmark: reads what to measure, runs it, reports."""
+
+import argparse
+import os
+import resource
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from types import FrameType
+
+from msgspec import Struct
+
+from bench.cores import choose_cores
+from bench.machine import describe_machine
+from bench.peers import PEERS
+from bench.report import SUBJECT, build_markdown, write_results
+from bench.results import Results
+from bench.rounds import Plan, choose_ready, run_rounds
+from bench.rows import build_rows
+from bench.summary import find_faults
+from bench.systems import Bare, Direct, Nginx, Proxy, System
+from bench.toolchain import ToolchainMissing, build_tools
+
+DEFAULT_ROUNDS = 3
+OPEN_FILES = 8192
+"""1000 streams are 2000 sockets in the system under test."""
+
+
+class Options(Struct, frozen=True):
+    """What the command line and the environment ask for."""
+
+    systems: tuple[str, ...]
+    rows: tuple[str, ...]
+    rounds: int
+    is_quick: bool
+    writes: bool
+    proxy_command: str | None
+
+
+def read_options(argv: Sequence[str], environment: Mapping[str, str]) -> Options:
+    """Return the checked options; a wrong one ends the program with what is allowed instead."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measure the proxy beside a bare pass-through and nginx.",
+        epilog="Environment: ROUNDS=N, QUICK=1 and PEERS=litellm do what the options do.",
+    )
+    row_names = [row.name for row in build_rows(is_quick=False)]
+    own = ["direct", "bare", "nginx", "proxy"]
+    parser.add_argument("--rows", help=f"of {','.join(row_names)}; all if absent")
+    parser.add_argument(
+        "--systems", help=f"of {','.join([*own, *PEERS])}; {','.join(own)} if absent"
+    )
+    parser.add_argument("--rounds", help=f"how often everything is measured ({DEFAULT_ROUNDS})")
+    parser.add_argument("--quick", action="store_true", help="about one minute: one short round")
+    parser.add_argument("--no-write", action="store_true", help="print only, write no files")
+    parser.add_argument(
+        "--proxy-command",
+        help="start the proxy with this; {config}, {state_dir} and {port} are filled in",
+    )
+    given = parser.parse_args(argv)
+
+    is_quick = given.quick or environment.get("QUICK", "") not in ("", "0")
+    rounds = given.rounds or environment.get("ROUNDS") or ("1" if is_quick else DEFAULT_ROUNDS)
+    if not str(rounds).isdecimal() or int(rounds) < 1:
+        parser.error(f"rounds is {rounds!r}; it must be a whole number from 1 on")
+    peers = _split(environment.get("PEERS", ""))
+    chosen = _split(given.systems) or [*own, *peers]
+    for what, names, allowed in (
+        ("--rows", _split(given.rows), row_names),
+        ("--systems", chosen, [*own, *PEERS]),
+        ("PEERS", peers, list(PEERS)),
+    ):
+        for name in names:
+            if name not in allowed:
+                parser.error(f"{what} names {name!r}; choose from {', '.join(allowed)}")
+    return Options(
+        systems=tuple(dict.fromkeys(chosen)),
+        rows=tuple(_split(given.rows)) or tuple(row_names),
+        rounds=int(rounds),
+        is_quick=is_quick,
+        writes=not given.no_write,
+        proxy_command=given.proxy_command,
+    )
+
+
+def _split(text: str | None) -> list[str]:
+    return [word.strip() for word in (text or "").split(",") if word.strip()]
+
+
+def build_command_text(options: Options) -> str:
+    """Return the command that repeats this run, with nothing of this machine in it."""
+    words = ["python", "-m", "bench", "--rounds", str(options.rounds)]
+    words += ["--systems", ",".join(options.systems), "--rows", ",".join(options.rows)]
+    if options.is_quick:
+        words.append("--quick")
+    if options.proxy_command is not None:
+        words += ["--proxy-command", "..."]
+    return shlex.join(words)
+
+
+def build_systems(options: Options) -> list[System]:
+    """Return the systems of a run in the order in which they are measured."""
+    makers: dict[str, Callable[[], System]] = {
+        "direct": Direct,
+        "bare": Bare,
+        "nginx": Nginx,
+        "proxy": lambda: Proxy(options.proxy_command),
+        **PEERS,
+    }
+    return [makers[name]() for name in options.systems]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the benchmark; 0 done, 1 something went wrong on the way, 2 it could not begin."""
+    options = read_options(argv, os.environ)
+    signal.signal(signal.SIGTERM, _end)
+    _raise_open_files()
+    try:
+        tools = build_tools()
+    except ToolchainMissing as missing:
+        print(missing, file=sys.stderr)
+        return 2
+    cores = choose_cores(os.sched_getaffinity(0))
+    if not cores.are_apart:
+        print("Fewer than two cores: these figures cannot be compared.", file=sys.stderr)
+    rows = [row for row in build_rows(options.is_quick) if row.name in options.rows]
+    plan = Plan(build_systems(options), rows, options.rounds)
+    ready, infos = choose_ready(plan, tools, cores)
+    slots = run_rounds(ready, plan, tools, cores)
+    results = Results(
+        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        command=build_command_text(options),
+        is_quick=options.is_quick,
+        rounds=options.rounds,
+        rows=tuple(row.name for row in rows),
+        machine=describe_machine(cores),
+        systems=tuple(infos),
+        slots=tuple(slots),
+    )
+    print(build_markdown(results))
+    if options.writes:
+        names = " and ".join(f"bench/results/{path.name}" for path in write_results(results))
+        print(f"Written: {names}", file=sys.stderr)
+    is_proxy_missing = any(info.name == SUBJECT and info.skipped for info in infos)
+    return 1 if is_proxy_missing or find_faults(slots) else 0
+
+
+def _raise_open_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < OPEN_FILES:
+        print(
+            f"Only {hard} open files are allowed; 1000 streams need {OPEN_FILES} (ulimit -Hn).",
+            file=sys.stderr,
+        )
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Leave through the `finally` clauses, which stop what has been started."""
+    raise SystemExit(128 + number)

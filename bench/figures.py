@@ -1,0 +1,37 @@
+"""
+The figures that the benchmark reports: their names, units and which way is better.
+
+How they are measured is in `rows.py`, what they should be in `budgets.py`.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+
+class Figure(Struct, frozen=True):
+    """One line of the result table."""
+
+    name: str
+    title: str
+    unit: str
+    digits: int
+    better: Literal["less", "more"]
+
+    def format(self, value: float) -> str:
+        """Return `value` as the tables print it, without the unit."""
+        return f"{value:,.{self.digits}f}"
+
+
+FIGURES: tuple[Figure, ...] = (
+    Figure("p50_ms", "p50, JSON, 1 client", "ms", 3, "less"),
+    Figure("requests_per_s", "requests, JSON, 64 clients", "1/s", 0, "more"),
+    Figure("p99_ms", "p99, JSON, 64 clients", "ms", 2, "less"),
+    Figure("cpu_us_per_request", "CPU per request, 64 clients", "us", 1, "less"),
+    Figure("cpu_us_per_chunk", "CPU per paced chunk, 64 streams", "us", 1, "less"),
+    Figure("ttft_ms", "TTFT p50, 1 stream", "ms", 3, "less"),
+    Figure("chunks_per_s", "chunks, 1000 streams (100,000 offered)", "1/s", 0, "more"),
+    Figure("rss_idle_mb", "RSS idle", "MB", 1, "less"),
+    Figure("rss_busy_mb", "RSS peak with 1000 streams", "MB", 1, "less"),
+    Figure("start_s", "start to the first answer", "s", 3, "less"),
+)

@@ -1,0 +1,148 @@
+"""
+One started program with all its children: how it is started, watched and stopped.
+
+Everything is read from /proc. What the figures mean is the business of `rows.py`.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bench.cores import pinned_to
+
+KEPT_VARIABLES = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "VIRTUAL_ENV",
+    "PYTHONPATH",
+    "LD_LIBRARY_PATH",
+)
+"""The rest stays away: a key, proxy or log level of the operator's would change the figures."""
+
+STOP_GRACE_S = 10.0
+
+
+class StartedProcess:
+    """A program in a session of its own, so that its whole process tree can be found again."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        log_file: Path,
+        core: int | None,
+        cwd: Path,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start `argv` on `core`; its output goes to `log_file`."""
+        environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+        environment.update(variables or {})
+        self._log_file = log_file
+        with log_file.open("wb") as log, pinned_to(core):
+            self.started_monotonic_s = time.monotonic()
+            self._popen = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=cwd,
+                env=environment,
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def exit_status(self) -> int | None:
+        """The exit status, negative for a signal; None while it runs."""
+        return self._popen.poll()
+
+    def find_pids(self) -> list[int]:
+        """Return the ids of the program and of every process that it has started."""
+        pids = []
+        for entry in os.listdir("/proc"):
+            if entry.isdigit() and _read_session(int(entry)) == self._popen.pid:
+                pids.append(int(entry))
+        return sorted(pids)
+
+    def read_log_tail(self, lines: int = 12) -> str:
+        """Return the last lines that the program has printed."""
+        text = self._log_file.read_text(encoding="utf-8", errors="replace")
+        return "\n".join(text.splitlines()[-lines:])
+
+    def stop(self) -> None:
+        """Ask the program to end, wait, and kill what is left of its processes."""
+        if self._popen.poll() is None:
+            self._popen.terminate()
+            try:
+                self._popen.wait(STOP_GRACE_S)
+            except subprocess.TimeoutExpired:
+                self._popen.kill()
+        self._popen.wait()
+        for pid in self.find_pids():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+
+def _read_session(pid: int) -> int | None:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The program's name stands in brackets and may itself hold blanks and brackets.
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] == "Z" else int(fields[3])
+
+
+def read_cpu_ns(pids: Sequence[int]) -> int:
+    """Return the CPU time that all threads of `pids` have used, user and kernel."""
+    total_ns = 0
+    for pid in pids:
+        # /proc/PID/schedstat would speak for the first thread only.
+        for schedstat in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            try:
+                total_ns += int(schedstat.read_text().split()[0])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+    return total_ns
+
+
+def read_rss_bytes(pids: Sequence[int]) -> int:
+    """Return the resident memory of `pids`; what they share is counted for each."""
+    total_pages = 0
+    for pid in pids:
+        try:
+            total_pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return total_pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def read_core_busy_ns(core: int) -> int:
+    """Return the time `core` has been busy with processes, or kept away by the host."""
+    tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *ticks = line.split()
+        if name == f"cpu{core}":
+            user, nice, system, steal = (int(ticks[i]) for i in (0, 1, 2, 7))
+            return (user + nice + system + steal) * tick_ns
+    return 0

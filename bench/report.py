@@ -1,0 +1,216 @@
+"""Writes a run down as `results/latest.md` for people and `results/latest.json` for programs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from bench.budgets import BUDGETS, STAGES, Budget, find_figure, is_met, scale_limit
+from bench.figures import FIGURES, Figure
+from bench.results import MachineInfo, Results, SystemInfo
+from bench.summary import (
+    BUSY_CORE_SHARE,
+    Spread,
+    find_faults,
+    find_foreign_share,
+    read_median,
+    summarize,
+)
+
+RESULTS_FOLDER = Path(__file__).resolve().parent / "results"
+SUBJECT = "proxy"
+BASES = ("bare", "nginx")
+Summary = Mapping[str, Mapping[str, Spread]]
+
+HOW_TO_READ = f"""\
+## How to read this
+
+- Each figure is the median of the rounds, with the lowest and the highest in brackets.
+- CPU per request and per chunk are the sturdy figures: the CPU time of the system's whole process
+  tree in the measuring window, divided by what went through. Rates drift with the machine.
+- `direct` has no system in between; its CPU is the mock's own. What it makes is the most that
+  anything behind it can make.
+- `bare` is an aiohttp server and an aiohttp client and nothing else. The ratio to it says what our
+  features cost, on any machine.
+- 100,000 chunks/s are offered to the 1000 streams: more cannot be reached.
+- The limits are absolute and come from one machine. The column "{STAGES[1]}, scaled" carries the
+  limit over to this one by the speed of `bare`, then and now.
+- **Bold** marks bad answers and missed limits. A figure with errors is not a result.
+
+What is behind the rows: [docs/benchmarks.md](../../docs/benchmarks.md).
+"""
+
+
+def write_results(results: Results, folder: Path = RESULTS_FOLDER) -> list[Path]:
+    """Write both files and return where they are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    markdown, data = folder / "latest.md", folder / "latest.json"
+    markdown.write_text(build_markdown(results), encoding="utf-8")
+    data.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
+    return [markdown, data]
+
+
+def build_markdown(results: Results) -> str:
+    """Return the whole report."""
+    summary = summarize(results.slots)
+    measured = [info for info in results.systems if info.name in summary]
+    parts = [
+        _build_head(results),
+        "## Figures\n\n" + build_figure_table(measured, summary),
+        _build_faults(results),
+    ]
+    ratios = build_ratio_table(measured, summary)
+    if ratios:
+        parts.append("## Ratios\n\n" + ratios)
+    if SUBJECT in summary:
+        parts.append("## Limits\n\n" + build_limit_table(summary))
+    parts.append(HOW_TO_READ)
+    return "\n".join(part for part in parts if part)
+
+
+def _build_head(results: Results) -> str:
+    machine = results.machine
+    lines = [
+        "# Benchmark",
+        "",
+        f"Written by `{results.command}` on {results.date}. "
+        f"{_count(results.rounds, 'interleaved round')}, rows: {', '.join(results.rows)}.",
+        "",
+        f"- Machine: {machine.cpu}, {_count(machine.cpu_count, 'core')}, {machine.kernel}, "
+        f"{machine.python}, {machine.compiler}",
+        f"- Libraries: {_join_pairs(machine)}",
+    ]
+    for info in results.systems:
+        state = f"**not measured**: {info.skipped}" if info.skipped else info.version
+        lines.append(f"- `{info.name}` ({info.title}): {state}")
+    notes = list(_build_notes(results))
+    if notes:
+        lines += ["", *(f"> **Note.** {note}" for note in notes)]
+    return "\n".join(lines) + "\n"
+
+
+def _build_notes(results: Results) -> Iterable[str]:
+    if results.is_quick:
+        yield "A quick run: one second per row, good for finding mistakes, not for figures."
+    if not results.machine.are_cores_apart:
+        yield (
+            "Fewer than two cores: the system and the tools that load it shared one. "
+            "These figures cannot be compared with any others."
+        )
+    share = find_foreign_share(results.slots)
+    if share >= BUSY_CORE_SHARE:
+        yield (
+            f"In at least one row other programs or the host took {share:.0%} of the measured "
+            "core: the figures are rough."
+        )
+
+
+def build_figure_table(measured: Sequence[SystemInfo], summary: Summary) -> str:
+    """Return all figures, one column per system."""
+    rows = [
+        [f"{figure.title}, {figure.unit}"]
+        + [format_spread(figure, summary[info.name].get(figure.name)) for info in measured]
+        for figure in FIGURES
+        if any(figure.name in summary[info.name] for info in measured)
+    ]
+    return _build_table(["", *(info.name for info in measured)], rows)
+
+
+def build_ratio_table(measured: Sequence[SystemInfo], summary: Summary) -> str:
+    """Return every system's figures as multiples of the yardsticks', or nothing."""
+    pairs = [
+        (info.name, base)
+        for info in measured
+        if info.name not in ("direct", "nginx")
+        for base in BASES
+        if base in summary and base != info.name
+    ]
+    rows = []
+    for figure in FIGURES:
+        cells = [_format_ratio(summary, figure, *pair) for pair in pairs]
+        if any(cell != "-" for cell in cells):
+            better = "less is better" if figure.better == "less" else "more is better"
+            rows.append([f"{figure.title} ({better})", *cells])
+    if not rows:
+        return ""
+    return _build_table(["", *(f"{system} / {base}" for system, base in pairs)], rows)
+
+
+def build_limit_table(summary: Summary) -> str:
+    """Return the proxy's figures beside their limits, each met or missed."""
+    scaled_title = f"{STAGES[1]}, scaled"
+    titles = ["", SUBJECT, *STAGES[:2], scaled_title, *STAGES[2:]]
+    rows = []
+    for budget in BUDGETS:
+        row = _build_limit_row(budget, summary)
+        if row:
+            rows.append(row)
+    return _build_table(titles, rows)
+
+
+def _build_limit_row(budget: Budget, summary: Summary) -> list[str]:
+    figure = find_figure(budget.figure)
+    value = read_median(summary, SUBJECT, figure.name)
+    if value is None:
+        return []
+    title = f"{figure.title}, {figure.unit}"
+    if budget.over is not None:
+        under = read_median(summary, budget.over, figure.name)
+        if under is None:
+            return []
+        value -= under
+        title = f"{figure.title}, added to {budget.over}, {figure.unit}"
+    bare = read_median(summary, "bare", figure.name)
+    scaled = scale_limit(figure.name, budget.limits[STAGES[1]], bare)
+    cells = [format_limit(figure, value, budget.limits.get(stage)) for stage in STAGES]
+    cells.insert(2, format_limit(figure, value, scaled))
+    return [title, figure.format(value), *cells]
+
+
+def format_spread(figure: Figure, spread: Spread | None) -> str:
+    """Return a cell: the median, the range, and in bold what makes it no result."""
+    if spread is None:
+        return "-"
+    text = figure.format(spread.median)
+    if spread.low != spread.high:
+        text += f" ({figure.format(spread.low)}-{figure.format(spread.high)})"
+    if spread.errors:
+        text += f" **{_count(spread.errors, 'error')}**"
+    elif spread.is_silent:
+        text += " **no good answer**"
+    return text
+
+
+def format_limit(figure: Figure, value: float, limit: float | None) -> str:
+    """Return a cell: the limit and whether `value` keeps to it."""
+    if limit is None:
+        return "-"
+    sign = "<=" if figure.better == "less" else ">="
+    verdict = "met" if is_met(figure, value, limit) else "**missed**"
+    return f"{sign} {limit:,.4g} {verdict}" if limit < 1000 else f"{sign} {limit:,.0f} {verdict}"
+
+
+def _format_ratio(summary: Summary, figure: Figure, system: str, base: str) -> str:
+    value = read_median(summary, system, figure.name)
+    against = read_median(summary, base, figure.name)
+    return f"{value / against:.2f}" if value is not None and against else "-"
+
+
+def _build_faults(results: Results) -> str:
+    faults = find_faults(results.slots)
+    if not faults:
+        return ""
+    return "## What went wrong\n\n" + "".join(f"- **{fault}**\n" for fault in faults)
+
+
+def _build_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [titles, ["---"] + ["---:"] * (len(titles) - 1), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _join_pairs(machine: MachineInfo) -> str:
+    return ", ".join(f"{name} {version}" for name, version in machine.libraries.items())

@@ -1,0 +1,135 @@
+"""
+Checked entries -> `InstallSettings` and `Snapshot`, the values the rest of the house works by.
+
+Providers, groups and callers have a module each; this one puts them together.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from proxy.config.build_callers import BuiltCallers, build_callers
+from proxy.config.build_groups import BuiltGroups, build_groups
+from proxy.config.build_provider import BuiltProvider, build_provider
+from proxy.config.environment import Variable
+from proxy.config.node import Node
+from proxy.config.problem import Problem
+from proxy.config.schema import ConfigFile
+from proxy.config.validate import Checked
+from proxy.domain.catalog import Provider, Snapshot
+from proxy.domain.identity import KeyHasher
+from proxy.domain.settings import InstallSettings, Settings
+
+
+class Built(Struct, frozen=True):
+    """What a configuration comes to, what is wrong with it, and what is doubtful."""
+
+    install: InstallSettings
+    snapshot: Snapshot
+    providers: tuple[Provider, ...]
+    """All entries, also those that are switched off."""
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+def build(
+    checked: Checked,
+    tree: Node,
+    environment: Mapping[str, Variable],
+    hasher: KeyHasher,
+    *,
+    state_dir: Path,
+    generation: int,
+    now_at: float,
+) -> Built:
+    """Build everything; with problems in `checked` the result is good only for its problems."""
+    top = checked.top
+    listen = _read_listen(top, tree)
+    providers = [build_provider(entry, top, tree, environment) for entry in checked.providers]
+    groups = build_groups(providers, checked.routes, tree)
+    callers = build_callers(top, tree, hasher, listen)
+    parts: list[BuiltProvider | BuiltCallers | BuiltGroups] = [*providers, callers, groups]
+    warnings = [warning for part in parts for warning in part.warnings]
+    if top.listen is not None and any(_is_in_file(tree, key) for key in ("host", "port")):
+        what = "host and port are not used, because listen is set"
+        place = tree.place_of("host" if _is_in_file(tree, "host") else "port")
+        warnings.append(Problem(place, what, "remove them, or remove listen"))
+    if not providers:
+        mend = "add one; docs/configuration.md shows how"
+        warnings.append(
+            Problem(
+                tree.place_of("providers"), "there are no providers: nothing can be served", mend
+            )
+        )
+    snapshot = Snapshot(
+        generation=generation,
+        created_at=now_at,
+        settings=_build_settings(top),
+        providers={built.provider.name: built.provider for built in providers if built.is_on},
+        groups=groups.groups,
+        callers=callers.callers,
+    )
+    return Built(
+        install=_build_install(top, tree, listen, state_dir),
+        snapshot=snapshot,
+        providers=tuple(built.provider for built in providers),
+        problems=tuple(problem for part in parts for problem in part.problems),
+        warnings=tuple(warnings),
+    )
+
+
+def _build_install(
+    top: ConfigFile, tree: Node, listen: tuple[tuple[str, int], ...], state_dir: Path
+) -> InstallSettings:
+    debug_level = "DEBUG" if top.debug and tree.find("log_level") is None else top.log_level
+    return InstallSettings(
+        # Until a second listener is built only the first address is served.
+        listen=listen[:1],
+        workers=top.workers,
+        state_dir=str(state_dir),
+        log_level=debug_level,
+        log_file=top.log_file,
+        max_connections=top.max_connections,
+        database_url=top.database_url,
+        redis_url=top.redis_url,
+        debug=top.debug,
+    )
+
+
+def _build_settings(top: ConfigFile) -> Settings:
+    return Settings(
+        request_timeout_s=top.request_timeout,
+        commit_delay_s=top.clocks.commit_delay_s,
+        keep_alive_s=top.clocks.keep_alive_s,
+        max_body_bytes=top.max_body_bytes,
+        max_event_bytes=top.limits.max_event_bytes,
+        max_answer_bytes=top.limits.max_answer_bytes,
+        api_key_header=top.api_key_header,
+        cors_origins=tuple(top.cors_origins),
+        metrics_auth=top.metrics_auth,
+        app_name=top.app_name,
+        app_version=top.app_version,
+    )
+
+
+def _read_listen(top: ConfigFile, tree: Node) -> tuple[tuple[str, int], ...]:
+    if top.listen is None:
+        return ((top.host, top.port),)
+    addresses = []
+    for text in top.listen:
+        host, _, port = text.rpartition(":")
+        addresses.append((host.removeprefix("[").removesuffix("]"), int(port)))
+    # A variable goes before the file: PROXY_API_PORT moves the first address of `listen`,
+    # unless that came from a variable itself.
+    if not tree.place_of("listen").is_variable:
+        host, number = addresses[0]
+        host = top.host if tree.place_of("host").is_variable else host
+        number = top.port if tree.place_of("port").is_variable else number
+        addresses[0] = (host, number)
+    return tuple(addresses)
+
+
+def _is_in_file(tree: Node, key: str) -> bool:
+    node = tree.find(key)
+    return node is not None and not node.place.is_variable

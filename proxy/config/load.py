@@ -1,0 +1,134 @@
+"""
+The whole way from files and environment to a snapshot: find, read, parse, merge, validate, build.
+
+Called by `wiring` when the server starts and by `llm-proxy check`. Either everything is
+good, or `ConfigError` holds everything that is wrong.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from proxy.config.build import build
+from proxy.config.environment import build_environment
+from proxy.config.merge import merge
+from proxy.config.node import Node
+from proxy.config.not_in_force import list_not_in_force
+from proxy.config.parse import Parsed, parse_json, parse_yaml
+from proxy.config.probe_file import ProbeFile, WatchedProbe, read_probes
+from proxy.config.problem import ConfigError, Place, Problem
+from proxy.config.provenance import read_provenance
+from proxy.config.sources import (
+    PACKAGED_NAME,
+    find_config,
+    find_state_dir,
+    read_config,
+    read_dot_env,
+    read_probe_file,
+)
+from proxy.config.validate import validate
+from proxy.domain.catalog import Snapshot
+from proxy.domain.identity import KeyHasher
+from proxy.domain.settings import InstallSettings
+
+
+class LoadedConfig(Struct, frozen=True):
+    """
+    A configuration that is good to serve with.
+
+    `config_path` is None for the packaged copy. `not_in_force` names settings that are
+    accepted but whose feature is not built yet. `provenance` maps the path of every
+    effective value to where it came from; str() of a place is fit to print.
+    """
+
+    install: InstallSettings
+    snapshot: Snapshot
+    config_path: Path | None
+    warnings: tuple[Problem, ...]
+    not_in_force: tuple[str, ...]
+    provenance: Mapping[str, Place]
+    probes: tuple[WatchedProbe, ...]
+
+
+def load_config(
+    path: Path | None,
+    environ: Mapping[str, str],
+    hasher: KeyHasher,
+    *,
+    generation: int = 1,
+    now_at: float,
+) -> LoadedConfig:
+    """
+    Read, check and build the configuration that is in force.
+
+    Args:
+        path: what `--config` says; None looks in the usual places.
+        environ: the process's environment; `.env` beside the file is read below it.
+        hasher: turns client keys into the digests that the snapshot is indexed by.
+        generation: the number of the snapshot.
+        now_at: the time the snapshot is made, epoch seconds.
+
+    Raises:
+        ConfigError: with every problem of every file and variable.
+    """
+    config_path = find_config(path, environ)
+    source = str(config_path) if config_path is not None else PACKAGED_NAME
+    parsed = _parse(read_config(config_path), source)
+    problems = list(parsed.problems)
+    dot_env = read_dot_env(config_path)
+    problems += dot_env.problems
+    probe_data = read_probe_file(config_path)
+    if parsed.tree is None:
+        raise ConfigError(problems)
+    environment = build_environment(environ, dot_env.variables)
+    merged = merge(parsed.tree, environment)
+    checked = validate(merged.tree)
+    built = build(
+        checked,
+        merged.tree,
+        environment,
+        hasher,
+        state_dir=find_state_dir(config_path, environ),
+        generation=generation,
+        now_at=now_at,
+    )
+    probe_file = (
+        read_probes(probe_data[1], probe_data[0], built.providers) if probe_data else ProbeFile()
+    )
+    problems += _check_end(parsed.tree)
+    for part in (merged, checked, built, probe_file):
+        problems += part.problems
+    if problems:
+        raise ConfigError(_in_order(problems, source))
+    warnings = (*merged.warnings, *built.warnings, *probe_file.warnings)
+    return LoadedConfig(
+        install=built.install,
+        snapshot=built.snapshot,
+        config_path=config_path,
+        warnings=tuple(_in_order(warnings, source)),
+        not_in_force=list_not_in_force(merged.tree),
+        provenance=read_provenance(merged.tree),
+        probes=probe_file.probes,
+    )
+
+
+def _parse(data: bytes, source: str) -> Parsed:
+    return parse_json(data, source) if source.endswith(".json") else parse_yaml(data, source)
+
+
+def _check_end(tree: Node) -> list[Problem]:
+    """Refuse an end marker that is not at the end: what follows it could be cut off unseen."""
+    marker = tree.find("end_of_config")
+    if marker is None or list(tree.entries)[-1] == "end_of_config":
+        return []
+    place = marker.key_place or marker.place
+    return [Problem(place, "end_of_config is not the last key", "move it to the end of the file")]
+
+
+def _in_order(problems: Iterable[Problem], source: str) -> list[Problem]:
+    """Return the problems of the file by line, then the others in the order they were found."""
+    return sorted(
+        problems,
+        key=lambda p: (p.place.source != source, p.place.source, p.place.line, p.place.column),
+    )

@@ -1,0 +1,142 @@
+"""What one entry of `providers:` may say, with its defaults."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from proxy.config.value_types import (
+    BaseUrl,
+    Count,
+    HeaderValue,
+    ModelId,
+    Name,
+    Rank,
+    Seconds,
+    SentHeaderName,
+    TypeName,
+    VariableName,
+    WaitSeconds,
+    Weight,
+)
+
+NOT_IN_FORCE = "x-not-yet-in-force"
+"""Marks a setting that is read and checked, but whose feature is not built yet."""
+
+
+class Section(BaseModel):
+    """What all parts of the configuration have in common: strict types, no unknown key."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
+
+
+class ProviderClocksEntry(Section):
+    """The clocks of one provider; what is not set here is as in the global `clocks`."""
+
+    connect_s: Seconds | None = Field(
+        default=None, description="Seconds for the connection to open."
+    )
+    tls_s: Seconds | None = Field(default=None, description="Seconds for the TLS handshake.")
+    headers_s: Seconds | None = Field(
+        default=None, description="Streams: seconds from the request to the head of the answer."
+    )
+    first_token_s: Seconds | None = Field(
+        default=None, description="Streams: seconds from the request to the first content."
+    )
+    idle_s: Seconds | None = Field(
+        default=None, description="Streams: seconds of silence between two events."
+    )
+    total_s: Seconds | None = Field(
+        default=None, description="Streams: seconds for the whole answer."
+    )
+    answer_s: Seconds | None = Field(
+        default=None, description="Answers that are not streamed: seconds for the whole answer."
+    )
+
+
+class ProviderEntry(Section):
+    """One company's or server's endpoint."""
+
+    name: Name = Field(description="What this provider is called in routes, logs and metrics.")
+    type: TypeName = Field(
+        description="What kind of provider it is; docs/providers.md lists the types."
+    )
+    base_url: BaseUrl | None = Field(
+        default=None,
+        description=(
+            "Where it is. The type's own address if not set; `/v1` is added to an address "
+            "without a path where the type needs it."
+        ),
+    )
+    api_key: str | None = Field(
+        default=None,
+        repr=False,
+        description=(
+            "The provider's key, or `${VARIABLE}` to read it from the environment. "
+            "`api_key_env` keeps keys out of the file."
+        ),
+    )
+    api_key_env: VariableName | None = Field(
+        default=None,
+        description=(
+            "The environment variable that holds the provider's key. Without it the "
+            "variables of the type are tried, such as PROXY_API_OPENAI_API_KEY, then "
+            "OPENAI_API_KEY."
+        ),
+    )
+    models: list[ModelId] = Field(
+        default=[],
+        description='The models it serves; `"*"` stands for any model.',
+    )
+    enabled: bool = Field(default=True, description="false takes the provider out of service.")
+    priority: Rank = Field(
+        default=1, description="Providers with a lower number are tried first for a model."
+    )
+    weight: Weight = Field(
+        default=1,
+        description="Among equal priorities the provider with the higher weight is first.",
+    )
+    timeout: Seconds | None = Field(
+        default=None,
+        description=(
+            "Seconds to the head of a stream, to its first content and between its events: "
+            "sets the three clocks at once."
+        ),
+    )
+    clocks: ProviderClocksEntry = Field(
+        default=ProviderClocksEntry(),
+        description="Single clocks of this provider, which go before `timeout`.",
+    )
+    max_retries: Annotated[int, Field(ge=0, le=20)] = Field(
+        default=3,
+        description="How often a failed request is repeated at the same deployment.",
+        json_schema_extra={NOT_IN_FORCE: True},
+    )
+    retry_delay: WaitSeconds = Field(
+        default=1.0,
+        description="Seconds before the first repetition; later ones wait longer.",
+        json_schema_extra={NOT_IN_FORCE: True},
+    )
+    max_connections: Count | None = Field(
+        default=None, description="Connections to this provider at the same time; null is no limit."
+    )
+    max_keepalive_connections: Count | None = Field(
+        default=None,
+        description="Idle connections that are kept open; null is no limit of its own.",
+    )
+    keepalive_timeout: Seconds | None = Field(
+        default=None,
+        description="Seconds an idle connection is kept, at most 15; null stands for 15.",
+    )
+    keepalive_expiry: Seconds | None = Field(
+        default=None, description="Another name of `keepalive_timeout`."
+    )
+    headers: dict[SentHeaderName, HeaderValue] = Field(
+        default={},
+        repr=False,
+        description="Headers that are added to each request to this provider.",
+    )
+    transport: Literal["aiohttp"] = Field(
+        default="aiohttp", description="The implementation that carries the bytes."
+    )

@@ -1,0 +1,286 @@
+"""
+What `config.yaml` may say: every key with its type, its default and its meaning.
+
+`validate.py` holds a file to it, `json_schema.py` publishes it for editors, and
+docs/configuration.md prints it.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from proxy.config.provider_schema import NOT_IN_FORCE, ProviderEntry, Section
+from proxy.config.value_types import (
+    Bytes,
+    ClientKey,
+    Count,
+    HeaderName,
+    Host,
+    Listen,
+    ModelId,
+    Name,
+    Origin,
+    Rank,
+    Seconds,
+    UpperCase,
+    WaitSeconds,
+    Weight,
+)
+
+LATER: dict[str, Any] = {NOT_IN_FORCE: True}
+
+
+class ClocksEntry(Section):
+    """How long to wait for what, in seconds; each provider may have its own."""
+
+    connect_s: Seconds = Field(default=3.0, description="Seconds for a connection to open.")
+    tls_s: Seconds = Field(default=5.0, description="Seconds for a TLS handshake.")
+    headers_s: Seconds = Field(
+        default=30.0, description="Streams: seconds from the request to the head of the answer."
+    )
+    first_token_s: Seconds = Field(
+        default=60.0,
+        description=(
+            "Streams: seconds from the request to the first content. Local servers "
+            "(`lm_studio`, `llama_cpp`, `vllm`) get 600 here and for `headers_s` unless set."
+        ),
+    )
+    idle_s: Seconds = Field(
+        default=60.0,
+        description="Streams: seconds of silence between two events; comments do not count.",
+    )
+    total_s: Seconds = Field(default=1800.0, description="Streams: seconds for the whole answer.")
+    answer_s: Seconds | None = Field(
+        default=None,
+        description=(
+            "Answers that are not streamed: seconds for the whole answer; null stands for "
+            "`request_timeout`."
+        ),
+    )
+    commit_delay_s: Seconds = Field(
+        default=10.0,
+        description="Seconds of silence after which a stream's headers go out to the client.",
+    )
+    keep_alive_s: Seconds = Field(
+        default=10.0, description="Seconds between keep-alive comments while a stream is silent."
+    )
+
+
+class LimitsEntry(Section):
+    """Bounds that protect this server."""
+
+    max_event_bytes: Bytes = Field(
+        default=16 * 1024 * 1024, description="The largest single event of a provider's stream."
+    )
+    max_answer_bytes: Bytes = Field(
+        default=64 * 1024 * 1024, description="The largest answer that is not streamed."
+    )
+    max_in_flight: Count = Field(
+        default=2000, description="Requests at the same time per worker.", json_schema_extra=LATER
+    )
+    max_connections_per_address: Count = Field(
+        default=256,
+        description="Connections from one client address, not counting loopback.",
+        json_schema_extra=LATER,
+    )
+
+
+class CondensationEntry(Section):
+    """What is done with a request that is too long for its model."""
+
+    max_tokens_default: Count = Field(
+        default=512, description="Tokens that the condensed part may have.", json_schema_extra=LATER
+    )
+    error_keywords: list[str] = Field(
+        default=["context_length_exceeded", "maximum context length"],
+        description="Words of a provider's error that mean the request is too long.",
+        json_schema_extra=LATER,
+    )
+    adaptive_factor: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.5, description="The share of the request that is kept.", json_schema_extra=LATER
+    )
+    cache_ttl: WaitSeconds = Field(
+        default=300.0, description="Seconds a condensed text is kept.", json_schema_extra=LATER
+    )
+
+
+class TargetEntry(Section):
+    """One model at one provider that a route may use."""
+
+    provider: Name = Field(description="The provider's name.")
+    model: ModelId = Field(description="The model, as that provider lists it.")
+    weight: Weight = Field(
+        default=1, description="Among equal priorities the target with the higher weight is first."
+    )
+    priority: Rank = Field(default=1, description="Targets with a lower number are tried first.")
+
+
+class RouteEntry(Section):
+    """A name that clients may ask for, and what stands behind it."""
+
+    alias: ModelId = Field(description="The name that clients send as `model`.")
+    targets: Annotated[list[TargetEntry], Field(min_length=1)] = Field(
+        description="The deployments behind the name, at least one."
+    )
+    strategy: Literal["priority", "weighted", "least_latency", "least_cost"] = Field(
+        default="priority",
+        description="How a target is chosen. Only `priority` is in force yet.",
+    )
+    fallbacks: list[ModelId] = Field(
+        default=[],
+        description="Names to try when no target of this one is left.",
+        json_schema_extra=LATER,
+    )
+    stream_failure: Literal["terminate", "buffered"] = Field(
+        default="terminate",
+        description=(
+            "What becomes of a stream that breaks: it ends with an error. `buffered` is not "
+            "in force yet."
+        ),
+    )
+
+
+class ConfigFile(Section):
+    """The configuration of LLM Proxy API: config.yaml."""
+
+    app_name: Annotated[str, Field(min_length=1, max_length=100)] = Field(
+        default="LLM Proxy API", description="The name this installation goes by."
+    )
+    app_version: Annotated[str, Field(max_length=100)] = Field(
+        default="", description="The version `/health` reports; the program's own if empty."
+    )
+    debug: bool = Field(
+        default=False, description="true logs at level DEBUG unless `log_level` is set."
+    )
+    host: Host = Field(default="127.0.0.1", description="The address to listen on.")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        default=8000, description="The port to listen on; 0 takes a free one."
+    )
+    listen: Annotated[list[Listen], Field(min_length=1)] | None = Field(
+        default=None,
+        description=(
+            "Addresses to listen on, as `host:port`; goes before `host` and `port`. Only the "
+            "first one is in force yet."
+        ),
+    )
+    workers: Annotated[int, Field(ge=1, le=256)] = Field(
+        default=1, description="Worker processes. More than one is not in force yet."
+    )
+    api_keys: list[ClientKey] = Field(
+        default=[],
+        repr=False,
+        description="The keys clients authenticate with. With none, every request is refused.",
+        json_schema_extra={"writeOnly": True},
+    )
+    admin_keys: list[ClientKey] = Field(
+        default=[],
+        repr=False,
+        description="Keys that may administrate too, of at least 22 random characters.",
+        json_schema_extra={"writeOnly": True, **LATER},
+    )
+    api_key_header: HeaderName = Field(
+        default="X-API-Key", description="The header that is read beside `Authorization: Bearer`."
+    )
+    cors_origins: list[Origin] = Field(
+        default=[],
+        description='Web origins whose pages may call this API; `"*"` is any.',
+    )
+    metrics_auth: bool = Field(
+        default=True, description="false lets loopback read `/metrics` without a key."
+    )
+    web_ui: bool = Field(
+        default=False, description="true serves the web interface.", json_schema_extra=LATER
+    )
+    rate_limit_rpm: Count | None = Field(
+        default=None,
+        description="Requests per minute and key; null is no limit.",
+        json_schema_extra=LATER,
+    )
+    rate_limit_window: Count = Field(
+        default=60,
+        description="Seconds over which `rate_limit_rpm` is averaged.",
+        json_schema_extra=LATER,
+    )
+    request_timeout: Seconds = Field(
+        default=300.0,
+        description=(
+            "Seconds for a request over all attempts; a stream is bound by it until its "
+            "first content."
+        ),
+    )
+    max_body_bytes: Bytes = Field(
+        default=32 * 1024 * 1024, description="The largest request body that is accepted."
+    )
+    max_connections: Count | None = Field(
+        default=None, description="Connections to all providers together; null is no limit."
+    )
+    max_keepalive_connections: Count | None = Field(
+        default=None,
+        description="`max_keepalive_connections` of every provider that does not set its own.",
+    )
+    clocks: ClocksEntry = Field(default=ClocksEntry(), description="How long to wait for what.")
+    limits: LimitsEntry = Field(
+        default=LimitsEntry(), description="Bounds that protect this server."
+    )
+    circuit_breaker_threshold: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=5,
+        description="Failures in a row after which a deployment is left alone.",
+        json_schema_extra=LATER,
+    )
+    circuit_breaker_timeout: Seconds = Field(
+        default=60.0,
+        description="Seconds a deployment is left alone the first time.",
+        json_schema_extra=LATER,
+    )
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], UpperCase] = (
+        Field(default="INFO", description="The least level that is logged.")
+    )
+    log_file: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="The file the log is appended to; null is standard output."
+    )
+    health_check_interval: Seconds = Field(
+        default=60.0,
+        description="Seconds between two checks of a provider.",
+        json_schema_extra=LATER,
+    )
+    health_check_cache_ttl: WaitSeconds = Field(
+        default=30.0, description="Seconds a `/status` answer may be old.", json_schema_extra=LATER
+    )
+    health_check_timeout: Seconds = Field(
+        default=5.0, description="Seconds a check may take.", json_schema_extra=LATER
+    )
+    provider_discovery_interval: Seconds = Field(
+        default=300.0,
+        description="Seconds between two searches for providers.",
+        json_schema_extra=LATER,
+    )
+    provider_registry_url: str | None = Field(
+        default=None, description="A registry to ask for providers.", json_schema_extra=LATER
+    )
+    condensation: CondensationEntry = Field(
+        default=CondensationEntry(),
+        description="What is done with a request that is too long for its model.",
+        json_schema_extra=LATER,
+    )
+    database_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="The database; null is a SQLite file in the state directory.",
+        json_schema_extra=LATER,
+    )
+    redis_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="The Redis that processes share; null keeps that state in memory.",
+        json_schema_extra=LATER,
+    )
+    providers: list[ProviderEntry] = Field(
+        default=[], description="The endpoints that requests can be sent to."
+    )
+    routes: list[RouteEntry] = Field(
+        default=[], description="Names of your own for models, with their targets."
+    )
+    end_of_config: Literal[True] | None = Field(
+        default=None,
+        description="true as the file's last line: a file that was cut off is then noticed.",
+    )

@@ -1,0 +1,99 @@
+"""
+Every setting there is, as one flat list made from the schema.
+
+`merge.py` learns from it which variables there are and what their text means,
+`validate.py` which names to suggest, and a test holds docs/configuration.md to it.
+"""
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from msgspec import Struct
+
+from proxy.config.provider_schema import NOT_IN_FORCE
+from proxy.config.schema import ConfigFile
+
+REQUIRED = "required"
+
+
+class Setting(Struct, frozen=True):
+    """
+    One setting: `path` is like `clocks.connect_s` or `providers[].timeout`.
+
+    `kinds` are JSON Schema's names of the types it takes, `item` the type of its items if
+    it is a list. `default` is JSON text, or `required`.
+    """
+
+    path: str
+    kinds: tuple[str, ...]
+    default: str
+    description: str
+    item: str = ""
+    in_force: bool = True
+    choices: tuple[str, ...] = ()
+
+    @property
+    def type_text(self) -> str:
+        """The type in words, as the documentation prints it."""
+        if self.choices:
+            return " or ".join(f"`{choice}`" for choice in self.choices)
+        words = [f"list of {self.item}" if kind == "array" else kind for kind in self.kinds]
+        return " or ".join(words)
+
+
+@cache
+def list_settings() -> tuple[Setting, ...]:
+    """Return every setting in the order of the schema, sections before what is in them."""
+    schema = ConfigFile.model_json_schema()
+    return tuple(_walk(schema, schema["$defs"], ""))
+
+
+@cache
+def settings_by_path() -> dict[str, Setting]:
+    """Return every setting under its path."""
+    return {setting.path: setting for setting in list_settings()}
+
+
+def _walk(section: dict[str, Any], parts: dict[str, Any], prefix: str) -> Iterator[Setting]:
+    required = section.get("required", ())
+    for name, field in section["properties"].items():
+        path = f"{prefix}{name}"
+        options = [_follow(option, parts) for option in field.get("anyOf", (field,))]
+        kinds = tuple(_kind(option) for option in options)
+        below = next((o for o in options if "properties" in o), None)
+        item: dict[str, Any] = {}
+        for option in options:
+            item = _follow(option.get("items", {}), parts) or item
+        yield Setting(
+            path=path,
+            kinds=kinds,
+            default=REQUIRED if name in required else _default(field, below),
+            # pydantic leaves a description out that equals the docstring of the section.
+            description=field.get("description") or (below or {})["description"],
+            item=item.get("type", ""),
+            in_force=not field.get(NOT_IN_FORCE, False),
+            choices=tuple(choice for option in options for choice in option.get("enum", ())),
+        )
+        if below is not None:
+            yield from _walk(below, parts, f"{path}.")
+        elif "properties" in item:
+            yield from _walk(item, parts, f"{path}[].")
+
+
+def _follow(field: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
+    reference = field.get("$ref")
+    target: dict[str, Any] = parts[reference.rpartition("/")[2]] if reference else field
+    return target
+
+
+def _kind(option: dict[str, Any]) -> str:
+    if "const" in option:
+        return json.dumps(option["const"])
+    return str(option["type"])
+
+
+def _default(field: dict[str, Any], below: dict[str, Any] | None) -> str:
+    # A section's own settings are listed with their defaults, one by one.
+    return "{}" if below is not None else json.dumps(field["default"])

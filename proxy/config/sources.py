@@ -1,0 +1,149 @@
+"""
+Where the configuration is, and how its files are read safely.
+
+The order: `--config`, PROXY_API_CONFIG, ./config.yaml, /etc/llm-proxy/config.yaml, the
+packaged copy. Nothing here looks into a file.
+"""
+
+import os
+import stat
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+
+from proxy.config.environment import DotEnv, Variable, build_environment, parse_dot_env
+from proxy.config.problem import ENVIRONMENT, ConfigError, Place, Problem
+
+MAX_FILE_BYTES = 8 * 1024 * 1024
+PACKAGED_NAME = "default_config.yaml"
+PROBE_FILE_NAME = "health_worker_providers.json"
+SYSTEM_PATH = Path("/etc/llm-proxy/config.yaml")
+LOCAL_PATH = Path("config.yaml")
+
+
+def find_config(path: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """
+    Return the configuration file that is in force, or None for the packaged copy.
+
+    Args:
+        path: what `--config` says, None if it was not given.
+        environ: the process's environment.
+
+    Raises:
+        ConfigError: `path` or PROXY_API_CONFIG names a file that does not exist.
+    """
+    if path is not None:
+        place = Place(str(path))
+    elif environ.get("PROXY_API_CONFIG", "").strip():
+        path = Path(environ["PROXY_API_CONFIG"].strip())
+        place = Place(ENVIRONMENT, variable="PROXY_API_CONFIG")
+    else:
+        # lexists: a broken link is reported, and does not silently mean another file.
+        return next((p for p in (LOCAL_PATH, SYSTEM_PATH) if os.path.lexists(p)), None)
+    if not os.path.lexists(path):
+        raise ConfigError(
+            [
+                Problem(
+                    place, "there is no such configuration file", "create it, or correct the path"
+                )
+            ]
+        )
+    return path
+
+
+def find_state_dir(config_path: Path | None, environ: Mapping[str, str]) -> Path:
+    """Return where state is kept: STATE_DIRECTORY, PROXY_API_STATE, or `.state` beside the file."""
+    # systemd lists several directories with colons; the first one is ours.
+    given = environ.get("STATE_DIRECTORY", "").partition(":")[0] or environ.get("PROXY_API_STATE")
+    return Path(given) if given else folder_of(config_path) / ".state"
+
+
+def folder_of(config_path: Path | None) -> Path:
+    """Return the directory beside the configuration; the working directory for the packaged one."""
+    return config_path.parent if config_path is not None else Path()
+
+
+def read_config(path: Path | None) -> bytes:
+    """
+    Return the bytes of the configuration; None stands for the packaged copy.
+
+    Raises:
+        ConfigError: it is no regular file, too large, or cannot be read.
+    """
+    if path is None:
+        return files("proxy.config").joinpath(PACKAGED_NAME).read_bytes()
+    return read_file(path)
+
+
+def read_file(path: Path) -> bytes:
+    """
+    Return the bytes of a regular file of at most 8 MiB.
+
+    Raises:
+        ConfigError: it is something else, or cannot be read.
+    """
+    try:
+        # O_NONBLOCK: opening a FIFO that nobody writes to must not hang the server.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    except ValueError:
+        raise _refused(path, "this path holds a NUL character", "correct the path") from None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise _refused(path, "this is not a regular file", "name a file here")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    finally:
+        os.close(descriptor)
+    if len(data) > MAX_FILE_BYTES:
+        raise _refused(path, "this file is larger than 8 MiB", "name a smaller file")
+    return data
+
+
+def read_dot_env(config_path: Path | None) -> DotEnv:
+    """
+    Return what the `.env` beside the configuration sets; nothing if there is none.
+
+    Raises:
+        ConfigError: it exists but cannot be read.
+    """
+    path = folder_of(config_path) / ".env"
+    return parse_dot_env(read_file(path), str(path)) if path.exists() else DotEnv({})
+
+
+def read_environment(
+    config_path: Path | None, environ: Mapping[str, str]
+) -> Mapping[str, Variable]:
+    """
+    Return the variables in force: `environ`, and below it the `.env` beside the configuration.
+
+    Raises:
+        ConfigError: `.env` exists but cannot be read, or holds lines that are no variables.
+    """
+    dot_env = read_dot_env(config_path)
+    if dot_env.problems:
+        raise ConfigError(dot_env.problems)
+    return build_environment(environ, dot_env.variables)
+
+
+def read_probe_file(config_path: Path | None) -> tuple[str, bytes] | None:
+    """
+    Return name and bytes of the health worker's file beside the configuration, None without one.
+
+    Raises:
+        ConfigError: it exists but cannot be read.
+    """
+    path = folder_of(config_path) / PROBE_FILE_NAME
+    return (str(path), read_file(path)) if os.path.lexists(path) else None
+
+
+def _unreadable(path: Path, error: OSError) -> ConfigError:
+    reason = error.strerror or "input/output error"
+    return _refused(path, f"this file cannot be read ({reason})", "check the path and its rights")
+
+
+def _refused(path: Path, what: str, mend: str) -> ConfigError:
+    return ConfigError([Problem(Place(str(path)), what, mend)])

@@ -1,0 +1,179 @@
+"""
+The kinds of value that settings are made of, each with its own check.
+
+Checks that need more than the one value (another setting, the environment) live in
+`validate.py` and in the `build_*` modules. No message repeats the value it is about.
+"""
+
+import re
+from typing import Annotated, NoReturn
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from proxy.config.problem import suggest
+from proxy.providers.registry import ALIASES, find_kind, known_types
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}\Z")
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]{0,8000}[\x21-\x7e])?\Z")
+_HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}\Z")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9._-]+(:[0-9]{1,5})?\Z|null\Z")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+_MANAGED_HEADERS = frozenset(
+    (
+        "accept-encoding", "api-key", "authorization", "connection", "content-encoding",
+        "content-length", "content-type", "cookie", "expect", "host", "keep-alive",
+        "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
+        "transfer-encoding", "upgrade", "x-api-key", "x-goog-api-key",
+    )
+)  # fmt: skip
+
+
+def refuse(what: str, mend: str) -> NoReturn:
+    """Refuse a value from within a pydantic validator."""
+    # Braces are fields of the template in pydantic's messages, so the text travels beside it.
+    raise PydanticCustomError("refused", "{what}", {"what": what, "mend": mend})
+
+
+def _check_name(value: str) -> str:
+    if not _NAME.match(value):
+        refuse(
+            "this is not a name that can be used here",
+            "use 1 to 64 letters, digits, '_', '-' and '.', a letter or digit first",
+        )
+    return value
+
+
+def _check_model_id(value: str) -> str:
+    if not value or len(value) > 200 or value != value.strip() or not value.isprintable():
+        refuse(
+            "this is not a model name",
+            "use 1 to 200 printable characters without a blank at either end",
+        )
+    return value
+
+
+def _check_type(value: str) -> str:
+    if find_kind(value) is None:
+        close = suggest(value, (*known_types(), *ALIASES))
+        refuse(
+            "this provider type is not known",
+            (f"did you mean '{close}'? " if close else "")
+            + "The types are "
+            + ", ".join(known_types()),
+        )
+    return value
+
+
+def _check_base_url(value: str) -> str:
+    mend = "write it like 'https://api.example.com/v1'"
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        refuse("this is not a URL", mend)
+    if not value.isascii() or not value.isprintable() or " " in value or "\\" in value:
+        refuse("this is not a URL", mend)
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        refuse("this is not an http or https URL with a host", mend)
+    if "@" in parts.netloc:
+        refuse("this URL holds a user name or password", "put the key into api_key_env instead")
+    if "?" in value or "#" in value:
+        refuse("this URL holds a query or a fragment", "end it after the path")
+    return value
+
+
+def _check_variable(value: str) -> str:
+    if not _VARIABLE.match(value):
+        refuse(
+            "this is not the name of an environment variable",
+            "write the name of a variable, such as PROXY_API_OPENAI_API_KEY, never the key itself",
+        )
+    return value
+
+
+def _check_header_name(value: str) -> str:
+    if not _HEADER_NAME.match(value):
+        refuse("this is not a header name", "use letters, digits and '-'")
+    return value
+
+
+def _check_sent_header(value: str) -> str:
+    _check_header_name(value)
+    if value.lower() in _MANAGED_HEADERS:
+        refuse(
+            "this header is set by the proxy itself",
+            "remove it; a provider's key belongs into api_key or api_key_env",
+        )
+    return value
+
+
+def _check_header_value(value: str) -> str:
+    if not _HEADER_VALUE.match(value):
+        refuse(
+            "this is not a header value",
+            "use printable ASCII characters on one line, without a blank at either end",
+        )
+    return value
+
+
+def _check_origin(value: str) -> str:
+    if value != "*" and not _ORIGIN.match(value):
+        refuse("this is not an origin", "write '*' or scheme, host and port: 'https://app.example'")
+    return value
+
+
+def _check_host(value: str) -> str:
+    if not _HOST.match(value):
+        refuse("this is not a host", "write an address such as '127.0.0.1', or a host name")
+    return value
+
+
+def _check_listen(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    is_port = port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535
+    is_host = bool(_HOST.match(bare)) and (":" in bare) == (bare != host)
+    if not (colon and is_port and is_host):
+        refuse("this is not an address to listen on", "write 'host:port', as in '127.0.0.1:8000'")
+    return value
+
+
+def _check_client_key(value: str) -> str:
+    if not value or not value.isascii() or not value.isprintable() or " " in value:
+        refuse(
+            "this key cannot be sent in a header",
+            "use printable ASCII characters without blanks, such as 'openssl rand -hex 32' prints",
+        )
+    return value
+
+
+def _raise_level(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+ModelId = Annotated[str, AfterValidator(_check_model_id)]
+TypeName = Annotated[str, AfterValidator(_check_type)]
+BaseUrl = Annotated[str, AfterValidator(_check_base_url)]
+VariableName = Annotated[str, AfterValidator(_check_variable)]
+HeaderName = Annotated[str, AfterValidator(_check_header_name)]
+SentHeaderName = Annotated[str, AfterValidator(_check_sent_header)]
+HeaderValue = Annotated[str, AfterValidator(_check_header_value)]
+Origin = Annotated[str, AfterValidator(_check_origin)]
+Host = Annotated[str, AfterValidator(_check_host)]
+Listen = Annotated[str, AfterValidator(_check_listen)]
+ClientKey = Annotated[str, AfterValidator(_check_client_key)]
+UpperCase = BeforeValidator(_raise_level)
+
+Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
+"""A span of time: more than nothing, at most a day."""
+WaitSeconds = Annotated[float, Field(ge=0, le=86400, allow_inf_nan=False)]
+"""A span of time that may be nothing."""
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Bytes = Annotated[int, Field(ge=1024, le=1024**3)]
+Rank = Annotated[int, Field(ge=0, le=1000)]
+Weight = Annotated[int, Field(ge=1, le=1000)]

@@ -1,0 +1,101 @@
+"""One immutable catalog of everything a request can be sent to, and how a name finds it."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct, field
+
+from proxy.domain.identity import Caller
+from proxy.domain.secret import Secret
+from proxy.domain.settings import Clocks, PoolLimits, Settings
+
+Strategy = Literal["priority", "weighted", "least_latency", "least_cost"]
+StreamFailure = Literal["terminate", "buffered"]
+WILDCARD = "*"
+
+
+class Provider(Struct, frozen=True):
+    """One company's or server's endpoint, with its defaults filled in."""
+
+    name: str
+    type: str
+    base_url: str
+    api_key: Secret | None = None
+    models: tuple[str, ...] = ()
+    enabled: bool = True
+    disabled_reason: str | None = None
+    priority: int = 1
+    weight: int = 1
+    max_retries: int = 3
+    retry_delay_s: float = 1.0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    clocks: Clocks = Clocks()
+    pool: PoolLimits = PoolLimits()
+    transport: str = "aiohttp"
+
+
+class Deployment(Struct, frozen=True):
+    """One model at one provider."""
+
+    provider: Provider
+    model: str
+    priority: int = 1
+    weight: int = 1
+
+    @property
+    def id(self) -> str:
+        """`provider/model`: what logs, breakers and metrics call it."""
+        return f"{self.provider.name}/{self.model}"
+
+
+class Group(Struct, frozen=True):
+    """The deployments behind one name, best first, and why in that order."""
+
+    name: str
+    deployments: tuple[Deployment, ...]
+    strategy: Strategy = "priority"
+    fallbacks: tuple[str, ...] = ()
+    stream_failure: StreamFailure = "terminate"
+    owned_by: str = "llm-proxy"
+
+
+class Snapshot(Struct, frozen=True):
+    """
+    Everything a request may need, under one generation number.
+
+    A request keeps the snapshot it began with. `groups` holds the aliases of `routes:`
+    and the bare model names; `callers` is indexed by `KeyHasher.digest`.
+    """
+
+    generation: int
+    created_at: float
+    settings: Settings
+    providers: Mapping[str, Provider]
+    groups: Mapping[str, Group]
+    callers: Mapping[bytes, Caller]
+
+    def find_group(self, name: str) -> Group | None:
+        """
+        Return what a client's model name stands for, or None.
+
+        An alias or a bare model name first; else `provider/model`, split at the first
+        slash, if that provider is enabled and lists the model (or `*`); else a bare name
+        at the providers that take any model.
+        """
+        group = self.groups.get(name)
+        if group is not None:
+            return group
+        provider_name, slash, model = name.partition("/")
+        provider = self.providers.get(provider_name) if slash else None
+        if provider is not None and provider.enabled and model:
+            if model in provider.models or WILDCARD in provider.models:
+                return Group(name, (Deployment(provider, model, provider.priority, provider.weight),))
+            return None
+        return self._wildcard_group(name)
+
+    def _wildcard_group(self, name: str) -> Group | None:
+        takers = [p for p in self.providers.values() if p.enabled and WILDCARD in p.models]
+        if not takers:
+            return None
+        takers.sort(key=lambda p: (p.priority, -p.weight, p.name))
+        return Group(name, tuple(Deployment(p, name, p.priority, p.weight) for p in takers))

@@ -1,0 +1,91 @@
+"""One request as the rest of the house sees it: what goes out, what comes back, how it ended."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct, field
+
+from proxy.domain.settings import Clocks, PoolLimits
+from proxy.domain.usage import Usage
+
+Operation = Literal["chat", "completions", "embeddings"]
+Ending = Literal["completed", "failed", "client_closed", "interrupted"]
+
+
+class OutboundRequest(Struct, frozen=True):
+    """
+    One HTTP request to one provider, ready to send.
+
+    `headers` is complete but for Host and Content-Length; it holds the provider's key, so
+    it is never printed. `streams` tells the transport which clocks hold: a stream's head
+    is due within `clocks.headers_s`, any other within `clocks.answer_s`.
+    """
+
+    provider: str
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    streams: bool
+    clocks: Clocks
+    pool: PoolLimits = PoolLimits()
+    model: str = ""
+
+    def __repr__(self) -> str:
+        return f"<OutboundRequest {self.method} {self.url} {len(self.body)} bytes>"
+
+
+class ResponseHead(Struct, frozen=True):
+    """Status and headers of an answer; names are looked up in lower case, values are as they came."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    @property
+    def media_type(self) -> str:
+        """The content type in lower case without its parameters, "" if there is none."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+class AttemptRecord(Struct, frozen=True):
+    """One finished try at one deployment; times are seconds."""
+
+    provider: str
+    model: str
+    outcome: str
+    """`ok`, `client_closed`, or the public code of the error it ended with."""
+    duration_s: float
+    first_byte_s: float | None = None
+    """Seconds from dispatch to the response head."""
+
+
+class RequestRecord(Struct, frozen=True):
+    """
+    One finished request, as every observer gets it: exactly one per request.
+
+    `started_at` is epoch seconds UTC; durations are seconds of a monotonic clock.
+    `provider` and `model` are those of the last attempt, None if there was none. `status`
+    is what the client saw (499: it had left before it saw anything).
+    """
+
+    request_id: str
+    started_at: float
+    duration_s: float
+    endpoint: str
+    """The route's pattern, never the raw path: a bounded label."""
+    status: int
+    ending: Ending
+    streams: bool = False
+    alias: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    key_id: str | None = None
+    organization_id: str | None = None
+    error_code: str | None = None
+    error_detail: str | None = None
+    """What went wrong in words of ours; no key, prompt or upstream text."""
+    ttft_s: float | None = None
+    usage: Usage | None = None
+    attempts: tuple[AttemptRecord, ...] = field(default_factory=tuple)
+    route_reason: str | None = None
+    trace_id: str | None = None

@@ -1,0 +1,36 @@
+"""Who asks: the caller behind a key, and the keyed hash that a key is looked up by."""
+
+import hashlib
+import hmac
+from typing import Literal
+
+from msgspec import Struct
+
+Role = Literal["user", "admin"]
+
+
+class Caller(Struct, frozen=True):
+    """The holder of a key. `key_id` is safe to log: it cannot be turned back into the key."""
+
+    key_id: str
+    organization_id: str = "default"
+    role: Role = "user"
+
+
+class KeyHasher:
+    """Turn a presented key into the digest that snapshots are indexed by."""
+
+    __slots__ = ("_keyed",)
+
+    def __init__(self, pepper: bytes) -> None:
+        self._keyed = hmac.new(pepper, digestmod="sha256")
+
+    def digest(self, key: str) -> bytes:
+        """Return HMAC-SHA-256(pepper, key): 32 bytes."""
+        keyed = self._keyed.copy()
+        keyed.update(key.encode("utf-8", "surrogateescape"))
+        return keyed.digest()
+
+    def key_id(self, key: str) -> str:
+        """Return a short public name for a key, the same on every start."""
+        return "key_" + hashlib.sha256(b"llm-proxy key id\0" + key.encode()).hexdigest()[:12]

@@ -1,0 +1,115 @@
+"""What one request carries from stage to stage, and what all requests share."""
+
+import time
+from collections.abc import Mapping
+from random import getrandbits
+
+from proxy.domain.catalog import Deployment, Snapshot
+from proxy.domain.errors import ProxyError
+from proxy.domain.exchange import AttemptRecord, Ending
+from proxy.domain.identity import Caller, KeyHasher
+from proxy.domain.usage import Usage
+from proxy.pipeline.base import InboundRequest, ReplyWriter
+from proxy.telemetry.base import Observer
+from proxy.telemetry.tracing import Trace
+from proxy.upstream.base import Transport
+from proxy.wire.base import Ask
+
+
+class Runtime:
+    """What every request of this process shares; `snapshot` is only ever replaced whole."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        hasher: KeyHasher,
+        transports: Mapping[str, Transport],
+        observer: Observer,
+    ) -> None:
+        self.snapshot = snapshot
+        self.hasher = hasher
+        self.transports = transports
+        self.observer = observer
+
+
+class Exchange:
+    """One request on its way: filled in by the stages, read by `record` at the end."""
+
+    def __init__(self, request: InboundRequest, reply: ReplyWriter, runtime: Runtime) -> None:
+        self.request = request
+        self.reply = reply
+        self.runtime = runtime
+        self.snapshot = runtime.snapshot
+        self.request_id = build_request_id()
+        self.started_at = time.time()
+        self.started_monotonic_s = time.monotonic()
+        self.trace: Trace | None = None
+        self.caller: Caller | None = None
+        self.ask: Ask | None = None
+        self.alias: str | None = None
+        self.route_reason: str | None = None
+        self.attempts: list[AttemptRecord] = []
+        self.attempt: Attempt | None = None
+        self.usage: Usage | None = None
+        self.first_content_monotonic_s: float | None = None
+        self.status = 0
+        self.ending: Ending = "interrupted"
+        self.error: ProxyError | None = None
+
+    @property
+    def provider_name(self) -> str | None:
+        """The provider that is being asked, or was asked last."""
+        if self.attempt is not None:
+            return self.attempt.deployment.provider.name
+        return self.attempts[-1].provider if self.attempts else None
+
+    async def start_reply(self, headers: Mapping[str, str]) -> None:
+        """Start a streamed reply: from here on errors can only be told in the stream."""
+        self.status = 200
+        await self.reply.start(200, headers)
+
+    def begin_attempt(self, deployment: Deployment) -> "Attempt":
+        """Note that a request is about to go out to a deployment."""
+        self.attempt = Attempt(deployment)
+        self.runtime.observer.attempt_started(deployment.provider.name)
+        return self.attempt
+
+    def end_attempt(self, outcome: str) -> None:
+        """Note how the attempt that is under way ended; nothing if there is none."""
+        attempt, self.attempt = self.attempt, None
+        if attempt is not None:
+            record = attempt.build_record(outcome)
+            self.attempts.append(record)
+            self.runtime.observer.attempt_ended(record)
+
+
+class Attempt:
+    """One try at one deployment that has not ended yet."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self.started_monotonic_s = time.monotonic()
+        self.head_monotonic_s: float | None = None
+
+    def note_head(self) -> None:
+        """Note that the response head has arrived."""
+        self.head_monotonic_s = time.monotonic()
+
+    def build_record(self, outcome: str) -> AttemptRecord:
+        """Return what observers get of this attempt, which ends now."""
+        started_s, head_s = self.started_monotonic_s, self.head_monotonic_s
+        return AttemptRecord(
+            provider=self.deployment.provider.name,
+            model=self.deployment.model,
+            outcome=outcome,
+            duration_s=time.monotonic() - started_s,
+            first_byte_s=None if head_s is None else head_s - started_s,
+        )
+
+
+def build_request_id() -> str:
+    """Return a new id: `req_` and a UUIDv7 in hex, which sorts by time."""
+    value = (time.time_ns() // 1_000_000) << 80 | getrandbits(80)
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return f"req_{value:032x}"

@@ -1,0 +1,49 @@
+"""
+One request, from its head to its record, stage by stage.
+
+Stages that have no work yet (limit, cache) stand where they will be in `pipeline/README.md`.
+"""
+
+import asyncio
+import logging
+
+from proxy.domain.errors import InternalError, ProxyError
+from proxy.pipeline.authenticate import authenticate
+from proxy.pipeline.base import InboundRequest, ReplyWriter
+from proxy.pipeline.call import call
+from proxy.pipeline.context import Exchange, Runtime
+from proxy.pipeline.receive import receive
+from proxy.pipeline.record import record
+from proxy.pipeline.refuse import refuse
+from proxy.pipeline.relay import relay
+from proxy.pipeline.route import route
+from proxy.telemetry.tracing import read_traceparent
+
+_log = logging.getLogger("llm_proxy.pipeline")
+
+
+async def handle(request: InboundRequest, reply: ReplyWriter, runtime: Runtime) -> None:
+    """Answer one request; whatever happens, the client gets one ending and we get one record."""
+    exchange = Exchange(request, reply, runtime)
+    snapshot = exchange.snapshot
+    try:
+        exchange.trace = read_traceparent(request.headers.get("traceparent"))
+        exchange.caller = authenticate(request.headers, snapshot, runtime.hasher)
+        exchange.ask = ask = await receive(request, snapshot.settings.max_body_bytes)
+        chosen = route(ask.model, snapshot)
+        exchange.alias, exchange.route_reason = chosen.alias, chosen.reason
+        answer = await call(exchange, ask, chosen.candidates)
+        await relay(exchange, answer)
+        exchange.ending = "completed"
+    except ProxyError as error:
+        await refuse(exchange, error)
+    except asyncio.CancelledError:
+        exchange.ending = "client_closed" if reply.is_client_gone else "interrupted"
+        raise
+    except Exception:
+        # A fault of ours must cost this one client an error in its own dialect, never a
+        # hung connection and never the process; the log says where it happened.
+        _log.exception("request failed", extra={"request_id": exchange.request_id})
+        await refuse(exchange, InternalError())
+    finally:
+        record(exchange)

@@ -1,0 +1,47 @@
+"""Stage: write down how a request ended; runs on every ending, exactly once."""
+
+import time
+
+from proxy.domain.exchange import RequestRecord
+from proxy.pipeline.context import Exchange
+
+CLIENT_CLOSED_STATUS = 499
+
+
+def record(exchange: Exchange) -> None:
+    """Close the attempt that is still open and tell the observers of the finished request."""
+    error = exchange.error
+    if exchange.ending == "completed":
+        exchange.end_attempt("ok")
+    elif error is not None:
+        exchange.end_attempt(error.code or "upstream_rejected")
+    else:
+        exchange.end_attempt(exchange.ending)
+    exchange.runtime.observer.request_ended(_build_record(exchange))
+
+
+def _build_record(exchange: Exchange) -> RequestRecord:
+    last = exchange.attempts[-1] if exchange.attempts else None
+    caller, error = exchange.caller, exchange.error
+    content_s = exchange.first_content_monotonic_s
+    streams = exchange.ask is not None and exchange.ask.streams
+    return RequestRecord(
+        request_id=exchange.request_id,
+        started_at=exchange.started_at,
+        duration_s=time.monotonic() - exchange.started_monotonic_s,
+        endpoint=exchange.request.endpoint,
+        status=exchange.status or CLIENT_CLOSED_STATUS,
+        ending=exchange.ending,
+        streams=streams,
+        alias=exchange.alias,
+        provider=None if last is None else last.provider,
+        model=None if last is None else last.model,
+        key_id=None if caller is None else caller.key_id,
+        organization_id=None if caller is None else caller.organization_id,
+        error_code=None if error is None else error.code or error.type,
+        ttft_s=None if content_s is None or not streams else content_s - exchange.started_monotonic_s,
+        usage=exchange.usage,
+        attempts=tuple(exchange.attempts),
+        route_reason=exchange.route_reason,
+        trace_id=None if exchange.trace is None else exchange.trace.trace_id,
+    )

@@ -1,0 +1,20 @@
+"""How a failed request is told to its client: a status while that is possible, in the stream after."""
+
+from proxy.domain.errors import ProxyError
+from proxy.pipeline.context import Exchange
+from proxy.pipeline.reply_head import build_error_head
+from proxy.wire.openai_error import build_error_body, build_error_event
+
+
+async def refuse(exchange: Exchange, error: ProxyError) -> None:
+    """Answer with an error, in the client's dialect; a stream ends without `[DONE]`."""
+    exchange.ending = "failed"
+    exchange.error = error
+    if exchange.reply.started:
+        exchange.reply.data(build_error_event(error))
+        await exchange.reply.end()
+    else:
+        exchange.status = error.status
+        await exchange.reply.send(
+            error.status, build_error_head(exchange, error), build_error_body(error)
+        )

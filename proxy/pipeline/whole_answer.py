@@ -1,0 +1,62 @@
+"""An answer that is collected whole before anything is decided about it."""
+
+import asyncio
+
+from proxy.domain.errors import ProxyError, UpstreamTimeout, UpstreamTooLarge
+from proxy.upstream.base import OpenedResponse
+
+
+class BodyCollector:
+    """A BodySink (see `upstream/base.py`) that gathers one body under a cap and a clock."""
+
+    def __init__(self, opened: OpenedResponse, max_bytes: int, keeps_start: bool = False) -> None:
+        self._opened = opened
+        self._max_bytes = max_bytes
+        self._keeps_start = keeps_start
+        self._chunks: list[bytes] = []
+        self._size_bytes = 0
+        self._body: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def data(self, chunk: bytes) -> None:
+        """Take the next bytes."""
+        if self._body.done():
+            return
+        self._chunks.append(chunk)
+        self._size_bytes += len(chunk)
+        if self._size_bytes > self._max_bytes:
+            self._opened.close()
+            if self._keeps_start:
+                self.end()
+            else:
+                self.fail(UpstreamTooLarge())
+
+    def end(self) -> None:
+        """Take note that the body is complete."""
+        if not self._body.done():
+            self._body.set_result(b"".join(self._chunks)[: self._max_bytes])
+
+    def fail(self, error: ProxyError) -> None:
+        """Take note that the body broke."""
+        if not self._body.done():
+            self._body.set_exception(error)
+
+    async def collect(self, timeout_s: float) -> bytes:
+        """
+        Let the body flow and return it; with `keeps_start`, as much of it as the cap allows.
+
+        Raises:
+            ProxyError: it broke, was too large, or took longer than `timeout_s`.
+        """
+        try:
+            self._opened.resume()
+            if self._body.done():
+                return self._body.result()
+            timer = asyncio.get_running_loop().call_later(
+                max(timeout_s, 0.0), self.fail, UpstreamTimeout(code="upstream_answer_timeout")
+            )
+            try:
+                return await self._body
+            finally:
+                timer.cancel()
+        finally:
+            self._opened.close()

@@ -1,0 +1,44 @@
+"""What sets one type of provider apart, as data: one `Kind` per row of a table."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct, field
+
+UsageInStreams = Literal["ask", "always"]
+
+
+class Kind(Struct, frozen=True):
+    """
+    The facts of one provider type.
+
+    `base_url` is None where the operator must give one. `key_variables` are environment
+    names, tried in order, each also with `PROXY_API_` in front, which wins. `operations`
+    are the paths behind `base_url` of what the type can do. `renames` and `drops` name
+    top-level request fields. `usage_in_streams` "ask" means that `stream_options` is sent.
+    `quirk` names a function of `quirks.py` that makes its answers regular; None passes
+    bytes through untouched.
+    """
+
+    type: str
+    title: str
+    base_url: str | None
+    key_variables: tuple[str, ...] = ()
+    needs_key: bool = True
+    is_local: bool = False
+    appends_v1: bool = True
+    """`/v1` is put behind a `base_url` that has no path of its own."""
+    operations: Mapping[str, str] = field(
+        default_factory=lambda: {
+            "chat": "/chat/completions",
+            "completions": "/completions",
+            "embeddings": "/embeddings",
+        }
+    )
+    health_path: str = "/models"
+    renames: Mapping[str, str] = field(default_factory=dict)
+    drops: frozenset[str] = frozenset()
+    usage_in_streams: UsageInStreams = "ask"
+    maps_developer_role: bool = False
+    """The type knows no `developer` role: such messages are sent as `system`."""
+    quirk: str | None = None

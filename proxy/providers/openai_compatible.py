@@ -1,0 +1,143 @@
+"""
+The providers that speak OpenAI's format, one row each.
+
+A row is all that most of them need; where data is not enough, `quirk` names a function of
+`quirks.py`. What a row says is from the vendors' documentation as of November 2026;
+docs/providers.md marks what could not be verified against a live key.
+"""
+
+from proxy.providers.kind import Kind
+
+_CHAT = {"chat": "/chat/completions"}
+_CHAT_EMBEDDINGS = {"chat": "/chat/completions", "embeddings": "/embeddings"}
+_TO_MAX_TOKENS = {"max_completion_tokens": "max_tokens"}
+
+KINDS: tuple[Kind, ...] = (
+    Kind(
+        type="openai",
+        title="OpenAI",
+        base_url="https://api.openai.com/v1",
+        key_variables=("OPENAI_API_KEY",),
+    ),
+    Kind(
+        type="grok",
+        title="Grok (xAI)",
+        base_url="https://api.x.ai/v1",
+        key_variables=("GROK_API_KEY", "XAI_API_KEY"),
+        quirk="grok",
+    ),
+    Kind(
+        type="perplexity",
+        title="Perplexity",
+        base_url="https://api.perplexity.ai",
+        key_variables=("PERPLEXITY_API_KEY", "PERPLEXITYAI_API_KEY"),
+        appends_v1=False,
+        operations=_CHAT,
+        health_path="/v1/models",
+        renames=_TO_MAX_TOKENS,
+        drops=frozenset(("seed", "logit_bias", "user", "stream_options", "store")),
+        usage_in_streams="always",
+        quirk="perplexity",
+    ),
+    Kind(
+        type="blackbox",
+        title="Blackbox AI",
+        base_url="https://api.blackbox.ai",
+        key_variables=("BLACKBOX_API_KEY",),
+        appends_v1=False,
+        operations=_CHAT,
+        quirk="regular",
+    ),
+    Kind(
+        type="openrouter",
+        title="OpenRouter",
+        base_url="https://openrouter.ai/api/v1",
+        key_variables=("OPENROUTER_API_KEY",),
+        health_path="/key",
+        quirk="openrouter",
+    ),
+    Kind(
+        type="groq",
+        title="Groq",
+        base_url="https://api.groq.com/openai/v1",
+        key_variables=("GROQ_API_KEY",),
+        operations=_CHAT_EMBEDDINGS,
+        drops=frozenset(("logprobs", "top_logprobs", "logit_bias", "store", "metadata")),
+        quirk="groq",
+    ),
+    Kind(
+        type="together",
+        title="Together",
+        base_url="https://api.together.xyz/v1",
+        key_variables=("TOGETHER_API_KEY", "TOGETHERAI_API_KEY"),
+        renames=_TO_MAX_TOKENS,
+        quirk="regular",
+    ),
+    Kind(
+        type="mistral",
+        title="Mistral",
+        base_url="https://api.mistral.ai/v1",
+        key_variables=("MISTRAL_API_KEY",),
+        operations=_CHAT_EMBEDDINGS,
+        renames={
+            "max_completion_tokens": "max_tokens",
+            "seed": "random_seed",
+            "dimensions": "output_dimension",
+        },
+        drops=frozenset(("user", "stream_options", "logit_bias", "store", "modalities")),
+        usage_in_streams="always",
+        maps_developer_role=True,
+        quirk="mistral",
+    ),
+    Kind(
+        type="deepseek",
+        title="DeepSeek",
+        base_url="https://api.deepseek.com",
+        key_variables=("DEEPSEEK_API_KEY",),
+        appends_v1=False,
+        operations=_CHAT,
+        renames=_TO_MAX_TOKENS,
+        drops=frozenset(("seed", "logit_bias", "parallel_tool_calls", "store", "user")),
+        maps_developer_role=True,
+        quirk="regular",
+    ),
+    Kind(
+        type="lm_studio",
+        title="LM Studio",
+        base_url="http://127.0.0.1:1234/v1",
+        key_variables=("LM_STUDIO_API_KEY",),
+        needs_key=False,
+        is_local=True,
+        renames=_TO_MAX_TOKENS,
+        maps_developer_role=True,
+        quirk="regular",
+    ),
+    Kind(
+        type="llama_cpp",
+        title="llama.cpp server",
+        base_url="http://127.0.0.1:8080/v1",
+        key_variables=("LLAMA_CPP_API_KEY",),
+        needs_key=False,
+        is_local=True,
+        health_path="/health",
+        maps_developer_role=True,
+        quirk="regular",
+    ),
+    Kind(
+        type="vllm",
+        title="vLLM",
+        # vLLM's own default port, 8000, is ours too: the operator must say where it is.
+        base_url=None,
+        key_variables=("VLLM_API_KEY",),
+        needs_key=False,
+        is_local=True,
+        quirk="regular",
+    ),
+    Kind(
+        type="openai_compatible",
+        title="Any other server that speaks OpenAI's format",
+        base_url=None,
+        needs_key=False,
+        quirk="regular",
+    ),
+)

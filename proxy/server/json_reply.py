@@ -1,0 +1,31 @@
+"""Small JSON answers of our own endpoints, and errors in OpenAI's shape."""
+
+from collections.abc import Mapping
+
+import msgspec
+from aiohttp import web
+
+from proxy.domain.errors import ProxyError
+from proxy.pipeline.context import build_request_id
+from proxy.server.reply import SERVER_NAME
+from proxy.wire.openai_error import build_error_body
+
+
+def json_reply(value: object, status: int = 200) -> web.Response:
+    """Return a value as JSON."""
+    return body_reply(msgspec.json.encode(value), status)
+
+
+def body_reply(body: bytes, status: int = 200, content_type: str = "application/json") -> web.Response:
+    """Return bytes that are already encoded."""
+    return web.Response(
+        body=body, status=status, headers={"Content-Type": content_type, "Server": SERVER_NAME}
+    )
+
+
+def error_reply(error: ProxyError, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return an error of the tree, with an id that the client can quote."""
+    reply = body_reply(build_error_body(error), error.status)
+    reply.headers["x-request-id"] = build_request_id()
+    reply.headers.update(headers or {})
+    return reply

@@ -1,0 +1,163 @@
+"""
+What one choice of an answer says: which text or tool call, cut where the client asked.
+
+Used by `chat.py` and `completions.py`; how it is written on the wire is their business.
+"""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from proxy.domain.errors import InvalidRequest
+from proxy.simulator.ask import ChatAsk, Function
+from proxy.simulator.knobs import Knobs
+from proxy.simulator.schema_value import SchemaError, build_value
+from proxy.simulator.stories import STORIES
+from proxy.simulator.tokens import count_tokens, split_tokens
+
+_MOST_TOKENS = 256_000
+_MOST_CHARACTERS = 4_000_000
+
+
+class Choice(Struct, frozen=True):
+    """
+    One finished choice.
+
+    `tokens` joined are the text, or the arguments if `call_id` and `call_name` are set.
+    """
+
+    index: int
+    tokens: tuple[str, ...]
+    finish_reason: str
+    call_id: str | None = None
+    call_name: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The whole text, or the whole arguments."""
+        return "".join(self.tokens)
+
+    @property
+    def token_count(self) -> int:
+        """Tokens as usage counts them: the name of a called function is one more."""
+        return len(self.tokens) + (self.call_id is not None)
+
+
+def count_prompt(texts: Sequence[str], choices: int, knobs: Knobs) -> int:
+    """Return the tokens of a prompt; InvalidRequest if the answer to it could be enormous."""
+    tokens = _MOST_TOKENS + 1
+    if sum(map(len, texts)) <= _MOST_CHARACTERS:
+        tokens = sum(map(count_tokens, texts))
+    if max(tokens, knobs.tokens or 0) * choices > _MOST_TOKENS:
+        raise InvalidRequest(
+            f"This model's maximum context length is {_MOST_TOKENS} tokens over all choices. "
+            "Please reduce the length of the messages or the number of choices.",
+            param="messages",
+            code="context_length_exceeded",
+        )
+    return tokens
+
+
+def decide_choice(ask: ChatAsk, base: str, knobs: Knobs, seed: int, index: int) -> Choice:
+    """Return what the model `base` answers as its choice `index`."""
+    function = _chosen_function(ask, base)
+    if function is not None:
+        arguments = _write_json(function.parameters or {}, ask, seed + index, "tools")
+        limit = None if ask.limit_tokens is None else ask.limit_tokens - 1
+        tokens, reason = cut_text(arguments, (), limit)
+        call_id = "call_" + random.Random(seed + index).randbytes(12).hex()
+        reason = "tool_calls" if reason == "stop" else reason
+        return Choice(index, tokens, reason, call_id, function.name)
+    text = _chat_text(ask, base, knobs, seed, index)
+    tokens, reason = cut_text(text, ask.stops, ask.limit_tokens)
+    return Choice(index, tokens, reason)
+
+
+def cut_text(text: str, stops: tuple[str, ...], limit: int | None) -> tuple[tuple[str, ...], str]:
+    """Return the tokens before the first stop text, at most `limit`, and the finish reason."""
+    ends = [end for end in (text.find(stop) for stop in stops) if end >= 0]
+    tokens = split_tokens(text[: min(ends)] if ends else text)
+    if limit is not None and len(tokens) > limit:
+        return tuple(tokens[:limit]), "length"
+    return tuple(tokens), "stop"
+
+
+def tell_story(knobs: Knobs, seed: int) -> str:
+    """Return a story, as long as the knobs ask for."""
+    story = STORIES[seed % len(STORIES)]
+    if knobs.tokens is None:
+        return story
+    tokens = split_tokens(story + "\n\n")
+    rounds, rest = divmod(knobs.tokens, len(tokens))
+    return "".join(tokens * rounds + tokens[:rest])
+
+
+def _chat_text(ask: ChatAsk, base: str, knobs: Knobs, seed: int, index: int) -> str:
+    wanted = ask.response_format
+    if wanted is not None and wanted.type == "json_schema":
+        schema = wanted.json_schema.schema if wanted.json_schema is not None else None
+        return _write_json(schema or {}, ask, seed + index, "response_format")
+    if wanted is not None and wanted.type == "json_object":
+        text = _plain_text(ask, base, knobs, seed + index)
+        return msgspec.json.encode({"answer": text}).decode()
+    if wanted is not None and wanted.type != "text":
+        raise InvalidRequest(
+            "'response_format.type' must be 'text', 'json_object' or 'json_schema'.",
+            param="response_format.type",
+        )
+    return _plain_text(ask, base, knobs, seed + index)
+
+
+def _plain_text(ask: ChatAsk, base: str, knobs: Knobs, seed: int) -> str:
+    if base == "sim-echo":
+        return ask.last_user_text or "You have not said anything yet."
+    if base == "sim-tools":
+        last = ask.messages[-1]
+        if last.role == "tool":
+            return f"The tool answered: {last.text or 'nothing'}"
+        return "There is no tool that I may call. Offer one in 'tools'."
+    return tell_story(knobs, seed)
+
+
+def _chosen_function(ask: ChatAsk, base: str) -> Function | None:
+    """Return the function to call: one that the client insists on, or `sim-tools`'s first."""
+    offered = {tool.function.name: tool.function for tool in ask.tools or () if tool.function}
+    choice = ask.tool_choice
+    if isinstance(choice, dict):
+        name, insists = _named_function(choice)
+    else:
+        name, insists = next(iter(offered), None), choice == "required"
+    if insists and (name is None or name not in offered):
+        raise InvalidRequest(
+            "'tool_choice' asks for a function that is not in 'tools'.", param="tool_choice"
+        )
+    if choice == "none" or name is None:
+        return None
+    if insists or (base == "sim-tools" and ask.messages[-1].role != "tool"):
+        return offered[name]
+    return None
+
+
+def _named_function(choice: dict[str, Any]) -> tuple[str | None, bool]:
+    """Return the name that a `tool_choice` object gives, and whether it must be called."""
+    insists = True
+    allowed = choice.get("allowed_tools")
+    if isinstance(allowed, dict):
+        insists = allowed.get("mode") != "auto"
+        tools = allowed.get("tools")
+        first = tools[0] if isinstance(tools, list) and tools else None
+        choice = first if isinstance(first, dict) else {}
+    function = choice.get("function")
+    name = function.get("name") if isinstance(function, dict) else None
+    return (name if isinstance(name, str) else None), insists
+
+
+def _write_json(schema: dict[str, Any], ask: ChatAsk, seed: int, param: str) -> str:
+    try:
+        value = build_value(schema, random.Random(seed), ask.last_user_text)
+    except SchemaError as error:
+        raise InvalidRequest(f"The JSON schema cannot be met: {error}", param=param) from None
+    return msgspec.json.encode(value).decode()

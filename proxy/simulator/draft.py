@@ -1,0 +1,145 @@
+"""
+A good answer before it is sent: its chunks or its body, and how they become steps.
+
+`chat.py`, `completions.py` and `embeddings.py` make drafts; `faults.py` spoils them; no
+model and no fault is known here.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from proxy.domain.errors import ProxyError
+from proxy.simulator.knobs import Knobs
+from proxy.simulator.plan import Data, End, Framing, Head, Step, Wait
+
+DONE = b"data: [DONE]\n\n"
+SSE_HEADERS = (("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache"))
+JSON_HEADERS = (("content-type", "application/json"),)
+
+encode = msgspec.json.encode
+
+
+class Draft(Struct):
+    """
+    One good answer, still open to changes.
+
+    A stream has `chunks` (without the usage chunk): `opening_chunks` of them carry only
+    the role, `token_chunks` one token each. Anything else has `body`. `usage` is what
+    both would report; `sends_usage_chunk` is true if the client asked for it.
+    """
+
+    model: str
+    created_at: int
+    knobs: Knobs
+    streams: bool
+    usage: dict[str, Any]
+    chunks: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    opening_chunks: int = 0
+    token_chunks: int = 0
+    choices: int = 1
+    sends_usage_chunk: bool = False
+    body: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    @property
+    def usage_chunk(self) -> dict[str, Any]:
+        """The separate last chunk that carries the usage and no choice."""
+        return self.chunk_with(self.usage)
+
+    def chunk_with(self, usage: object) -> dict[str, Any]:
+        """Return a chunk without a choice that reports `usage`."""
+        return {**self.chunks[-1], "choices": [], "usage": usage}
+
+    @property
+    def token_gap_s(self) -> float:
+        """Seconds between two token chunks; choices are generated side by side."""
+        rate = self.knobs.tokens_per_s
+        return 1 / (rate * self.choices) if rate else 0.0
+
+    @property
+    def first_token_s(self) -> float:
+        """Seconds before the first byte of the body."""
+        return (self.knobs.first_token_ms or 0) / 1000
+
+
+def encode_frame(value: object) -> bytes:
+    """Return one event of an event stream."""
+    return b"data: " + encode(value) + b"\n\n"
+
+
+def build_frames(draft: Draft) -> list[bytes]:
+    """Return every event of the stream in order, `[DONE]` last."""
+    frames = [encode_frame(chunk) for chunk in draft.chunks]
+    if draft.sends_usage_chunk:
+        frames.append(encode_frame(draft.usage_chunk))
+    frames.append(DONE)
+    return frames
+
+
+def build_stream(
+    draft: Draft,
+    frames: Sequence[bytes],
+    *,
+    framing: Framing = "chunked",
+    headers: tuple[tuple[str, str], ...] = (),
+    content_length: int | None = None,
+    ending: tuple[Step, ...] = (End(),),
+) -> tuple[Step, ...]:
+    """Return the steps that send `frames` as an event stream, at the draft's pace."""
+    length = sum(map(len, frames)) if content_length is None else content_length
+    steps: list[Step] = [Head(200, SSE_HEADERS + headers, framing, length)]
+    if draft.first_token_s:
+        steps.append(Wait(draft.first_token_s))
+    paced = range(draft.opening_chunks + 1, draft.opening_chunks + draft.token_chunks)
+    gap = Wait(draft.token_gap_s) if draft.token_gap_s else None
+    for number, frame in enumerate(frames):
+        if gap is not None and number in paced:
+            steps.append(gap)
+        steps.append(Data(frame, 1))
+    steps.extend(ending)
+    return tuple(steps)
+
+
+def build_body(
+    draft: Draft,
+    body: bytes,
+    *,
+    headers: tuple[tuple[str, str], ...] = (),
+    framing: Framing = "chunked",
+    content_length: int | None = None,
+    ending: tuple[Step, ...] = (End(),),
+) -> tuple[Step, ...]:
+    """Return the steps that send `body` whole, after the time that its tokens take."""
+    wait_s = draft.first_token_s + draft.token_gap_s * draft.token_chunks
+    length = len(body) if content_length is None else content_length
+    head = Head(200, JSON_HEADERS + headers, framing, length)
+    steps: tuple[Step, ...] = (head, Data(body, 1), *ending)
+    return (Wait(wait_s), *steps) if wait_s else steps
+
+
+def build_good(draft: Draft) -> tuple[Step, ...]:
+    """Return the steps of the answer as it ought to be."""
+    if draft.streams:
+        return build_stream(draft, build_frames(draft))
+    return build_body(draft, encode(draft.body))
+
+
+def build_reply(
+    status: int, body: bytes, headers: tuple[tuple[str, str], ...] = JSON_HEADERS
+) -> tuple[Step, ...]:
+    """Return the steps of a short answer that takes no time."""
+    return (Head(status, headers, "chunked", len(body)), Data(body, 1), End())
+
+
+def build_error(error: ProxyError) -> tuple[Step, ...]:
+    """Return the steps that answer with an error in OpenAI's shape."""
+    return build_reply(
+        error.status, encode_error(error.message, error.type, error.param, error.code)
+    )
+
+
+def encode_error(message: str, type_: str, param: str | None, code: str | None) -> bytes:
+    """Return OpenAI's error object."""
+    return encode({"error": {"message": message, "type": type_, "param": param, "code": code}})

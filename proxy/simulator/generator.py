@@ -1,0 +1,189 @@
+"""
+The simulator's brain: from the bytes of a request to the plan of its answer.
+
+Pure: the same request at the same second gives the same plan, whoever plays it. Two faces
+use it, `transport.py` inside a worker and `server.py` over HTTP.
+"""
+
+import hashlib
+from typing import Any
+from urllib.parse import unquote
+
+from proxy.domain.errors import (
+    InvalidRequest,
+    MethodNotAllowed,
+    ModelNotFound,
+    RequestError,
+    RouteNotFound,
+)
+from proxy.simulator.ask import (
+    ChatAsk,
+    CompletionAsk,
+    EmbeddingAsk,
+    TextAsk,
+    parse_ask,
+    parse_request_knobs,
+)
+from proxy.simulator.chat import build_chat
+from proxy.simulator.completions import build_completion
+from proxy.simulator.draft import Draft, build_error, build_good, build_reply, encode
+from proxy.simulator.embeddings import build_embeddings
+from proxy.simulator.fault_kind import Face, Fault
+from proxy.simulator.faults import FAULTS, find_fault
+from proxy.simulator.knobs import (
+    DEFAULTS,
+    FAULT_PREFIX,
+    MODELS,
+    NO_KNOBS,
+    Knobs,
+    merge_knobs,
+    parse_model_name,
+)
+from proxy.simulator.plan import Plan, Step
+
+_MODELS_CREATED_AT = 1_763_596_800
+AnyAsk = ChatAsk | CompletionAsk | EmbeddingAsk
+_KINDS: dict[str, type[AnyAsk]] = {
+    "chat/completions": ChatAsk,
+    "completions": CompletionAsk,
+    "embeddings": EmbeddingAsk,
+}
+
+
+def build_plan(
+    method: str,
+    path: str,
+    body: bytes,
+    *,
+    created_at: int,
+    face: Face,
+    options: Knobs = NO_KNOBS,
+) -> Plan:
+    """
+    Return the plan for one request; a bad request gets the plan of its error.
+
+    Args:
+        method: the HTTP method.
+        path: with or without `/v1` and percent signs.
+        body: the whole body, empty for GET.
+        created_at: epoch seconds, for the answer's `created`.
+        face: who will play the plan; some faults exist on one face only.
+        options: the knobs that the model's name and the request may still turn.
+    """
+    route = path.strip("/").removeprefix("v1/")
+    try:
+        kind = _KINDS.get(route)
+        if kind is not None:
+            _check_method(method, "POST")
+            return _answer(parse_ask(body, kind), body, created_at, face, options)
+        if route == "models":
+            _check_method(method, "GET")
+            return Plan(build_reply(200, encode(_list_models(face))))
+        if route.startswith("models/"):
+            _check_method(method, "GET")
+            return Plan(build_reply(200, encode(_find_model(unquote(route[7:]), face))))
+        raise RouteNotFound()
+    except RequestError as error:
+        return Plan(build_error(error))
+
+
+def _answer(ask: AnyAsk, body: bytes, created_at: int, face: Face, options: Knobs) -> Plan:
+    streams = isinstance(ask, TextAsk) and bool(ask.stream)
+    fault: Fault | None = None
+    steps: tuple[Step, ...]
+    try:
+        base, named = parse_model_name(ask.model)
+        knobs = merge_knobs(
+            DEFAULTS, MODELS.get(base, NO_KNOBS), options, named, parse_request_knobs(ask)
+        )
+        fault = _choose_fault(base, knobs)
+        if fault is not None:
+            _check_fault(fault, ask, face)
+            base = fault.base if base.startswith(FAULT_PREFIX) else base
+            if fault.adapt is not None:
+                fault.adapt(ask)
+        draft = _build_draft(ask, base, knobs, _seed(body), created_at)
+        steps = build_good(draft) if fault is None else fault.play(draft)
+    except RequestError as error:
+        steps = build_error(error)
+        fault = None
+    return Plan(steps, ask.model, streams, None if fault is None else fault.name)
+
+
+def _choose_fault(base: str, knobs: Knobs) -> Fault | None:
+    if base.startswith(FAULT_PREFIX):
+        fault = find_fault(base)
+        if fault is None:
+            raise ModelNotFound(base)
+        return fault
+    if base not in MODELS:
+        raise ModelNotFound(base)
+    if not knobs.fault:
+        return None
+    fault = find_fault(knobs.fault)
+    if fault is None:
+        raise InvalidRequest(
+            f"There is no fault '{knobs.fault[:80]}'; docs/simulator.md lists them all.",
+            param="metadata.sim.fault",
+        )
+    return fault
+
+
+def _check_fault(fault: Fault, ask: AnyAsk, face: Face) -> None:
+    streams = isinstance(ask, TextAsk) and bool(ask.stream)
+    problem = None
+    if face not in fault.faces:
+        problem = f"can only be played by the {fault.faces[0]} simulator."
+    elif fault.shape == "stream" and not streams:
+        problem = "exists only in streams: send 'stream': true."
+    elif fault.shape == "answer" and streams:
+        problem = "exists only in whole answers: send 'stream': false."
+    elif fault.reach == "chat" and not isinstance(ask, ChatAsk):
+        problem = "exists only in chat completions."
+    elif fault.reach == "text" and not isinstance(ask, TextAsk):
+        problem = "exists only in chat and text completions."
+    if problem is not None:
+        raise InvalidRequest(f"The fault '{fault.name}' {problem}", param="model")
+
+
+def _build_draft(ask: AnyAsk, base: str, knobs: Knobs, seed: int, created_at: int) -> Draft:
+    if isinstance(ask, EmbeddingAsk):
+        if base in MODELS and base != "sim-embed" and not knobs.fault:
+            raise InvalidRequest(f"'{base}' makes no embeddings; use 'sim-embed'.", param="model")
+        return build_embeddings(ask, knobs, created_at)
+    if base == "sim-embed":
+        raise InvalidRequest("'sim-embed' makes embeddings only.", param="model")
+    if isinstance(ask, CompletionAsk):
+        return build_completion(ask, base, knobs, seed, created_at)
+    return build_chat(ask, base, knobs, seed, created_at)
+
+
+def _seed(body: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(body, digest_size=12).digest())
+
+
+def _check_method(method: str, allowed: str) -> None:
+    if method != allowed:
+        raise MethodNotAllowed(f"This path takes {allowed} only.")
+
+
+def _list_models(face: Face) -> dict[str, Any]:
+    names = [*MODELS, *[fault.model for fault in FAULTS.values() if face in fault.faces]]
+    return {"object": "list", "data": [_describe_model(name) for name in names]}
+
+
+def _find_model(name: str, face: Face) -> dict[str, Any]:
+    base, _ = parse_model_name(name)
+    fault = find_fault(base) if base.startswith(FAULT_PREFIX) else None
+    if base not in MODELS and (fault is None or face not in fault.faces):
+        raise ModelNotFound(name)
+    return _describe_model(name)
+
+
+def _describe_model(name: str) -> dict[str, Any]:
+    return {
+        "id": name,
+        "object": "model",
+        "created": _MODELS_CREATED_AT,
+        "owned_by": "simulator",
+    }

@@ -1,0 +1,222 @@
+"""
+The simulator as a Transport: answers from inside the worker, without any socket.
+
+It plays plans of `generator.py` on the event loop's timers: no task, no thread. What only
+HTTP can break is reported as the error that a real transport makes of it.
+"""
+
+import asyncio
+import time
+
+from proxy.domain.errors import (
+    ProxyError,
+    UpstreamDisconnected,
+    UpstreamProtocolError,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from proxy.domain.exchange import OutboundRequest, ResponseHead
+from proxy.simulator.generator import build_plan
+from proxy.simulator.knobs import NO_KNOBS, Knobs
+from proxy.simulator.plan import (
+    Again,
+    Cut,
+    Data,
+    End,
+    Framing,
+    Head,
+    Raw,
+    Refuse,
+    Reset,
+    Stall,
+    Step,
+    Wait,
+)
+from proxy.upstream.base import BodySink, OpenedResponse
+
+_STEPS_PER_TURN = 64
+
+
+class SimulatorTransport:
+    """Serves the models named `sim-*`; anything else gets the 404 of a provider."""
+
+    def __init__(self, options: Knobs = NO_KNOBS) -> None:
+        self._options = options
+        self._answers: set[SimulatedAnswer] = set()
+        self._opening: set[asyncio.Future[None]] = set()
+        self._is_closed = False
+
+    async def open(self, request: OutboundRequest, sink: BodySink) -> OpenedResponse:
+        """Play the plan up to its head; the body follows into `sink` after `resume()`."""
+        if self._is_closed:
+            raise UpstreamUnreachable("The simulator is closed.")
+        plan = build_plan(
+            request.method,
+            _read_path(request.url),
+            request.body,
+            created_at=int(time.time()),
+            face="in-process",
+            options=self._options,
+        )
+        clocks = request.clocks
+        patience_s = clocks.headers_s if request.streams else clocks.answer_s
+        for number, step in enumerate(plan.steps):
+            if isinstance(step, Head):
+                head = ResponseHead(step.status, dict(step.headers))
+                answer = SimulatedAnswer(
+                    head, plan.steps[number + 1 :], step.framing, sink, self._answers
+                )
+                self._answers.add(answer)
+                return answer
+            if isinstance(step, Wait) and step.seconds < patience_s:
+                await self._wait(step.seconds)
+                patience_s -= step.seconds
+            elif isinstance(step, Wait | Stall):
+                await self._wait(patience_s)
+                raise UpstreamTimeout(code="upstream_header_timeout")
+            elif isinstance(step, Refuse):
+                raise UpstreamUnreachable()
+            elif isinstance(step, Raw):
+                raise UpstreamProtocolError(step.error)
+            else:
+                break
+        raise UpstreamDisconnected()
+
+    async def close(self) -> None:
+        """End everything at once: answers and openings fail with UpstreamDisconnected."""
+        self._is_closed = True
+        for opening in self._opening:
+            if not opening.done():
+                opening.set_exception(UpstreamDisconnected())
+        for answer in list(self._answers):
+            answer.disconnect()
+
+    async def _wait(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        opening: asyncio.Future[None] = loop.create_future()
+        timer = loop.call_later(seconds, _finish, opening)
+        self._opening.add(opening)
+        try:
+            await opening
+        finally:
+            timer.cancel()
+            self._opening.discard(opening)
+
+
+class SimulatedAnswer:
+    """One answer whose head has been given; implements `upstream.base.OpenedResponse`."""
+
+    __slots__ = (
+        "_framing",
+        "_handle",
+        "_is_delivering",
+        "_is_flowing",
+        "_is_over",
+        "_is_started",
+        "_loop",
+        "_next",
+        "_open_answers",
+        "_sink",
+        "_steps",
+        "head",
+    )
+
+    def __init__(
+        self,
+        head: ResponseHead,
+        steps: tuple[Step, ...],
+        framing: Framing,
+        sink: BodySink,
+        open_answers: "set[SimulatedAnswer]",
+    ) -> None:
+        self.head = head
+        self._steps = steps
+        self._framing = framing
+        self._sink = sink
+        self._open_answers = open_answers
+        self._loop = asyncio.get_running_loop()
+        self._next = 0
+        self._handle: asyncio.Handle | None = None
+        self._is_started = False
+        self._is_flowing = False
+        self._is_delivering = False
+        self._is_over = False
+
+    def resume(self) -> None:
+        """Let the body flow, from the loop's next turn on."""
+        self._is_started = True
+        if self._is_flowing or self._is_over:
+            return
+        self._is_flowing = True
+        if self._handle is None and not self._is_delivering:
+            self._handle = self._loop.call_soon(self._deliver)
+
+    def pause(self) -> None:
+        """Stop the flow; nothing arrives after this call. A wait under way goes on."""
+        self._is_flowing = False
+
+    def close(self) -> None:
+        """Drop the rest of the answer."""
+        self._is_over = True
+        self._is_flowing = False
+        self._steps = ()
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        self._open_answers.discard(self)
+
+    def disconnect(self) -> None:
+        """Fail as if the connection broke now; before the first `resume()`, fail after it."""
+        if self._is_over:
+            return
+        if self._is_started:
+            self._fail(UpstreamDisconnected())
+        else:
+            self._steps = (Reset(),)
+
+    def _deliver(self) -> None:
+        self._handle = None
+        self._is_delivering = True
+        for _ in range(_STEPS_PER_TURN):
+            if not self._is_flowing:
+                break
+            step = self._steps[self._next]
+            self._next += 1
+            if isinstance(step, Data):
+                self._sink.data(step.chunk)
+            elif isinstance(step, Wait):
+                self._handle = self._loop.call_later(step.seconds, self._deliver)
+                break
+            elif isinstance(step, Again):
+                self._next -= step.back + 1
+            elif isinstance(step, End) or (isinstance(step, Cut) and self._framing == "close"):
+                self.close()
+                self._sink.end()
+            elif isinstance(step, Stall):
+                self._is_flowing = False
+                self._handle = None
+                self._steps = (step,)
+                self._next = 0
+                break
+            else:
+                self._fail(UpstreamDisconnected())
+        self._is_delivering = False
+        if self._is_flowing and self._handle is None:
+            self._handle = self._loop.call_soon(self._deliver)
+
+    def _fail(self, error: ProxyError) -> None:
+        self.close()
+        self._sink.fail(error)
+
+
+def _read_path(url: str) -> str:
+    """Return the path of `simulator:/chat/completions`, or of any other URL."""
+    _, _, rest = url.partition(":")
+    if rest.startswith("//"):
+        rest = rest[2:].partition("/")[2]
+    return rest.partition("?")[0]
+
+
+def _finish(opening: asyncio.Future[None]) -> None:
+    if not opening.done():
+        opening.set_result(None)

@@ -1,0 +1,18 @@
+"""What observers get to see; each is told once per request and must never fail or wait."""
+
+from typing import Protocol
+
+from proxy.domain.exchange import AttemptRecord, RequestRecord
+
+
+class Observer(Protocol):
+    """Takes note of what the request path does."""
+
+    def attempt_started(self, provider: str) -> None:
+        """A request to `provider` is about to be dispatched."""
+
+    def attempt_ended(self, attempt: AttemptRecord) -> None:
+        """That attempt is over; follows every `attempt_started` exactly once."""
+
+    def request_ended(self, record: RequestRecord) -> None:
+        """A request is over, however it ended; called exactly once per request."""

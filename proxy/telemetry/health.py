@@ -1,0 +1,111 @@
+"""
+What `/health` and readiness say: pure functions of a snapshot and the time.
+
+No probe runs here and no HTTP is spoken; `server/health_endpoints.py` calls it. Until a
+health worker gives verdicts, each provider in use is `unknown`, which counts as healthy.
+"""
+
+import math
+import time
+from typing import Any
+
+from proxy.domain.catalog import Provider, Snapshot
+from proxy.version import __version__
+
+
+class UptimeTracker:
+    """Share of the time since start in which at least one provider could be routed to."""
+
+    __slots__ = ("_changed_at", "_is_routable", "_started_at", "_up_s")
+
+    def __init__(self, started_at: float, *, is_routable: bool) -> None:
+        """Begin at `started_at`, epoch seconds, with or without a routable provider."""
+        self._started_at = started_at
+        self._changed_at = started_at
+        self._is_routable = is_routable
+        self._up_s = 0.0
+
+    @property
+    def observed_at(self) -> float:
+        """Epoch seconds of the last look at the providers."""
+        return self._changed_at
+
+    def observe(self, now_at: float, *, is_routable: bool) -> None:
+        """Take note that from `now_at` on there is, or is no, routable provider."""
+        if self._is_routable:
+            self._up_s += max(0.0, now_at - self._changed_at)
+        # A clock that was set back must not count a second twice.
+        self._changed_at = max(now_at, self._changed_at)
+        self._is_routable = is_routable
+
+    def share(self, now_at: float) -> float:
+        """Return the share of the time up to `now_at`, from 0.0 to 1.0."""
+        total_s = max(now_at, self._changed_at) - self._started_at
+        if total_s <= 0.0:
+            return 1.0 if self._is_routable else 0.0
+        up_s = self._up_s
+        if self._is_routable:
+            up_s += max(0.0, now_at - self._changed_at)
+        return min(1.0, up_s / total_s)
+
+
+def is_ready(snapshot: Snapshot) -> bool:
+    """Return whether a request could be sent anywhere: one routable deployment is enough."""
+    for group in snapshot.groups.values():
+        for deployment in group.deployments:
+            if deployment.provider.enabled:
+                return True
+    return any(_is_routable(provider) for provider in snapshot.providers.values())
+
+
+def build_health(
+    snapshot: Snapshot, started_at: float, now_at: float, uptime: UptimeTracker
+) -> dict[str, Any]:
+    """
+    Return the body of `/health`: counts and states, no names.
+
+    Args:
+        snapshot: the catalog in force.
+        started_at: epoch seconds at which this server started.
+        now_at: epoch seconds.
+        uptime: what it has seen so far.
+
+    Returns:
+        The two bodies of the API's documentation in one. `providers` counts those in use;
+        the ones that are switched off or lack a key are in its `disabled`. `status` is
+        `healthy`, or `unhealthy` without any routable provider.
+
+    Source: tests/telemetry/test_health.py pins every field.
+    """
+    in_use = sum(1 for provider in snapshot.providers.values() if _is_routable(provider))
+    return {
+        "status": "healthy" if is_ready(snapshot) else "unhealthy",
+        "timestamp": now_at,
+        "providers": {
+            "total": in_use,
+            "healthy": in_use,
+            "degraded": 0,
+            "unhealthy": 0,
+            "unknown": in_use,
+            "disabled": len(snapshot.providers) - in_use,
+        },
+        "uptime": _format_share(uptime.share(now_at)),
+        "uptime_s": max(0.0, now_at - started_at),
+        "last_check": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(uptime.observed_at)),
+        "version": snapshot.settings.app_version or __version__,
+        "components": {
+            "api_server": "healthy",
+            "health_worker": "unknown",
+            "metrics_collector": "healthy",
+            "config_manager": "healthy",
+        },
+    }
+
+
+def _is_routable(provider: Provider) -> bool:
+    return provider.enabled and bool(provider.models)
+
+
+def _format_share(share: float) -> str:
+    # Rounded down: only a server that was never down says 100.00%.
+    return f"{math.floor(share * 10_000 + 1e-6) / 100:.2f}%"

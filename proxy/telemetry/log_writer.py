@@ -1,0 +1,262 @@
+"""
+The way of encoded log lines to standard output or a file, off the event loop.
+
+Lines are buffered and written by one thread: the first line wakes it, it lets more lines
+gather for `interval_s`, and writes them all with one call. Nothing runs while no line comes.
+A target that blocks (a full pipe, a stopped journal, a hung disk) blocks that thread alone:
+the buffer fills up to `max_bytes`, then the oldest lines are dropped and counted.
+What a line looks like is the business of `request_log.py` and `logs.py`.
+"""
+
+import atexit
+import contextlib
+import fcntl
+import os
+import select
+import stat
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+INTERVAL_S = 0.05
+MAX_BUFFER_BYTES = 4 * 1024 * 1024
+STDOUT_FD = 1
+
+
+def open_log_writer(
+    log_file: str | None, *, on_dropped: Callable[[int], None] | None = None
+) -> "LogWriter":
+    """
+    Return a writer to `log_file`, or to standard output where that is None.
+
+    Args:
+        log_file: path of a file that is appended to, made with mode 0640 if it is missing,
+            its directory too.
+        on_dropped: told how many lines were just lost; it must neither fail nor log.
+
+    Raises:
+        OSError: the file cannot be opened; its text names the file.
+    """
+    if log_file is None:
+        return LogWriter(STDOUT_FD, on_dropped=on_dropped)
+    path = Path(log_file)
+    return LogWriter(_open_file(path), path=path, on_dropped=on_dropped)
+
+
+def _open_file(path: Path) -> int:
+    path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+
+
+class LogWriter:
+    """Take lines from any thread at once; write them in batches from a thread of its own."""
+
+    def __init__(
+        self,
+        fd: int,
+        *,
+        path: Path | None = None,
+        interval_s: float = INTERVAL_S,
+        max_bytes: int = MAX_BUFFER_BYTES,
+        on_dropped: Callable[[int], None] | None = None,
+    ) -> None:
+        """
+        Take over `fd`.
+
+        Args:
+            fd: where to write; closed by `close()` only if `path` is given.
+            path: the file behind `fd`, needed for `reopen()`.
+            interval_s: how long lines gather before they are written.
+            max_bytes: most bytes that wait in the buffer; the batch that is being written
+                comes on top.
+            on_dropped: told how many lines were just lost; it must neither fail nor log.
+        """
+        self._fd = fd
+        self._path = path
+        self._interval_s = interval_s
+        self._max_bytes = max_bytes
+        self._on_dropped = on_dropped
+        self._state = threading.Condition(threading.Lock())
+        self._lines: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._dropped = 0
+        self._is_awake = False
+        self._is_writing = False
+        self._is_hurried = False
+        self._is_closed = False
+        self._is_torn = False
+        self._next_fd: int | None = None
+        self._is_shared = _is_stream(fd)
+        self._thread: threading.Thread | None = None
+
+    @property
+    def dropped(self) -> int:
+        """How many lines were lost so far."""
+        return self._dropped
+
+    def write(self, line: bytes) -> None:
+        """Queue one line, which ends in a newline; returns at once, whatever the target does."""
+        with self._state:
+            if self._is_closed:
+                self._count_dropped(1)
+                return
+            self._lines.append(line)
+            self._waiting_bytes += len(line)
+            if self._waiting_bytes > self._max_bytes:
+                self._drop_oldest()
+            if not self._is_awake:
+                self._wake()
+
+    def flush(self, timeout_s: float = 1.0) -> bool:
+        """Have everything written now; return False if that took longer than `timeout_s`."""
+        with self._state:
+            if self._lines:
+                self._is_hurried = True
+                self._state.notify_all()
+            return self._state.wait_for(self._is_idle, timeout_s)
+
+    def reopen(self) -> None:
+        """
+        Open the log file anew under its name, for logrotate; nothing happens on stdout.
+
+        Raises:
+            OSError: the file cannot be opened; the old one stays in use.
+        """
+        if self._path is None:
+            return
+        fd = _open_file(self._path)
+        with self._state:
+            # The writing thread swaps: the old descriptor may be in the middle of a write.
+            superseded, self._next_fd = self._next_fd, fd
+            if superseded is not None:
+                os.close(superseded)
+            if self._thread is None:
+                self._swap_fd()
+
+    def close(self, timeout_s: float = 2.0) -> None:
+        """Write what is left, for at most `timeout_s`, and stop; what is left then is counted."""
+        atexit.unregister(self.close)
+        with self._state:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            self._state.notify_all()
+            thread = self._thread
+        if thread is not None:
+            thread.join(timeout_s)
+        with self._state:
+            if self._lines:
+                self._count_dropped(len(self._lines))
+                self._lines.clear()
+            if thread is not None and thread.is_alive():
+                return  # It hangs in a write and keeps its descriptor; it dies with the process.
+            self._swap_fd()
+            if self._path is not None:
+                os.close(self._fd)
+
+    def _wake(self) -> None:
+        self._is_awake = True
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
+            self._thread.start()
+            atexit.register(self.close)
+        else:
+            self._state.notify_all()
+
+    def _is_idle(self) -> bool:
+        return not self._lines and not self._is_writing
+
+    def _drop_oldest(self) -> None:
+        count = 0
+        while self._waiting_bytes > self._max_bytes:
+            self._waiting_bytes -= len(self._lines.popleft())
+            count += 1
+        self._count_dropped(count)
+
+    def _count_dropped(self, count: int) -> None:
+        self._dropped += count
+        if self._on_dropped is not None:
+            self._on_dropped(count)
+
+    def _swap_fd(self) -> None:
+        if self._next_fd is not None:
+            os.close(self._fd)
+            self._fd, self._next_fd = self._next_fd, None
+            self._is_torn = False
+
+    def _run(self) -> None:
+        while True:
+            with self._state:
+                while not self._lines:
+                    self._is_awake = False
+                    if self._is_closed:
+                        return
+                    self._state.wait()
+                self._state.wait_for(lambda: self._is_hurried or self._is_closed, self._interval_s)
+                batch = b"".join(self._lines)
+                self._lines.clear()
+                self._waiting_bytes = 0
+                self._is_hurried = False
+                self._is_writing = True
+                self._swap_fd()
+            lost = self._write_batch(batch)
+            with self._state:
+                self._is_writing = False
+                if lost:
+                    self._count_dropped(lost)
+                self._state.notify_all()
+
+    def _write_batch(self, batch: bytes) -> int:
+        """Write `batch`; return how many of its lines were lost."""
+        # A half line that an error left behind must not swallow the next one.
+        is_mending = self._is_torn
+        data = b"\n" + batch if is_mending else batch
+        written = 0
+        with self._hold_stream():
+            while written < len(data):
+                try:
+                    written += os.write(self._fd, memoryview(data)[written:])
+                except BlockingIOError:
+                    # Somebody who shares this pipe made it non-blocking.
+                    if not self._wait_until_writable():
+                        break
+                except OSError:
+                    # Disk full, reader gone: these lines are lost, the next ones may not be.
+                    break
+        lost = data.count(b"\n", written)
+        if written == 0:
+            return lost - is_mending
+        self._is_torn = not data.endswith(b"\n", 0, written)
+        return lost
+
+    @contextlib.contextmanager
+    def _hold_stream(self) -> Iterator[None]:
+        # Workers share one pipe or journal socket, where only writes up to PIPE_BUF are whole:
+        # a batch is longer, and without this lock lines of two workers would mix.
+        if not self._is_shared:
+            yield
+            return
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX)
+        except OSError:
+            self._is_shared = False
+            yield
+            return
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._fd, fcntl.LOCK_UN)
+
+    def _wait_until_writable(self) -> bool:
+        poll = select.poll()
+        poll.register(self._fd, select.POLLOUT)
+        while not self._is_closed:
+            if poll.poll(1000):
+                return True
+        return False
+
+
+def _is_stream(fd: int) -> bool:
+    mode = os.fstat(fd).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)

@@ -1,0 +1,132 @@
+"""
+Every metric there is: name, kind, labels and meaning, as `docs/metrics.md` prints them.
+
+Nothing is counted here; `metrics.py` does that. A test holds the document to this table.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+NONE = "none"
+"""Label of a request that never reached a provider."""
+OTHER = "other"
+"""Label of a value that is in none of the known sets: it keeps their number bounded."""
+
+DURATION_BUCKETS_S = (
+    0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0,
+)  # fmt: skip
+
+
+class Metric(Struct, frozen=True):
+    """One family of numbers. A gauge is merged over the workers by `merge`."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    labels: tuple[str, ...]
+    help: str
+    merge: Literal["livesum", "livemax"] = "livesum"
+
+    @property
+    def family(self) -> str:
+        """The name without a counter's `_total`, as the exposition format calls the family."""
+        return self.name.removesuffix("_total") if self.kind == "counter" else self.name
+
+
+REQUESTS = Metric(
+    "llm_proxy_requests_total",
+    "counter",
+    ("provider", "endpoint", "status"),
+    "Requests, by the provider that was tried last and the status that the client saw.",
+)
+ERRORS = Metric(
+    "llm_proxy_errors_total",
+    "counter",
+    ("provider", "error_type"),
+    "Attempts at a provider that failed, by the public code of the error.",
+)
+TOKENS = Metric(
+    "llm_proxy_tokens_total",
+    "counter",
+    ("provider", "operation"),
+    "Tokens as the provider counted them: prompt, completion, cached or reasoning.",
+)
+REQUEST_DURATION = Metric(
+    "llm_proxy_request_duration_seconds",
+    "histogram",
+    ("provider", "endpoint"),
+    "Time from a request's head to the end of its answer, as the client saw it.",
+)
+RESPONSE_TIME = Metric(
+    "llm_proxy_response_time_seconds",
+    "histogram",
+    ("provider",),
+    "Time from dispatching an attempt to its response head, or to its failure without one.",
+)
+ACTIVE_CONNECTIONS = Metric(
+    "llm_proxy_active_connections",
+    "gauge",
+    ("provider",),
+    "Attempts that are under way at a provider now.",
+)
+BREAKER_STATE = Metric(
+    "llm_proxy_circuit_breaker_state",
+    "gauge",
+    ("provider",),
+    "Circuit breaker of a provider: 0 closed, 1 open, 2 half-open.",
+    merge="livemax",
+)
+HEALTH_CACHE_SIZE = Metric(
+    "llm_proxy_health_check_cache_size",
+    "gauge",
+    (),
+    "Health verdicts held in memory.",
+    merge="livemax",
+)
+ATTEMPTS = Metric(
+    "llm_proxy_attempts_total",
+    "counter",
+    ("provider", "outcome"),
+    "Attempts at a provider, by outcome: ok, client_closed or the public code of the error.",
+)
+TIME_TO_FIRST_TOKEN = Metric(
+    "llm_proxy_time_to_first_token_seconds",
+    "histogram",
+    ("provider", "model"),
+    "Time from a request's head to the first content of its streamed answer.",
+)
+MODEL_DURATION = Metric(
+    "llm_proxy_model_duration_seconds",
+    "histogram",
+    ("provider", "model"),
+    "Time of a successful attempt, from dispatch to the end of the answer.",
+)
+LOG_LINES_DROPPED = Metric(
+    "llm_proxy_log_lines_dropped_total",
+    "counter",
+    (),
+    "Log lines that were lost because their target was blocked or failed.",
+)
+BUILD_INFO = Metric(
+    "llm_proxy_build_info",
+    "gauge",
+    ("version",),
+    "Always 1; the label tells the version that is running.",
+    merge="livemax",
+)
+
+METRICS: tuple[Metric, ...] = (
+    REQUESTS,
+    ERRORS,
+    TOKENS,
+    REQUEST_DURATION,
+    RESPONSE_TIME,
+    ACTIVE_CONNECTIONS,
+    BREAKER_STATE,
+    HEALTH_CACHE_SIZE,
+    ATTEMPTS,
+    TIME_TO_FIRST_TOKEN,
+    MODEL_DURATION,
+    LOG_LINES_DROPPED,
+    BUILD_INFO,
+)

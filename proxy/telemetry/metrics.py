@@ -1,0 +1,228 @@
+"""
+What is counted for each request and attempt, and under which labels.
+
+Every label comes from a set that the configuration bounds: providers, endpoints and
+deployments that are not in it are `other`. Names and meanings are in `metric_table.py`, the
+files in `metric_store.py`. `wiring.py` makes one per worker; `server/` serves `render()`.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from proxy.domain.catalog import WILDCARD, Snapshot
+from proxy.domain.errors import ProxyError
+from proxy.domain.exchange import AttemptRecord, RequestRecord
+from proxy.telemetry import metric_table as table
+from proxy.telemetry.metric_store import Histogram, MetricStore, Number
+from proxy.telemetry.metric_table import NONE, OTHER
+from proxy.version import __version__
+
+_NOT_ERRORS = frozenset({"ok", "client_closed"})
+_MAX_UPSTREAM_CODES = 64
+_is_upstream_code = re.compile(r"upstream_[a-z_]{1,40}").fullmatch
+
+
+class Metrics:
+    """Count requests, attempts and tokens in files that all workers share; an `Observer`."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        worker: int = 0,
+        endpoints: Iterable[str] = (),
+        version: str = __version__,
+    ) -> None:
+        """
+        Open this worker's files.
+
+        Args:
+            directory: where the workers' files are, such as `.state/metrics`.
+            worker: this worker's number, the same after each restart.
+            endpoints: the route patterns that may be labels.
+            version: what `llm_proxy_build_info` tells.
+
+        Raises:
+            OSError: `directory` cannot be made or written.
+        """
+        self._store = MetricStore(directory, worker)
+        self._endpoints = frozenset(endpoints)
+        self._providers: frozenset[str] = frozenset()
+        self._deployments: frozenset[tuple[str, str]] = frozenset()
+        self._outcomes = _collect_codes() | _NOT_ERRORS
+        self._requests: dict[tuple[str, str, int], tuple[Number, Histogram]] = {}
+        self._attempts: dict[tuple[str, str], tuple[Number, Number | None, Histogram]] = {}
+        self._tokens: dict[tuple[str, str], Number] = {}
+        self._active: dict[str, Number] = {}
+        self._first_token: dict[tuple[str, str], Histogram] = {}
+        self._model_duration: dict[tuple[str, str], Histogram] = {}
+        self._dropped = self._store.open_number(table.LOG_LINES_DROPPED)
+        self._store.open_number(table.HEALTH_CACHE_SIZE)
+        self._store.open_number(table.BUILD_INFO, version).set(1.0)
+
+    def apply_snapshot(self, snapshot: Snapshot) -> None:
+        """Take the known providers and deployments from the catalog that is now in force."""
+        self._providers = frozenset(snapshot.providers)
+        listed = {
+            (provider.name, model)
+            for provider in snapshot.providers.values()
+            for model in provider.models
+            if model != WILDCARD
+        }
+        routed = {
+            (deployment.provider.name, deployment.model)
+            for group in snapshot.groups.values()
+            for deployment in group.deployments
+        }
+        self._deployments = frozenset(listed | routed)
+        for provider in snapshot.providers:
+            self._open_active(provider)
+            self._store.open_number(table.BREAKER_STATE, provider)
+
+    def attempt_started(self, provider: str) -> None:
+        """Count one more attempt under way."""
+        self._find_active(provider).add(1.0)
+
+    def attempt_ended(self, attempt: AttemptRecord) -> None:
+        """Count a finished attempt, its error and its times."""
+        self._find_active(attempt.provider).add(-1.0)
+        provider = attempt.provider if attempt.provider in self._providers else OTHER
+        outcome = self._bound_outcome(attempt.outcome)
+        numbers = self._attempts.get((provider, outcome))
+        if numbers is None:
+            numbers = self._open_attempts(provider, outcome)
+        attempts, errors, response_time = numbers
+        attempts.add(1.0)
+        if errors is not None:
+            errors.add(1.0)
+        waited_s = attempt.first_byte_s
+        response_time.observe(attempt.duration_s if waited_s is None else waited_s)
+        if outcome == "ok":
+            self._observe_model(
+                table.MODEL_DURATION,
+                self._model_duration,
+                provider,
+                attempt.model,
+                attempt.duration_s,
+            )
+
+    def request_ended(self, record: RequestRecord) -> None:
+        """Count a finished request, its tokens and its times."""
+        provider = self._bound_provider(record.provider)
+        endpoint = record.endpoint if record.endpoint in self._endpoints else OTHER
+        numbers = self._requests.get((provider, endpoint, record.status))
+        if numbers is None:
+            numbers = self._open_requests(provider, endpoint, record.status)
+        requests, duration = numbers
+        requests.add(1.0)
+        duration.observe(record.duration_s)
+        if record.ttft_s is not None and record.model is not None:
+            self._observe_model(
+                table.TIME_TO_FIRST_TOKEN,
+                self._first_token,
+                provider,
+                record.model,
+                record.ttft_s,
+            )
+        usage = record.usage
+        if usage is not None:
+            self._count_tokens(provider, "prompt", usage.input_tokens)
+            self._count_tokens(provider, "completion", usage.output_tokens)
+            self._count_tokens(provider, "cached", usage.cached_tokens)
+            self._count_tokens(provider, "reasoning", usage.reasoning_tokens)
+
+    def count_dropped_log_lines(self, count: int) -> None:
+        """Count log lines that were lost; a `LogWriter` calls it, from any thread."""
+        self._dropped.add(count)
+
+    def render(self) -> tuple[bytes, str]:
+        """Return the numbers of all workers as (body, content type); reads files only."""
+        return self._store.render()
+
+    def close(self) -> None:
+        """Let go of the files; the counters stay in them."""
+        self._store.close()
+
+    def _bound_provider(self, provider: str | None) -> str:
+        if provider is None:
+            return NONE
+        return provider if provider in self._providers else OTHER
+
+    def _bound_outcome(self, outcome: str) -> str:
+        if outcome in self._outcomes:
+            return outcome
+        # Timeouts name the clock that ran out; a provider's own code must not become a label.
+        if len(self._outcomes) < _MAX_UPSTREAM_CODES and _is_upstream_code(outcome):
+            self._outcomes |= {outcome}
+            return outcome
+        return OTHER
+
+    def _find_active(self, provider: str) -> Number:
+        return self._active.get(provider) or self._open_active(OTHER)
+
+    def _open_active(self, provider: str) -> Number:
+        # Kept when a provider leaves the configuration: its last attempts still have to end.
+        if provider not in self._active:
+            self._active[provider] = self._store.open_number(table.ACTIVE_CONNECTIONS, provider)
+        return self._active[provider]
+
+    def _open_requests(self, provider: str, endpoint: str, status: int) -> tuple[Number, Histogram]:
+        status_label = str(status) if 100 <= status <= 599 else OTHER
+        numbers = (
+            self._store.open_number(table.REQUESTS, provider, endpoint, status_label),
+            self._store.open_histogram(table.REQUEST_DURATION, provider, endpoint),
+        )
+        if 100 <= status <= 599:
+            self._requests[provider, endpoint, status] = numbers
+        return numbers
+
+    def _open_attempts(
+        self, provider: str, outcome: str
+    ) -> tuple[Number, Number | None, Histogram]:
+        errors = None
+        if outcome not in _NOT_ERRORS:
+            errors = self._store.open_number(table.ERRORS, provider, outcome)
+        numbers = (
+            self._store.open_number(table.ATTEMPTS, provider, outcome),
+            errors,
+            self._store.open_histogram(table.RESPONSE_TIME, provider),
+        )
+        self._attempts[provider, outcome] = numbers
+        return numbers
+
+    def _observe_model(
+        self,
+        metric: table.Metric,
+        opened: dict[tuple[str, str], Histogram],
+        provider: str,
+        model: str,
+        seconds: float,
+    ) -> None:
+        key = (provider, model)
+        if key not in self._deployments:
+            key = (provider, OTHER)
+        histogram = opened.get(key)
+        if histogram is None:
+            histogram = opened[key] = self._store.open_histogram(metric, *key)
+        histogram.observe(seconds)
+
+    def _count_tokens(self, provider: str, operation: str, count: int) -> None:
+        if count <= 0:
+            return
+        number = self._tokens.get((provider, operation))
+        if number is None:
+            number = self._store.open_number(table.TOKENS, provider, operation)
+            self._tokens[provider, operation] = number
+        number.add(count)
+
+
+def _collect_codes() -> frozenset[str]:
+    codes: set[str] = set()
+    kinds: list[type[ProxyError]] = [ProxyError]
+    while kinds:
+        kind = kinds.pop()
+        kinds.extend(kind.__subclasses__())
+        if kind.code is not None:
+            codes.add(kind.code)
+    return frozenset(codes)

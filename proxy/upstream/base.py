@@ -1,0 +1,84 @@
+"""
+The interface to whatever carries bytes to a provider and back.
+
+`aiohttp_transport.py` speaks HTTP, `simulator/` answers from inside the process,
+`scripted.py` plays a script for tests. One contract suite (`tests/upstream/contract.py`)
+holds all of them to the words below. The pipeline knows nothing but this file.
+"""
+
+from typing import Protocol
+
+from proxy.domain.errors import ProxyError
+from proxy.domain.exchange import OutboundRequest, ResponseHead
+
+
+class BodySink(Protocol):
+    """
+    Where a transport pushes a response body.
+
+    Calls come from the event loop, never overlap and never before the first `resume()`.
+    After `end()` or `fail()`, and after `OpenedResponse.close()`, nothing more is called.
+    None of the methods may raise.
+    """
+
+    def data(self, chunk: bytes) -> None:
+        """Take the next bytes of the body, at least one; splits mean nothing."""
+
+    def end(self) -> None:
+        """Take note that the body is complete as far as HTTP can tell."""
+
+    def fail(self, error: ProxyError) -> None:
+        """Take note that the body broke; `error` says how."""
+
+
+class OpenedResponse(Protocol):
+    """
+    An answer whose head has arrived and whose body is still paused.
+
+    Exactly one of two things must follow: the body ends (`end`, `fail`), or the holder
+    calls `close()`. Calling `close()` after the end is allowed and does nothing.
+    """
+
+    head: ResponseHead
+
+    def resume(self) -> None:
+        """Let the body flow; the first call starts it. Repeating it changes nothing."""
+
+    def pause(self) -> None:
+        """
+        Stop the flow, up to the peer: at most one read that was under way still arrives.
+        """
+
+    def close(self) -> None:
+        """Drop the body and its connection, which is never reused; returns at once."""
+
+
+class Transport(Protocol):
+    """Opens requests to one provider and owns the connections to it."""
+
+    async def open(self, request: OutboundRequest, sink: BodySink) -> OpenedResponse:
+        """
+        Send a request and return its answer's head; the body follows into `sink`.
+
+        Redirects are not followed and bodies are not inflated. Cancelling the call closes
+        the connection it was using.
+
+        Args:
+            request: what to send; `request.clocks` bounds connect, TLS and head, in seconds.
+            sink: where the body goes, once `resume()` has been called.
+
+        Returns:
+            The head with any status, also 3xx, 4xx and 5xx; the body is paused.
+
+        Raises:
+            UpstreamUnreachable: no connection (refused, no address, reset while connecting).
+            UpstreamTlsError: the handshake failed.
+            UpstreamTimeout: `code` is upstream_connect_timeout or upstream_header_timeout.
+            UpstreamDisconnected: closed or reset before the head was complete.
+            UpstreamProtocolError: the head is not HTTP, or larger than our caps.
+
+        Source: docs/decisions/0005-transport-interface.md; tests/upstream/contract.py.
+        """
+
+    async def close(self) -> None:
+        """Close every connection; answers still open fail with UpstreamDisconnected."""

@@ -1,0 +1,67 @@
+"""
+What a client dialect offers the pipeline: pure functions from bytes to bytes and values.
+
+A dialect never sees a socket, a clock or a provider's address.
+"""
+
+from typing import Protocol
+
+from msgspec import Raw, Struct, field
+
+from proxy.domain.errors import ProxyError
+from proxy.domain.exchange import Operation
+from proxy.domain.usage import Usage
+
+
+class Ask(Struct):
+    """
+    One validated client request: the few fields that we decide on, and all others as bytes.
+
+    `fields` maps every top-level name to its raw JSON, byte-identical to what came; it is
+    what outbound bodies are rebuilt from.
+    """
+
+    operation: Operation
+    model: str
+    fields: dict[str, Raw]
+    streams: bool = False
+    wants_usage: bool = False
+    """The client asked for `stream_options.include_usage`."""
+    keeps_chunk_usage: bool = False
+    """The client asked for `continuous_usage_stats`: usage on every chunk is wanted."""
+    choices: int = 1
+    """`n`, or 1."""
+    wants_base64: bool = False
+    """The client asked for `encoding_format: base64`."""
+    dropped: list[str] = field(default_factory=list)
+    """Fields that the chosen provider does not take and that were therefore left out."""
+
+
+class StreamReader(Protocol):
+    """
+    Turns a provider's event stream into the client's, any split of the bytes.
+
+    The reader holds back whatever is not a whole event. It never raises: what went wrong
+    stands in `error`, and what was good before it has been returned.
+    """
+
+    has_content: bool
+    """The commit point has been passed: content, a tool call, reasoning or a finish reason."""
+    is_complete: bool
+    """Every choice has finished, or the dialect's terminal event has arrived."""
+    is_over: bool
+    """The terminal event has arrived: nothing the provider still sends matters."""
+    error: ProxyError | None
+    usage: Usage | None
+    event_count: int
+    """Whole events so far; comments do not count."""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take the next bytes and return what the client may be sent for them, often b""."""
+
+    def finish(self) -> bytes:
+        """
+        Take note of the end of the body and return what completes the client's stream.
+
+        Sets `error` to UpstreamTruncated if the answer was not complete, and then returns b"".
+        """

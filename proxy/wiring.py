@@ -1,0 +1,82 @@
+"""Chooses the implementations, opens everything a worker needs, and closes it again."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from aiohttp import web
+
+from proxy.domain.catalog import Snapshot
+from proxy.domain.identity import KeyHasher
+from proxy.domain.settings import InstallSettings
+from proxy.pipeline.context import Runtime
+from proxy.providers.registry import SIMULATOR
+from proxy.server.app import build_app
+from proxy.server.chat_endpoints import PATHS
+from proxy.server.state import ServerState
+from proxy.simulator.transport import SimulatorTransport
+from proxy.telemetry.health import UptimeTracker, is_ready
+from proxy.telemetry.log_writer import LogWriter
+from proxy.telemetry.metrics import Metrics
+from proxy.telemetry.observer import ManyObservers
+from proxy.telemetry.request_log import RequestLog
+from proxy.upstream.base import Transport
+from proxy.upstream.factory import open_transport
+
+
+class Service:
+    """Everything one worker holds open; made by `open_service` inside a running loop."""
+
+    def __init__(
+        self, app: web.Application, transports: Mapping[str, Transport], metrics: Metrics
+    ) -> None:
+        self.app = app
+        self._transports = transports
+        self._metrics = metrics
+
+    async def close(self) -> None:
+        """Close the connections to the providers, then the metrics' files."""
+        for transport in self._transports.values():
+            await transport.close()
+        self._metrics.close()
+
+
+async def open_service(
+    install: InstallSettings, snapshot: Snapshot, hasher: KeyHasher, log: LogWriter
+) -> Service:
+    """
+    Open transports and metrics for a snapshot and build the application on them.
+
+    Args:
+        install: where state is kept and what is logged.
+        snapshot: what is served.
+        hasher: the one that the snapshot's callers were made with.
+        log: where request lines go; stays the caller's to close.
+
+    Raises:
+        OSError: the metrics' directory cannot be written.
+    """
+    metrics = Metrics(Path(install.state_dir) / "metrics", endpoints=[path for path, _ in PATHS])
+    metrics.apply_snapshot(snapshot)
+    log.on_dropped = metrics.count_dropped_log_lines
+    transports = open_transports(snapshot)
+    observer = ManyObservers(metrics, RequestLog(log, install.log_level))
+    started_at = time.time()
+    state = ServerState(
+        runtime=Runtime(snapshot, hasher, transports, observer),
+        started_at=started_at,
+        uptime=UptimeTracker(started_at, is_routable=is_ready(snapshot)),
+        render_metrics=metrics.render,
+    )
+    return Service(build_app(state), transports, metrics)
+
+
+def open_transports(snapshot: Snapshot) -> dict[str, Transport]:
+    """Open one transport for each provider that can be asked; the simulator needs no network."""
+    return {
+        provider.name: SimulatorTransport()
+        if provider.type == SIMULATOR.type
+        else open_transport(provider)
+        for provider in snapshot.providers.values()
+        if provider.enabled
+    }

@@ -1,0 +1,69 @@
+"""Promises about importing: every module by itself, and nothing impure on the pure floors."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.promises.tree import PACKAGES, ROOT, modules
+
+PURE_FLOORS = ("proxy/domain", "proxy/wire", "proxy/policy", "proxy/providers")
+IMPURE = {
+    "aiohttp",
+    "aiosqlite",
+    "asyncpg",
+    "prometheus_client",
+    "pydantic",
+    "redis",
+    "sqlalchemy",
+    "structlog",
+    "typer",
+    "uvloop",
+    "yaml",
+}
+
+# Each module is imported in a fork of an interpreter that has imported nothing yet: as alone
+# as in a new process, without paying for a new process each time.
+_IMPORT_EACH_ALONE = """
+import os, sys
+failed = False
+for name in sys.argv[1:]:
+    child = os.fork()
+    if child == 0:
+        try:
+            __import__(name)
+        except BaseException as error:
+            print(f"{name}: {type(error).__name__}: {error}", flush=True)
+            os._exit(1)
+        os._exit(0)
+    failed |= os.waitpid(child, 0)[1] != 0
+sys.exit(failed)
+"""
+_IMPORT_ALL = "import sys; [__import__(name) for name in sys.argv[1:]]; print(*sys.modules)"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_each_module_imports_alone(package: str) -> None:
+    """Any module can be the first one imported; it warns of nothing and prints nothing."""
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _IMPORT_EACH_ALONE, *modules(package)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0 and not run.stdout + run.stderr, f"\n{run.stdout}{run.stderr}"
+
+
+def test_pure_floors_load_nothing_impure() -> None:
+    """Importing floors 0, 1 and 2 brings in no server, database or file format, not even
+    through a third party's package."""
+    run = subprocess.run(
+        [sys.executable, "-c", _IMPORT_ALL, *modules(*PURE_FLOORS)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert IMPURE & set(run.stdout.split()) == set()
