@@ -17,8 +17,14 @@ REFERENCE_BARE: Mapping[str, float] = {
     "requests_per_s": 7_900,
     "cpu_us_per_request": 126,
     "cpu_us_per_chunk": 31,
+    "chunks_per_s": 64_000,
+    "p50_ms": 0.13,
+    "ttft_ms": 0.48,
 }
-"""The bare pass-through on the machine that the limits were set on (2 cores, AMD EPYC, KVM)."""
+"""
+The bare pass-through on the machine that the limits were set on (2 cores, AMD EPYC, KVM); the
+latencies are what it added there, as in the limits.
+"""
 
 
 class Budget(Struct, frozen=True):
@@ -65,7 +71,7 @@ def scale_limit(figure_name: str, limit: float, bare_here: float | None) -> floa
     """
     Return `limit` carried over to a machine where the pass-through makes `bare_here`.
 
-    None for figures that do not follow the speed of the machine, or without a pass-through.
+    For a limit on what is added, `bare_here` is what the pass-through adds. None for figures that do not follow the speed of the machine, or without a pass-through.
     """
     reference = REFERENCE_BARE.get(figure_name)
     if reference is None or bare_here is None:

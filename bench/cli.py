@@ -69,8 +69,8 @@ def read_options(argv: Sequence[str], environment: Mapping[str, str]) -> Options
     chosen = _split(given.systems) or [*own, *peers]
     for what, names, allowed in (
         ("--rows", _split(given.rows), row_names),
-        ("--systems", chosen, [*own, *PEERS]),
         ("PEERS", peers, list(PEERS)),
+        ("--systems", chosen, [*own, *PEERS]),
     ):
         for name in names:
             if name not in allowed:

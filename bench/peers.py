@@ -19,7 +19,8 @@ class LiteLlm:
     title = "LiteLLM proxy, 1 worker"
     requirement = "litellm[proxy]"
 
-    def __init__(self, folder: Path = BUILD_FOLDER / "litellm") -> None:
+    # The dot keeps type checkers and other walkers of the tree out of somebody else's code.
+    def __init__(self, folder: Path = BUILD_FOLDER / ".litellm") -> None:
         """Keep the virtual environment in `folder`; a second run finds it there."""
         self._folder = folder
 

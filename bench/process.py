@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,6 +29,10 @@ KEPT_VARIABLES = (
 """The rest stays away: a key, proxy or log level of the operator's would change the figures."""
 
 STOP_GRACE_S = 10.0
+KILL_GRACE_S = 5.0
+TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+HAS_SCHEDSTAT = Path("/proc/self/schedstat").exists()
+"""Else the ticks of /proc/PID/stat must do, which are 10 ms long."""
 
 
 class StartedProcess:
@@ -74,6 +79,10 @@ class StartedProcess:
         """The exit status, negative for a signal; None while it runs."""
         return self._popen.poll()
 
+    def wait(self, within_s: float) -> int:
+        """Wait for the program's own end and return its exit status."""
+        return self._popen.wait(within_s)
+
     def find_pids(self) -> list[int]:
         """Return the ids of the program and of every process that it has started."""
         pids = []
@@ -92,38 +101,53 @@ class StartedProcess:
         if self._popen.poll() is None:
             self._popen.terminate()
             try:
-                self._popen.wait(STOP_GRACE_S)
+                self.wait(STOP_GRACE_S)
             except subprocess.TimeoutExpired:
                 self._popen.kill()
         self._popen.wait()
-        for pid in self.find_pids():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        deadline_s = time.monotonic() + KILL_GRACE_S
+        while (pids := self.find_pids()) and time.monotonic() < deadline_s:
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            # They are not our children and cannot be waited for.
+            time.sleep(0.002)
 
 
-def _read_session(pid: int) -> int | None:
+def _read_stat_fields(pid: int) -> list[str] | None:
+    """Return the fields of /proc/PID/stat behind the name, or None if it has gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The program's name stands in brackets and may itself hold blanks and brackets.
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] == "Z" else int(fields[3])
+    return stat.rpartition(")")[2].split()
+
+
+def _read_session(pid: int) -> int | None:
+    fields = _read_stat_fields(pid)
+    return None if fields is None or fields[0] == "Z" else int(fields[3])
 
 
 def read_cpu_ns(pids: Sequence[int]) -> int:
     """Return the CPU time that all threads of `pids` have used, user and kernel."""
+    return sum(_read_schedstat_ns(pid) if HAS_SCHEDSTAT else _read_ticks_ns(pid) for pid in pids)
+
+
+def _read_schedstat_ns(pid: int) -> int:
     total_ns = 0
-    for pid in pids:
-        # /proc/PID/schedstat would speak for the first thread only.
-        for schedstat in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-            try:
-                total_ns += int(schedstat.read_text().split()[0])
-            except (FileNotFoundError, ProcessLookupError):
-                continue
+    # /proc/PID/schedstat would speak for the first thread only.
+    for schedstat in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        try:
+            total_ns += int(schedstat.read_text().split()[0])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
     return total_ns
+
+
+def _read_ticks_ns(pid: int) -> int:
+    fields = _read_stat_fields(pid)
+    return 0 if fields is None else (int(fields[11]) + int(fields[12])) * TICK_NS
 
 
 def read_rss_bytes(pids: Sequence[int]) -> int:
@@ -139,10 +163,9 @@ def read_rss_bytes(pids: Sequence[int]) -> int:
 
 def read_core_busy_ns(core: int) -> int:
     """Return the time `core` has been busy with processes, or kept away by the host."""
-    tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
     for line in Path("/proc/stat").read_text().splitlines():
         name, *ticks = line.split()
         if name == f"cpu{core}":
             user, nice, system, steal = (int(ticks[i]) for i in (0, 1, 2, 7))
-            return (user + nice + system + steal) * tick_ns
+            return (user + nice + system + steal) * TICK_NS
     return 0

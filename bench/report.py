@@ -28,8 +28,8 @@ HOW_TO_READ = f"""\
 - Each figure is the median of the rounds, with the lowest and the highest in brackets.
 - CPU per request and per chunk are the sturdy figures: the CPU time of the system's whole process
   tree in the measuring window, divided by what went through. Rates drift with the machine.
-- `direct` has no system in between; its CPU is the mock's own. What it makes is the most that
-  anything behind it can make.
+- `direct` has no system in between; its CPU and memory are the mock's own. What it makes is the
+  most that anything behind it can make.
 - `bare` is an aiohttp server and an aiohttp client and nothing else. The ratio to it says what our
   features cost, on any machine.
 - 100,000 chunks/s are offered to the 1000 streams: more cannot be reached.
@@ -153,14 +153,15 @@ def _build_limit_row(budget: Budget, summary: Summary) -> list[str]:
     value = read_median(summary, SUBJECT, figure.name)
     if value is None:
         return []
+    bare = read_median(summary, "bare", figure.name)
     title = f"{figure.title}, {figure.unit}"
     if budget.over is not None:
         under = read_median(summary, budget.over, figure.name)
         if under is None:
             return []
         value -= under
+        bare = None if bare is None else bare - under
         title = f"{figure.title}, added to {budget.over}, {figure.unit}"
-    bare = read_median(summary, "bare", figure.name)
     scaled = scale_limit(figure.name, budget.limits[STAGES[1]], bare)
     cells = [format_limit(figure, value, budget.limits.get(stage)) for stage in STAGES]
     cells.insert(2, format_limit(figure, value, scaled))

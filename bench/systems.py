@@ -175,7 +175,7 @@ api_keys:
   - "{api_key}"
 log_level: "INFO"
 log_file: "{ground.folder / "requests.log"}"
-rate_limit_rpm: 1000000000
+rate_limit_rpm: 1000000
 providers:
   - name: "mock"
     type: "openai"

@@ -212,7 +212,9 @@ class ConfigFile(Section):
         default=32 * 1024 * 1024, description="The largest request body that is accepted."
     )
     max_connections: Count | None = Field(
-        default=None, description="Connections to all providers together; null is no limit."
+        default=None,
+        description="Connections to all providers together; null is no limit.",
+        json_schema_extra=LATER,
     )
     max_keepalive_connections: Count | None = Field(
         default=None,

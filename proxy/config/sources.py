@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from proxy.config.environment import DotEnv, Variable, build_environment, parse_dot_env
+from proxy.config.environment import DotEnv, parse_dot_env
 from proxy.config.problem import ENVIRONMENT, ConfigError, Place, Problem
 
 MAX_FILE_BYTES = 8 * 1024 * 1024
@@ -52,10 +52,13 @@ def find_config(path: Path | None, environ: Mapping[str, str]) -> Path | None:
 
 
 def find_state_dir(config_path: Path | None, environ: Mapping[str, str]) -> Path:
-    """Return where state is kept: STATE_DIRECTORY, PROXY_API_STATE, or `.state` beside the file."""
+    """Return where state is kept: what a variable says, else `.state` beside the configuration."""
     # systemd lists several directories with colons; the first one is ours.
-    given = environ.get("STATE_DIRECTORY", "").partition(":")[0] or environ.get("PROXY_API_STATE")
-    return Path(given) if given else folder_of(config_path) / ".state"
+    by_systemd = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    for given in (environ.get("PROXY_API_STATE_DIR"), environ.get("PROXY_API_STATE"), by_systemd):
+        if given:
+            return Path(given)
+    return folder_of(config_path) / ".state"
 
 
 def folder_of(config_path: Path | None) -> Path:
@@ -112,21 +115,6 @@ def read_dot_env(config_path: Path | None) -> DotEnv:
     """
     path = folder_of(config_path) / ".env"
     return parse_dot_env(read_file(path), str(path)) if path.exists() else DotEnv({})
-
-
-def read_environment(
-    config_path: Path | None, environ: Mapping[str, str]
-) -> Mapping[str, Variable]:
-    """
-    Return the variables in force: `environ`, and below it the `.env` beside the configuration.
-
-    Raises:
-        ConfigError: `.env` exists but cannot be read, or holds lines that are no variables.
-    """
-    dot_env = read_dot_env(config_path)
-    if dot_env.problems:
-        raise ConfigError(dot_env.problems)
-    return build_environment(environ, dot_env.variables)
 
 
 def read_probe_file(config_path: Path | None) -> tuple[str, bytes] | None:

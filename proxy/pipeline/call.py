@@ -54,8 +54,9 @@ async def call(
         with Deadline(exchange.snapshot.settings.request_timeout_s):
             return await _attempt(exchange, ask, candidates[0])
     except TimeoutError:
-        exchange.end_attempt(DeadlineExceeded.code or "")
-        raise DeadlineExceeded() from None
+        error = DeadlineExceeded()
+        exchange.fail_attempt(error)
+        raise error from None
 
 
 async def _attempt(
@@ -79,7 +80,7 @@ async def _attempt(
             opened.close()
             raise
     except ProxyError as error:
-        exchange.end_attempt(error.code or "upstream_rejected")
+        exchange.fail_attempt(error)
         raise
 
 

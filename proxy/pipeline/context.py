@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from random import getrandbits
 
 from proxy.domain.catalog import Deployment, Snapshot
-from proxy.domain.errors import ProxyError
+from proxy.domain.errors import ProxyError, UpstreamRejected
 from proxy.domain.exchange import AttemptRecord, Ending
 from proxy.domain.identity import Caller, KeyHasher
 from proxy.domain.usage import Usage
@@ -74,8 +74,14 @@ class Exchange:
         self.runtime.observer.attempt_started(deployment.provider.name)
         return self.attempt
 
+    def fail_attempt(self, error: ProxyError) -> None:
+        """Note the error that the attempt under way ended with; nothing if there is none."""
+        # A provider's own code for a client's mistake is not a word of ours, nor a bounded label.
+        is_rejected = isinstance(error, UpstreamRejected)
+        self.end_attempt("upstream_rejected" if is_rejected else error.code or error.type)
+
     def end_attempt(self, outcome: str) -> None:
-        """Note how the attempt that is under way ended; nothing if there is none."""
+        """Note how the attempt under way ended; nothing if there is none."""
         attempt, self.attempt = self.attempt, None
         if attempt is not None:
             record = attempt.build_record(outcome)

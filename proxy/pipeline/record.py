@@ -14,7 +14,7 @@ def record(exchange: Exchange) -> None:
     if exchange.ending == "completed":
         exchange.end_attempt("ok")
     elif error is not None:
-        exchange.end_attempt(error.code or "upstream_rejected")
+        exchange.fail_attempt(error)
     else:
         exchange.end_attempt(exchange.ending)
     exchange.runtime.observer.request_ended(_build_record(exchange))

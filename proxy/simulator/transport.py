@@ -193,11 +193,8 @@ class SimulatedAnswer:
                 self.close()
                 self._sink.end()
             elif isinstance(step, Stall):
+                self._next -= 1
                 self._is_flowing = False
-                self._handle = None
-                self._steps = (step,)
-                self._next = 0
-                break
             else:
                 self._fail(UpstreamDisconnected())
         self._is_delivering = False

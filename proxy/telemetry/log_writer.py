@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 INTERVAL_S = 0.05
-MAX_BUFFER_BYTES = 4 * 1024 * 1024
+MAX_BUFFER_BYTES = 8 * 1024 * 1024
 STDOUT_FD = 1
 
 
@@ -70,13 +70,14 @@ class LogWriter:
             interval_s: how long lines gather before they are written.
             max_bytes: most bytes that wait in the buffer; the batch that is being written
                 comes on top.
-            on_dropped: told how many lines were just lost; it must neither fail nor log.
+            on_dropped: told how many lines were just lost, from any thread; it must neither fail
+                nor log. May be set later, by the attribute of this name.
         """
         self._fd = fd
         self._path = path
         self._interval_s = interval_s
         self._max_bytes = max_bytes
-        self._on_dropped = on_dropped
+        self.on_dropped = on_dropped
         self._state = threading.Condition(threading.Lock())
         self._lines: deque[bytes] = deque()
         self._waiting_bytes = 0
@@ -176,8 +177,8 @@ class LogWriter:
 
     def _count_dropped(self, count: int) -> None:
         self._dropped += count
-        if self._on_dropped is not None:
-            self._on_dropped(count)
+        if self.on_dropped is not None:
+            self.on_dropped(count)
 
     def _swap_fd(self) -> None:
         if self._next_fd is not None:

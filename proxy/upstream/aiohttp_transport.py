@@ -57,6 +57,7 @@ class AiohttpTransport:
         self._fresh: aiohttp.ClientSession | None = None
         self._timeouts: dict[tuple[float, float], aiohttp.ClientTimeout] = {}
         self._urls: dict[str, URL] = {}
+        self._unfinished: set[_AiohttpResponse] = set()
 
     async def open(self, request: OutboundRequest, sink: BodySink) -> OpenedResponse:
         """Send a request and return its answer's head (see `upstream/base.py`)."""
@@ -77,10 +78,12 @@ class AiohttpTransport:
             raise _describe(error) from error
         except TimeoutError:
             raise UpstreamTimeout(code="upstream_header_timeout") from None
-        return _AiohttpResponse(response, sink)
+        return _AiohttpResponse(response, sink, self._unfinished)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection (see `upstream/base.py`)."""
+        for response in list(self._unfinished):
+            response.push_error(UpstreamDisconnected())
         await self._pooled.close()
         if self._fresh is not None:
             await self._fresh.close()
@@ -162,9 +165,25 @@ def _open_socket(address: tuple[Any, ...]) -> socket.socket:
 class _AiohttpResponse:
     """An OpenedResponse (see `upstream/base.py`)."""
 
-    __slots__ = ("_chunks", "_loop", "_over", "_paused", "_reader", "_response", "_sink", "_started", "head")
+    __slots__ = (
+        "_chunks",
+        "_loop",
+        "_over",
+        "_paused",
+        "_reader",
+        "_response",
+        "_sink",
+        "_started",
+        "_unfinished",
+        "head",
+    )
 
-    def __init__(self, response: aiohttp.ClientResponse, sink: BodySink) -> None:
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        sink: BodySink,
+        unfinished: "set[_AiohttpResponse]",
+    ) -> None:
         self.head = ResponseHead(response.status, response.headers)
         self._response = response
         self._reader = response.content
@@ -174,6 +193,8 @@ class _AiohttpResponse:
         self._started = False
         self._paused = False
         self._over = False
+        self._unfinished = unfinished
+        unfinished.add(self)
 
     def resume(self) -> None:
         """Let the body flow."""
@@ -196,6 +217,7 @@ class _AiohttpResponse:
         """Drop the body and its connection."""
         if not self._over:
             self._over = True
+            self._unfinished.discard(self)
             self._chunks.clear()
             self._response.close()
 
@@ -246,6 +268,7 @@ class _AiohttpResponse:
         if self._over:
             return
         self._over = True
+        self._unfinished.discard(self)
         if error is None:
             self._sink.end()
         else:

@@ -1,0 +1,48 @@
+"""Tests of the limits: what meets them and how they carry over to another machine."""
+
+import itertools
+
+import pytest
+
+from bench.budgets import BUDGETS, STAGES, find_figure, is_met, scale_limit
+
+
+def test_every_budget_names_a_figure_and_has_the_limit_that_must_be_met() -> None:
+    """Each budget belongs to a known figure and has at least the limit of the second stage."""
+    for budget in BUDGETS:
+        assert find_figure(budget.figure).name == budget.figure
+        assert STAGES[1] in budget.limits
+
+
+def test_later_stages_never_ask_for_less() -> None:
+    """From stage to stage a limit stays or becomes harder."""
+    for budget in BUDGETS:
+        figure = find_figure(budget.figure)
+        limits = [budget.limits[stage] for stage in STAGES if stage in budget.limits]
+        assert all(is_met(figure, hard, easy) for easy, hard in itertools.pairwise(limits))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("cpu_us_per_request", 150.0, True),
+        ("cpu_us_per_request", 150.1, False),
+        ("requests_per_s", 150.0, True),
+        ("requests_per_s", 149.9, False),
+    ],
+)
+def test_the_limit_itself_is_allowed(name: str, value: float, expected: bool) -> None:
+    """A figure meets a limit from the better side up to the limit itself."""
+    assert expected == is_met(find_figure(name), value, 150.0)
+
+
+def test_a_limit_scales_with_the_pass_through() -> None:
+    """Where the pass-through takes twice the CPU, twice the CPU is allowed."""
+    assert scale_limit("cpu_us_per_request", 150.0, 252.0) == pytest.approx(300.0)
+    assert scale_limit("p50_ms", 0.16, 0.26) == pytest.approx(0.32)
+
+
+@pytest.mark.parametrize(("name", "bare"), [("rss_idle_mb", 40.0), ("requests_per_s", None)])
+def test_a_limit_does_not_scale_without_reason(name: str, bare: float | None) -> None:
+    """Memory does not follow the speed of a machine, and nothing scales without the yardstick."""
+    assert scale_limit(name, 60.0, bare) is None

@@ -1,0 +1,105 @@
+"""Tests of the written report."""
+
+import json
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from bench.report import build_markdown, write_results
+from bench.results import RowResult, SlotResult, SystemInfo
+from tests.bench.samples import build_busy_slot, build_load, build_results
+
+PROXY = build_busy_slot("proxy", 1, 6_500, 140.0)
+BARE = build_busy_slot("bare", 1, 7_900, 126.0)
+NGINX = build_busy_slot("nginx", 1, 46_000, 20.0)
+
+
+def test_all_systems_stand_side_by_side() -> None:
+    """Each measured system has a column, each figure a line; what nobody measured is absent."""
+    text = build_markdown(build_results(PROXY, BARE, NGINX))
+    assert "|  | proxy | bare | nginx |" in text
+    assert "| requests, JSON, 64 clients, 1/s | 6,500 | 7,900 | 46,000 |" in text
+    assert "TTFT" not in text.partition("## How to read")[0]
+
+
+def test_several_rounds_show_their_range() -> None:
+    """The median is followed by the lowest and the highest round."""
+    slots = [build_busy_slot("proxy", i, rate, 140.0) for i, rate in enumerate((5, 6, 9), 1)]
+    assert "| 6 (5-9) |" in build_markdown(build_results(*slots))
+
+
+def test_ratios_are_to_bare_and_to_nginx() -> None:
+    """The proxy and the pass-through are given as multiples of the yardsticks."""
+    text = build_markdown(build_results(PROXY, BARE, NGINX))
+    assert "|  | proxy / bare | proxy / nginx | bare / nginx |" in text
+    assert "| CPU per request, 64 clients (less is better) | 1.11 | 7.00 | 6.30 |" in text
+
+
+def test_limits_say_met_or_missed() -> None:
+    """Each stage's limit has its verdict, and a missed one is bold."""
+    text = build_markdown(build_results(PROXY, BARE))
+    assert (
+        "| CPU per request, 64 clients, us | 140.0 | <= 180 met | <= 150 met | <= 150 met "
+        "| <= 80 **missed** | <= 60 **missed** |"
+    ) in text
+
+
+def test_a_limit_on_what_is_added_needs_what_it_is_added_to() -> None:
+    """The latency limit is on the difference to nginx and is absent without nginx."""
+    row = RowResult("single", {"p50_ms": 0.30}, build_load())
+    other = RowResult("single", {"p50_ms": 0.12}, build_load())
+    proxy, nginx = (SlotResult(n, 1, rows=(r,)) for n, r in (("proxy", row), ("nginx", other)))
+    both, alone = (build_markdown(build_results(*slots)) for slots in ((proxy, nginx), (proxy,)))
+    title = "| p50, JSON, 1 client, added to nginx, ms | 0.180 | - | <= 0.16 **missed** |"
+    assert title in both
+    assert "added to nginx" not in alone
+
+
+def test_bad_answers_are_bold_in_the_table_and_told_below_it() -> None:
+    """Errors are never hidden: bold beside the figure and explained in a section of their own."""
+    text = build_markdown(build_results(build_busy_slot("proxy", 1, 6_500, 140.0, err=7)))
+    assert "| 6,500 **7 errors** |" in text
+    assert "## What went wrong\n\n- **proxy, round 1, row busy: 7 errors" in text
+
+
+def test_silence_is_bold_as_well() -> None:
+    """A rate of zero is marked as no good answer."""
+    row = RowResult("busy", {"requests_per_s": 0.0}, build_load(ok=0))
+    text = build_markdown(build_results(SlotResult("proxy", 1, rows=(row,))))
+    assert "| 0 **no good answer** |" in text
+
+
+def test_a_clean_run_has_nothing_that_went_wrong() -> None:
+    """Without faults there is no section about them and no note."""
+    text = build_markdown(build_results(PROXY, BARE))
+    assert "What went wrong" not in text
+    assert "**Note.**" not in text
+
+
+def test_a_system_that_was_not_measured_says_why() -> None:
+    """A skipped system is listed with its reason and has no column."""
+    skipped = SystemInfo("nginx", "nginx", "", "nginx is not installed")
+    text = build_markdown(build_results(PROXY, skipped=skipped))
+    assert "- `nginx` (nginx): **not measured**: nginx is not installed" in text
+    assert "|  | proxy |\n" in text
+
+
+def test_figures_that_deserve_no_trust_say_so() -> None:
+    """A quick run, a shared core and a disturbed core each get a note."""
+    disturbed = replace(PROXY, rows=(replace(PROXY.rows[0], foreign_share=0.5),))
+    results = build_results(disturbed)
+    machine = replace(results.machine, are_cores_apart=False)
+    text = build_markdown(replace(results, is_quick=True, machine=machine))
+    assert "> **Note.** A quick run" in text
+    assert "> **Note.** Fewer than two cores" in text
+    assert "other programs or the host took 50% of the measured core" in text
+
+
+def test_both_files_are_written(tmp_path: Path) -> None:
+    """latest.md is the report and latest.json holds every slot."""
+    results = build_results(PROXY, BARE)
+    markdown, data = write_results(results, tmp_path / "results")
+    assert build_markdown(results) == markdown.read_text()
+    slots = json.loads(data.read_text())["slots"]
+    assert [slot["system"] for slot in slots] == ["proxy", "bare"]
+    assert slots[0]["rows"][0]["load"]["rps"] == 6_500.0

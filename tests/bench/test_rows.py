@@ -1,0 +1,43 @@
+"""Tests of the rows: their loads and what figures they yield."""
+
+import pytest
+
+from bench.figures import FIGURES
+from bench.rows import Usage, build_rows, derive_figures
+from tests.bench.samples import build_load
+
+USAGE = Usage(cpu_us_per_s=900_000.0, peak_rss_bytes=66_000_000, foreign_share=0.0)
+
+
+@pytest.mark.parametrize("is_quick", [True, False])
+def test_streams_are_running_when_the_window_opens(is_quick: bool) -> None:
+    """In every row the ramp is over before anything is measured."""
+    for row in build_rows(is_quick):
+        assert row.plan.ramp_ms / 1000 < row.plan.warmup_s
+
+
+def test_a_quick_run_of_one_system_stays_below_ten_seconds() -> None:
+    """All quick rows together take less than ten seconds."""
+    assert sum(row.plan.total_s for row in build_rows(is_quick=True)) < 10.5
+
+
+def test_all_rows_together_yield_every_figure_but_those_of_the_start() -> None:
+    """Each figure comes out of exactly one row, or of the start of the system."""
+    load = build_load(ok=6000, chunks=60_000)
+    found = [name for row in build_rows(True) for name in derive_figures(row.name, load, USAGE)]
+    assert sorted([*found, "rss_idle_mb", "start_s"]) == sorted(figure.name for figure in FIGURES)
+
+
+def test_cpu_is_divided_by_what_went_through() -> None:
+    """0.9 s of CPU per second over 6,000 requests are 150 us each; over 30,000 chunks 30 us."""
+    busy = derive_figures("busy", build_load(ok=6000), USAGE)
+    paced = derive_figures("paced", build_load(chunks=30_000), USAGE)
+    assert busy == {"requests_per_s": 6000.0, "p99_ms": 9.0, "cpu_us_per_request": 150.0}
+    assert paced == {"cpu_us_per_chunk": 30.0}
+
+
+def test_what_was_not_measured_is_left_out() -> None:
+    """Without good answers there is no CPU per request, and -1 is never a latency."""
+    silent = build_load(ok=0)
+    assert "cpu_us_per_request" not in derive_figures("busy", silent, USAGE)
+    assert derive_figures("paced", silent, USAGE) == {}

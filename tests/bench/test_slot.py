@@ -1,0 +1,52 @@
+"""Tests of one system's turn, with the real mock, load generator and pass-through."""
+
+import shlex
+import sys
+
+import pytest
+
+from bench.cores import Cores
+from bench.load import LoadPlan
+from bench.results import RowResult
+from bench.rows import Row
+from bench.slot import SystemFailed, run_slot, try_out
+from bench.systems import Bare, Direct, Proxy
+from bench.toolchain import Tools
+
+NOT_PINNED = Cores(None, None)
+ROWS = (
+    Row("busy", "2 clients", LoadPlan(2, 0.3, 0.1)),
+    Row("paced", "2 streams", LoadPlan(2, 0.3, 0.1, streams=True, chunks=5, delay_ms=2)),
+)
+
+
+def test_the_pass_through_is_measured_without_errors(tools: Tools) -> None:
+    """A slot gives the start, the memory and the figures of its rows, and no error."""
+    seen: list[RowResult] = []
+    slot = run_slot(Bare(), 1, ROWS, tools, NOT_PINNED, seen.append)
+    assert slot.failure is None
+    assert list(slot.rows) == seen
+    assert [row.load.err for row in slot.rows] == [0, 0]
+    assert {"start_s", "rss_idle_mb"} == set(slot.figures)
+    assert slot.rows[0].figures["requests_per_s"] > 0
+    assert slot.rows[1].figures["cpu_us_per_chunk"] > 0
+
+
+def test_direct_has_no_start_of_its_own(tools: Tools) -> None:
+    """Without a system in between only the rows are measured, on the mock."""
+    slot = run_slot(Direct(), 1, ROWS[:1], tools, NOT_PINNED, lambda row: None)
+    assert slot.failure is None
+    assert slot.figures == {}
+    assert slot.rows[0].figures["cpu_us_per_request"] > 0
+
+
+def test_a_system_that_ends_at_once_is_told_with_its_last_words(tools: Tools) -> None:
+    """The failure has the exit status, and apart from it what the program printed."""
+    code = "import sys; print('port is taken'); sys.exit(3)"
+    failing = Proxy(shlex.join([sys.executable, "-c", code]))
+    with pytest.raises(SystemFailed, match="ended with status 3 before it was ready") as caught:
+        try_out(failing, tools, NOT_PINNED)
+    assert caught.value.log_tail == "port is taken"
+    slot = run_slot(failing, 1, ROWS, tools, NOT_PINNED, lambda row: None)
+    assert slot.failure == "ended with status 3 before it was ready"
+    assert slot.rows == ()

@@ -1,0 +1,45 @@
+"""The list of settings, and the documentation that must say the same."""
+
+import re
+from pathlib import Path
+
+from proxy.config.setting import REQUIRED, Setting, list_settings, settings_by_path
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
+_ROW = re.compile(r"^\| `([^`]+)` \|[^\n]*$", re.M)
+
+
+def _row(setting: Setting) -> str:
+    default = setting.default if setting.default == REQUIRED else f"`{setting.default}`"
+    later = "" if setting.in_force else " *Not yet in force.*"
+    return f"| `{setting.path}` | {setting.type_text} | {default} | {setting.description}{later} |"
+
+
+def test_settings_are_listed_with_type_and_default() -> None:
+    """Each setting is under its path, also in sections, lists and lists of lists."""
+    settings = settings_by_path()
+    assert settings["port"].kinds == ("integer",)
+    assert settings["clocks.tls_s"].default == "5.0"
+    assert settings["api_keys"].type_text == "list of string"
+    assert settings["providers[].name"].default == REQUIRED
+    assert settings["routes[].targets[].weight"].default == "1"
+    assert not settings["redis_url"].in_force
+
+
+def test_every_setting_says_what_it_means() -> None:
+    """No setting is without a description of at least a few words."""
+    assert [s.path for s in list_settings() if len(s.description.split()) < 3] == []
+
+
+def test_the_documentation_has_every_setting() -> None:
+    """docs/configuration.md has a row for each setting: key, type, default, meaning."""
+    text = DOCUMENT.read_text("utf-8")
+    assert [_row(s) for s in list_settings() if _row(s) not in text] == []
+
+
+def test_the_documentation_names_no_setting_that_does_not_exist() -> None:
+    """Every row of the tables of settings is about a setting."""
+    text = DOCUMENT.read_text("utf-8")
+    tables = text[text.index("## Settings") :]
+    known = settings_by_path()
+    assert [row[1] for row in _ROW.finditer(tables) if row[1] not in known] == []

@@ -1,0 +1,178 @@
+"""The real server and pipeline in this process, in front of an upstream of a test's choice."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from proxy.domain.catalog import Deployment, Group, Provider, Snapshot
+from proxy.domain.exchange import AttemptRecord, RequestRecord
+from proxy.domain.identity import Caller, KeyHasher
+from proxy.domain.secret import Secret
+from proxy.domain.settings import Clocks, Settings
+from proxy.pipeline.context import Runtime
+from proxy.server.app import build_app, build_runner
+from proxy.server.state import ServerState
+from proxy.telemetry.health import UptimeTracker, is_ready
+from proxy.upstream.base import Transport
+from proxy.upstream.factory import open_transport
+
+KEY = "sk-client-0123456789abcdef0123456789abcdef"
+PROVIDER_KEY = "sk-provider-canary-0123456789abcdef"
+AUTH = {"Authorization": f"Bearer {KEY}"}
+HASHER = KeyHasher(b"pepper of the tests")
+
+
+class RecordingObserver:
+    """An Observer that keeps everything it is told."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.attempts: list[AttemptRecord] = []
+        self.records: list[RequestRecord] = []
+        self._news = asyncio.Condition()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def attempt_started(self, provider: str) -> None:
+        """Keep it."""
+        self.started.append(provider)
+
+    def attempt_ended(self, attempt: AttemptRecord) -> None:
+        """Keep it."""
+        self.attempts.append(attempt)
+
+    def request_ended(self, record: RequestRecord) -> None:
+        """Keep it, and wake who waits for it."""
+        self.records.append(record)
+        task = asyncio.ensure_future(self._tell())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def wait_for_records(self, count: int = 1) -> list[RequestRecord]:
+        """Return the records as soon as there are `count` of them."""
+        async with self._news:
+            await self._news.wait_for(lambda: len(self.records) >= count)
+        return self.records
+
+    async def _tell(self) -> None:
+        async with self._news:
+            self._news.notify_all()
+
+
+class ProxyServer:
+    """A running proxy: where it is and what its observer has seen."""
+
+    def __init__(self, runtime: Runtime, observer: RecordingObserver, port: int) -> None:
+        self.runtime = runtime
+        self.observer = observer
+        self.port = port
+
+    @property
+    def url(self) -> str:
+        """The base URL of clients, with `/v1`."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+
+def build_provider(base_url: str, **fields: Any) -> Provider:
+    """Return a provider named `up` of OpenAI's format that lists the model `m`."""
+    given: dict[str, Any] = {
+        "name": "up",
+        "type": "openai",
+        "base_url": base_url,
+        "api_key": Secret(PROVIDER_KEY),
+        "models": ("m",),
+        **fields,
+    }
+    return Provider(**given)
+
+
+def build_snapshot(*providers: Provider, **settings: Any) -> Snapshot:
+    """Return a snapshot in which every model of every enabled provider has a name."""
+    groups: dict[str, Group] = {}
+    for provider in providers:
+        for model in provider.models if provider.enabled else ():
+            known = groups[model].deployments if model in groups else ()
+            groups[model] = Group(model, (*known, Deployment(provider, model)))
+    return Snapshot(
+        generation=1,
+        created_at=1_700_000_000.0,
+        settings=Settings(**{"cors_origins": ("*",), **settings}),
+        providers={provider.name: provider for provider in providers},
+        groups=groups,
+        callers={HASHER.digest(KEY): Caller(HASHER.key_id(KEY))},
+    )
+
+
+@asynccontextmanager
+async def serving(
+    snapshot: Snapshot, transports: Mapping[str, Transport] | None = None
+) -> AsyncIterator[ProxyServer]:
+    """Serve a snapshot on a free port; requests that are open at the end are cancelled."""
+    if transports is None:
+        transports = {p.name: open_transport(p) for p in snapshot.providers.values() if p.enabled}
+    observer = RecordingObserver()
+    runtime = Runtime(snapshot, HASHER, transports, observer)
+    now_at = time.time()
+    state = ServerState(
+        runtime=runtime,
+        started_at=now_at,
+        uptime=UptimeTracker(now_at, is_routable=is_ready(snapshot)),
+        render_metrics=lambda: (b"metrics", "text/plain"),
+    )
+    runner = build_runner(build_app(state), drain_s=0.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        yield ProxyServer(runtime, observer, runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+        for transport in transports.values():
+            await transport.close()
+
+
+@asynccontextmanager
+async def proxying(
+    base_url: str, *, clocks: Clocks | None = None, type: str = "openai", **settings: Any
+) -> AsyncIterator[ProxyServer]:
+    """Serve the model `m` of one upstream."""
+    provider = build_provider(base_url, clocks=clocks or Clocks(), type=type)
+    async with serving(build_snapshot(provider, **settings)) as server:
+        yield server
+
+
+def build_chat(**fields: Any) -> dict[str, Any]:
+    """Return a chat request for the model `m`."""
+    return {"model": "m", "messages": [{"role": "user", "content": "hi"}], **fields}
+
+
+def build_chunk(content: str | None = None, finish: str | None = None, **fields: Any) -> bytes:
+    """Return one event of a chat stream, as a provider of OpenAI's format sends it."""
+    delta: dict[str, Any] = {} if content is None else {"content": content}
+    chunk = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "m-2026",
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
+        **fields,
+    }
+    return b"data: " + msgspec.json.encode(chunk) + b"\n\n"
+
+
+DONE = b"data: [DONE]\n\n"
+USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+ANSWER: dict[str, Any] = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m-2026",
+    "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": "hello"}, "finish_reason": "stop"}
+    ],
+    "usage": USAGE,
+}

@@ -1,0 +1,92 @@
+"""The body of /health, readiness and uptime."""
+
+from proxy.domain.catalog import Provider
+from proxy.telemetry.health import UptimeTracker, build_health, is_ready
+from tests.telemetry.records import build_snapshot
+
+OFF = Provider("off", "openai", "https://off.example", models=("x",), enabled=False)
+EMPTY = Provider("empty", "openai", "https://empty.example")
+WILD = Provider("wild", "openai", "https://wild.example", models=("*",))
+START = 1_700_000_000.0
+
+
+def test_exact_body() -> None:
+    """The body is the union of the two that are documented, with what is unknown beside it."""
+    snapshot = build_snapshot(*build_snapshot().providers.values(), OFF, version="2.0.0")
+    uptime = UptimeTracker(START, is_routable=True)
+    uptime.observe(START + 5000, is_routable=False)
+    uptime.observe(START + 5005, is_routable=True)
+
+    body = build_health(snapshot, START, START + 10_000.5, uptime)
+
+    assert body == {
+        "status": "healthy",
+        "timestamp": START + 10_000.5,
+        "providers": {
+            "total": 2,
+            "healthy": 2,
+            "degraded": 0,
+            "unhealthy": 0,
+            "unknown": 2,
+            "disabled": 1,
+        },
+        "uptime": "99.95%",
+        "uptime_s": 10_000.5,
+        "last_check": "2023-11-14T23:36:45Z",
+        "version": "2.0.0",
+        "components": {
+            "api_server": "healthy",
+            "health_worker": "unknown",
+            "metrics_collector": "healthy",
+            "config_manager": "healthy",
+        },
+    }
+
+
+def test_no_provider_is_unhealthy() -> None:
+    """Without anything to route to, the status is unhealthy and the uptime zero."""
+    body = build_health(
+        build_snapshot(OFF, EMPTY), START, START, UptimeTracker(START, is_routable=False)
+    )
+
+    assert (body["status"], body["uptime"]) == ("unhealthy", "0.00%")
+    assert body["providers"]["total"] == 0
+    assert body["version"]
+
+
+def test_ready_needs_one_routable_deployment() -> None:
+    """A listed model or a wildcard at an enabled provider makes ready, nothing else does."""
+    assert is_ready(build_snapshot())
+    assert is_ready(build_snapshot(WILD))
+    assert not is_ready(build_snapshot(OFF))
+    assert not is_ready(build_snapshot(EMPTY))
+
+
+def test_uptime_is_rounded_down() -> None:
+    """A hundredth of a percent of outage is never hidden by rounding."""
+    uptime = UptimeTracker(START, is_routable=False)
+    uptime.observe(START + 1, is_routable=True)
+
+    body = build_health(build_snapshot(), START, START + 1_000_000, uptime)
+
+    assert body["uptime"] == "99.99%"
+
+
+def test_always_up_is_all_of_the_time() -> None:
+    """Repeated observations of the same state change nothing about the share."""
+    uptime = UptimeTracker(START, is_routable=True)
+    for second in range(100):
+        uptime.observe(START + second / 3, is_routable=True)
+
+    assert uptime.share(START + 1000) == 1.0
+    assert UptimeTracker(START, is_routable=True).share(START) == 1.0
+
+
+def test_clock_set_back_gives_no_nonsense() -> None:
+    """A wall clock that jumps back leaves the share between 0 and 1."""
+    uptime = UptimeTracker(START, is_routable=True)
+    uptime.observe(START + 100, is_routable=False)
+    uptime.observe(START + 50, is_routable=True)
+
+    assert uptime.share(START - 10) == 1.0
+    assert 0.0 <= uptime.share(START + 200) <= 1.0

@@ -1,0 +1,38 @@
+"""The fan-out to several observers."""
+
+from proxy.domain.exchange import AttemptRecord, RequestRecord
+from proxy.telemetry.observer import ManyObservers
+from tests.telemetry.records import build_attempt, build_record
+
+
+class Recorder:
+    """Keeps what it was told, under its own name, in a list that others share."""
+
+    def __init__(self, name: str, told: list[tuple[str, object]]) -> None:
+        self.name = name
+        self.told = told
+
+    def attempt_started(self, provider: str) -> None:
+        self.told.append((self.name, provider))
+
+    def attempt_ended(self, attempt: AttemptRecord) -> None:
+        self.told.append((self.name, attempt))
+
+    def request_ended(self, record: RequestRecord) -> None:
+        self.told.append((self.name, record))
+
+
+def test_all_are_told_in_order() -> None:
+    """Each call reaches each observer once, in the order in which they were given."""
+    told: list[tuple[str, object]] = []
+    observers = ManyObservers(Recorder("first", told), Recorder("second", told))
+    attempt, record = build_attempt(), build_record()
+
+    observers.attempt_started("alpha")
+    observers.attempt_ended(attempt)
+    observers.request_ended(record)
+
+    expected: list[tuple[str, object]] = []
+    for event in ("alpha", attempt, record):
+        expected += [("first", event), ("second", event)]
+    assert expected == told
