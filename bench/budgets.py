@@ -71,7 +71,8 @@ def scale_limit(figure_name: str, limit: float, bare_here: float | None) -> floa
     """
     Return `limit` carried over to a machine where the pass-through makes `bare_here`.
 
-    For a limit on what is added, `bare_here` is what the pass-through adds. None for figures that do not follow the speed of the machine, or without a pass-through.
+    For a limit on what is added, `bare_here` is what the pass-through adds. None for figures that
+    do not follow the speed of the machine, or without a pass-through.
     """
     reference = REFERENCE_BARE.get(figure_name)
     if reference is None or bare_here is None:

@@ -49,7 +49,9 @@ def _print_version(is_asked: bool) -> None:
 def describe(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """A lean LLM proxy: one OpenAI-compatible door to many providers."""
@@ -70,7 +72,7 @@ def serve(
     from proxy.worker import run_worker
 
     environ = dict(os.environ)
-    for name, value in (("HOST", host), ("PORT", port), ("STATE_DIR", state_dir)):
+    for name, value in (("HOST", host), ("PORT", port), ("STATE", state_dir)):
         if value is not None:
             environ[f"PROXY_API_{name}"] = str(value)
     loaded, hasher = _load(config, environ)
@@ -116,7 +118,7 @@ def simulate(
     api_key: Annotated[str | None, typer.Option(help="Ask clients for this key.")] = None,
 ) -> None:
     """Serve the simulated provider over HTTP, with its faults (docs/simulator.md)."""
-    from proxy.simulator.server import run_simulator
+    from proxy.simulator.run import run_simulator
 
     try:
         run_simulator(host, port, api_key=api_key)

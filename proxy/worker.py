@@ -31,7 +31,10 @@ def run_worker(
     Serve until SIGTERM or SIGINT; a second signal stops at once.
 
     Args:
-        install, snapshot, hasher, log: as for `open_service`.
+        install: where to listen and to keep state.
+        snapshot: what is served.
+        hasher: the one that the snapshot's callers were made with.
+        log: where request lines go; stays the caller's to close.
         on_ready: called when the sockets accept connections.
 
     Raises:

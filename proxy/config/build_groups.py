@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from proxy.config.build_provider import SIMULATED, SIMULATOR_TYPE, BuiltProvider
 from proxy.config.node import Node
-from proxy.config.problem import Problem, suggest
+from proxy.config.problem import Place, Problem, suggest
 from proxy.config.schema import TargetEntry
 from proxy.config.validate import CheckedRoute
 from proxy.domain.catalog import WILDCARD, Deployment, Group, Provider
@@ -96,7 +96,8 @@ class _GroupBuilder:
         self, route: CheckedRoute, index: int, target: TargetEntry
     ) -> Provider | None:
         """Return the provider of a target; None, with a note, if it cannot be used."""
-        place = self._tree.place_of(*route.steps, "targets", index, "provider")
+        steps = (*route.steps, "targets", index)
+        place = self._tree.place_of(*steps, "provider")
         built = self._built.get(target.provider)
         if built is None:
             if target.provider not in self._raw_names():
@@ -109,19 +110,28 @@ class _GroupBuilder:
             what = f"the provider '{provider.name}' of this target is switched off"
             self._warnings.append(Problem(place, what, "switch it on, or remove the target"))
             return None
-        model_place = self._tree.place_of(*route.steps, "targets", index, "model")
-        is_listed = target.model in provider.models or WILDCARD in provider.models
-        if built.is_sound and (not is_listed or target.model == WILDCARD):
-            close = suggest(target.model, provider.models)
-            mend = f"did you mean '{close}'?" if close else "add it to the provider's models"
-            what = f"the provider '{provider.name}' does not list this model"
-            self._problems.append(Problem(model_place, what, mend))
+        if not self._is_served(built, target, self._tree.place_of(*steps, "model")):
             return None
         if provider.type == SIMULATOR_TYPE and not route.entry.alias.startswith(SIMULATED):
             what = "the simulator may stand only behind an alias that begins with 'sim-'"
             mend = "rename the alias, or remove this target: simulated answers are not real ones"
             self._problems.append(Problem(place, what, mend))
         return provider
+
+    def _is_served(self, built: BuiltProvider, target: TargetEntry, place: Place) -> bool:
+        models = built.provider.models
+        if target.model == WILDCARD:
+            what = "a target needs one model, and '*' stands for any"
+            self._problems.append(Problem(place, what, "name the model"))
+            return False
+        # An entry with a mistake may have lost its models: that mistake is reported already.
+        if not built.is_sound or target.model in models or WILDCARD in models:
+            return True
+        close = suggest(target.model, models)
+        mend = f"did you mean '{close}'?" if close else "add it to the provider's models"
+        what = f"the provider '{built.provider.name}' does not list this model"
+        self._problems.append(Problem(place, what, mend))
+        return False
 
     def _raw_names(self) -> set[object]:
         providers = self._tree.find("providers")

@@ -114,7 +114,7 @@ def read_dot_env(config_path: Path | None) -> DotEnv:
         ConfigError: it exists but cannot be read.
     """
     path = folder_of(config_path) / ".env"
-    return parse_dot_env(read_file(path), str(path)) if path.exists() else DotEnv({})
+    return parse_dot_env(read_file(path), str(path)) if os.path.lexists(path) else DotEnv({})
 
 
 def read_probe_file(config_path: Path | None) -> tuple[str, bytes] | None:

@@ -9,6 +9,9 @@ from proxy.domain.identity import Caller
 from proxy.domain.secret import Secret
 from proxy.domain.settings import Clocks, PoolLimits, Settings
 
+MAX_NAME_CHARACTERS = 256
+"""Longest model name that is sent to a provider which takes any."""
+
 Strategy = Literal["priority", "weighted", "least_latency", "least_cost"]
 StreamFailure = Literal["terminate", "buffered"]
 WILDCARD = "*"
@@ -88,10 +91,11 @@ class Snapshot(Struct, frozen=True):
         provider_name, slash, model = name.partition("/")
         provider = self.providers.get(provider_name) if slash else None
         if provider is not None and provider.enabled and model:
-            if model in provider.models or WILDCARD in provider.models:
-                return Group(name, (Deployment(provider, model, provider.priority, provider.weight),))
+            if model in provider.models or (WILDCARD in provider.models and _is_name(model)):
+                target = Deployment(provider, model, provider.priority, provider.weight)
+                return Group(name, (target,))
             return None
-        return self._wildcard_group(name)
+        return self._wildcard_group(name) if _is_name(name) else None
 
     def _wildcard_group(self, name: str) -> Group | None:
         takers = [p for p in self.providers.values() if p.enabled and WILDCARD in p.models]
@@ -99,3 +103,8 @@ class Snapshot(Struct, frozen=True):
             return None
         takers.sort(key=lambda p: (p.priority, -p.weight, p.name))
         return Group(name, tuple(Deployment(p, name, p.priority, p.weight) for p in takers))
+
+
+def _is_name(text: str) -> bool:
+    # The client chose these characters, not the operator: they end up in headers and logs.
+    return 0 < len(text) <= MAX_NAME_CHARACTERS and text.isascii() and text.isprintable()

@@ -117,7 +117,9 @@ class ModelNotFound(RequestError):
     code = "model_not_found"
 
     def __init__(self, model: str) -> None:
-        super().__init__(f"The model '{model}' does not exist.", param="model")
+        # A name of any length may come; an error does not carry a megabyte of it back.
+        shown = f"The model '{model}'" if len(model) <= 128 else "A model of so long a name"
+        super().__init__(f"{shown} does not exist.", param="model")
 
 
 class MethodNotAllowed(RequestError):
@@ -167,7 +169,7 @@ class UpstreamError(ProxyError):
 
     status = 502
     type = "upstream_error"
-    code = "upstream_error"
+    code: str | None = "upstream_error"
     may_retry = True
     counts_against_health = True
     default_message = "The provider failed to answer."

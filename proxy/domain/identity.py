@@ -28,9 +28,9 @@ class KeyHasher:
     def digest(self, key: str) -> bytes:
         """Return HMAC-SHA-256(pepper, key): 32 bytes."""
         keyed = self._keyed.copy()
-        keyed.update(key.encode("utf-8", "surrogateescape"))
+        keyed.update(key.encode("utf-8", "surrogatepass"))
         return keyed.digest()
 
     def key_id(self, key: str) -> str:
         """Return a short public name for a key, the same on every start."""
-        return "key_" + hashlib.sha256(b"llm-proxy key id\0" + key.encode()).hexdigest()[:12]
+        return "key_" + hashlib.sha256(b"llm-proxy key id\0" + key.encode("utf-8", "surrogatepass")).hexdigest()[:12]

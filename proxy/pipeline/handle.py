@@ -40,7 +40,7 @@ async def handle(request: InboundRequest, reply: ReplyWriter, runtime: Runtime) 
     except asyncio.CancelledError:
         exchange.ending = "client_closed" if reply.is_client_gone else "interrupted"
         raise
-    except Exception:
+    except Exception:  # noqa: BLE001
         # A fault of ours must cost this one client an error in its own dialect, never a
         # hung connection and never the process; the log says where it happened.
         _log.exception("request failed", extra={"request_id": exchange.request_id})

@@ -39,7 +39,9 @@ def _build_record(exchange: Exchange) -> RequestRecord:
         key_id=None if caller is None else caller.key_id,
         organization_id=None if caller is None else caller.organization_id,
         error_code=None if error is None else error.code or error.type,
-        ttft_s=None if content_s is None or not streams else content_s - exchange.started_monotonic_s,
+        ttft_s=None
+        if content_s is None or not streams
+        else content_s - exchange.started_monotonic_s,
         usage=exchange.usage,
         attempts=tuple(exchange.attempts),
         route_reason=exchange.route_reason,

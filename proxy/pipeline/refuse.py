@@ -1,4 +1,4 @@
-"""How a failed request is told to its client: a status while that is possible, in the stream after."""
+"""How a failed request is told to its client: by status while that is possible, else in-stream."""
 
 from proxy.domain.errors import ProxyError
 from proxy.pipeline.context import Exchange

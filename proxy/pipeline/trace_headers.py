@@ -9,7 +9,7 @@ _NONE: Mapping[str, str] = {}
 
 
 def build_trace_headers(trace: Trace | None, headers: Mapping[str, str]) -> Mapping[str, str]:
-    """Return `traceparent`, and the client's `tracestate` if it is valid; nothing without a trace."""
+    """Return `traceparent`, and the client's `tracestate` if valid; nothing without a trace."""
     if trace is None:
         return _NONE
     traceparent = child_traceparent(trace, getrandbits(64))

@@ -36,5 +36,6 @@ def build_runner(app: web.Application, drain_s: float) -> ServerRunner:
         auto_decompress=False,
         keepalive_timeout=IDLE_CONNECTION_S,
         handle_signals=False,
-        shutdown_timeout=drain_s,
+        # aiohttp takes 0 for "wait for ever".
+        shutdown_timeout=max(drain_s, 0.001),
     )

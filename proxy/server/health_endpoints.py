@@ -25,7 +25,9 @@ def add_health_endpoints(app: web.Application) -> None:
 async def show_health(request: web.Request) -> web.Response:
     """Answer with counts only, always with status 200: a reader must look inside."""
     state = request.app[STATE]
-    return json_reply(build_health(state.runtime.snapshot, state.started_at, time.time(), state.uptime))
+    return json_reply(
+        build_health(state.runtime.snapshot, state.started_at, time.time(), state.uptime)
+    )
 
 
 async def show_liveness(request: web.Request) -> web.Response:

@@ -16,7 +16,9 @@ def json_reply(value: object, status: int = 200) -> web.Response:
     return body_reply(msgspec.json.encode(value), status)
 
 
-def body_reply(body: bytes, status: int = 200, content_type: str = "application/json") -> web.Response:
+def body_reply(
+    body: bytes, status: int = 200, content_type: str = "application/json"
+) -> web.Response:
     """Return bytes that are already encoded."""
     return web.Response(
         body=body, status=status, headers={"Content-Type": content_type, "Server": SERVER_NAME}

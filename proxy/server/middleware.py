@@ -25,7 +25,7 @@ _log = logging.getLogger("llm_proxy.server")
 
 @web.middleware
 async def shape_answers(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn whatever an endpoint raises into JSON, answer preflights, and mark answers for browsers."""
+    """Turn what an endpoint raises into JSON, answer preflights, mark answers for browsers."""
     origins = request.app[STATE].runtime.snapshot.settings.cors_origins
     origin = request.headers.get("Origin")
     if request.method == "OPTIONS":
@@ -38,7 +38,7 @@ async def shape_answers(request: web.Request, handler: Handler) -> web.StreamRes
         response = error_reply(error)
     except web.HTTPException as refusal:
         response = error_reply(_translate(refusal), _allow_header(refusal))
-    except Exception:
+    except Exception:  # noqa: BLE001
         # A fault of ours costs this one client a JSON error; the log says where it happened.
         _log.exception("endpoint failed")
         response = error_reply(InternalError())

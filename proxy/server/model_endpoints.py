@@ -19,9 +19,7 @@ def add_model_endpoints(app: web.Application) -> None:
 async def list_models(request: web.Request) -> web.Response:
     """Answer with every alias and bare model name that has a usable provider."""
     snapshot = _authorised_snapshot(request)
-    models = [
-        _describe(group, snapshot) for group in snapshot.groups.values() if group.deployments
-    ]
+    models = [_describe(group, snapshot) for group in snapshot.groups.values() if group.deployments]
     return json_reply({"object": "list", "data": models})
 
 

@@ -34,6 +34,7 @@ class ConnectionServer(web.Server):
     """Makes a ClientConnection for each accepted socket."""
 
     def __call__(self) -> RequestHandler:
+        """Return the protocol of one new connection."""
         return ClientConnection(self, loop=self._loop, **self._kwargs)
 
 

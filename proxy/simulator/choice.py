@@ -90,9 +90,9 @@ def tell_story(knobs: Knobs, seed: int) -> str:
     story = STORIES[seed % len(STORIES)]
     if knobs.tokens is None:
         return story
-    tokens = split_tokens(story + "\n\n")
+    tokens = split_tokens("\n\n" + story)
     rounds, rest = divmod(knobs.tokens, len(tokens))
-    return "".join(tokens * rounds + tokens[:rest])
+    return "".join(tokens * rounds + tokens[:rest]).lstrip("\n")
 
 
 def _chat_text(ask: ChatAsk, base: str, knobs: Knobs, seed: int, index: int) -> str:

@@ -49,7 +49,7 @@ _dials: ContextVar[_Dials] = ContextVar("dials")
 
 
 class AiohttpTransport:
-    """A Transport (see `upstream/base.py`) with its own connection pool; made inside a running loop."""
+    """A Transport (see `upstream/base.py`) with a pool of its own; made inside a running loop."""
 
     def __init__(self, pool: PoolLimits) -> None:
         self._pooled = _open_session(_Pool(pool))

@@ -69,7 +69,7 @@ def test_a_wrong_option_says_what_is_allowed(
 
 def test_the_printed_command_repeats_the_run_without_local_paths() -> None:
     """The command names every choice but not the text of a command of one's own."""
-    argv = ["--quick", "--systems", "proxy", "--rows", "busy", "--proxy-command", "/home/me/run"]
+    argv = ["--quick", "--systems", "proxy", "--rows", "busy", "--proxy-command", "/opt/our/run"]
     text = build_command_text(read_options(argv, {}))
     assert text == (
         "python -m bench --rounds 1 --systems proxy --rows busy --quick --proxy-command ..."

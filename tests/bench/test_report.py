@@ -55,6 +55,18 @@ def test_a_limit_on_what_is_added_needs_what_it_is_added_to() -> None:
     assert "added to nginx" not in alone
 
 
+def test_an_added_latency_is_scaled_by_what_the_pass_through_adds() -> None:
+    """Where the pass-through adds twice what it once added, twice the limit is allowed."""
+    medians = {"proxy": 0.42, "bare": 0.38, "nginx": 0.12}
+    slots = [
+        SlotResult(name, 1, rows=(RowResult("single", {"p50_ms": value}, build_load()),))
+        for name, value in medians.items()
+    ]
+    assert "| 0.300 | - | <= 0.16 **missed** | <= 0.32 met |" in build_markdown(
+        build_results(*slots)
+    )
+
+
 def test_bad_answers_are_bold_in_the_table_and_told_below_it() -> None:
     """Errors are never hidden: bold beside the figure and explained in a section of their own."""
     text = build_markdown(build_results(build_busy_slot("proxy", 1, 6_500, 140.0, err=7)))

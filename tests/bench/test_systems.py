@@ -16,6 +16,8 @@ from bench.systems import (
     build_nginx_config,
     build_proxy_config,
 )
+from proxy.config.load import load_config
+from proxy.domain.identity import KeyHasher
 
 
 @pytest.fixture
@@ -34,6 +36,16 @@ def test_the_proxy_gets_the_mock_as_its_one_provider(ground: Ground) -> None:
     assert provider["type"] == "openai"
     assert provider["base_url"] == "http://127.0.0.1:18002/v1"
     assert provider["models"] == [MODEL]
+
+
+def test_the_proxy_accepts_its_configuration(ground: Ground) -> None:
+    """Our own loader takes the generated file without an error and without a warning."""
+    config_file = ground.folder / "config.yaml"
+    config_file.write_text(build_proxy_config(ground, f"sk-bench-{'0' * 32}"))
+    loaded = load_config(config_file, {}, KeyHasher(b"p" * 32), now_at=0.0)
+    assert loaded.warnings == ()
+    assert loaded.install.listen == (("127.0.0.1", 18001),)
+    assert loaded.snapshot.find_group(MODEL) is not None
 
 
 def test_the_proxy_starts_by_its_own_command(ground: Ground) -> None:

@@ -39,7 +39,7 @@ def test_lines(line: str, value: str) -> None:
 
 def test_problems_name_their_line_and_never_the_value() -> None:
     """Lines that are no variables are reported with line and column, without their text."""
-    text = "sk-canary-1\nA='canary\nB=1\nB=canary\n1X=canary\nC=\"a\" canary\n"
+    text = 'sk-canary-1\nA=\'canary\nB=1\nB=canary\n1X=canary\nC="a" canary\n'
     dot_env = parse_dot_env(text.encode(), ".env")
     lines = [str(problem) for problem in dot_env.problems]
     assert [line.partition(": ")[0] for line in lines] == [

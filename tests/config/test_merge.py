@@ -209,14 +209,25 @@ def test_a_file_of_another_shape_is_left_for_the_schema() -> None:
 
 
 _NAMES = st.sampled_from(
-    ["PROXY_API_PORT", "LOG_LEVEL", "PROXY_API_LOG_LEVEL", "PROXY_API_API_KEYS", "HTTP_TIMEOUT"]
-    + ["PROXY_API_HTTP_TIMEOUT", "PROXY_API_HEALTH_CHECK_TIMEOUT", "LITELLM_MASTER_KEY"]
-    + ["PROXY_API_CLOCKS__TLS_S", "PROXY_API_PROVIDERS__OPEN_AI__TIMEOUT", "PROXY_API_X"]
-    + ["PROXY_API_PROVIDERS__MY_LOCAL_1__MODELS", "PROXY_API_ADMIN_KEYS"]
+    [
+        "PROXY_API_PORT",
+        "LOG_LEVEL",
+        "PROXY_API_LOG_LEVEL",
+        "PROXY_API_API_KEYS",
+        "HTTP_TIMEOUT",
+        "PROXY_API_HTTP_TIMEOUT",
+        "PROXY_API_HEALTH_CHECK_TIMEOUT",
+        "LITELLM_MASTER_KEY",
+        "PROXY_API_CLOCKS__TLS_S",
+        "PROXY_API_PROVIDERS__OPEN_AI__TIMEOUT",
+        "PROXY_API_X",
+        "PROXY_API_PROVIDERS__MY_LOCAL_1__MODELS",
+        "PROXY_API_ADMIN_KEYS",
+    ]
 )
-_VARIABLES = st.dictionaries(
-    _NAMES, st.text("0123456789,.[]\"a nul", max_size=12), max_size=8
-).map(lambda environ: build_environment(environ, {}))
+_VARIABLES = st.dictionaries(_NAMES, st.text('0123456789,.[]"a nul', max_size=12), max_size=8).map(
+    lambda environ: build_environment(environ, {})
+)
 
 
 @given(_VARIABLES, st.integers())

@@ -90,8 +90,36 @@ def test_text_that_is_not_json(text: bytes, start: str) -> None:
 
 
 _PIECES = st.sampled_from(
-    ["a: ", "- ", "[", "]", "{", "}", "\n", "  ", "\t", "&x ", "*x", "!t ", "? ", ": ", "'", '"']
-    + ["|", ">", "---\n", "...\n", "%YAML 1.1\n", "<<: ", "0123", "no", "#", "\\", "a", "\ufeff"]
+    [
+        "a: ",
+        "- ",
+        "[",
+        "]",
+        "{",
+        "}",
+        "\n",
+        "  ",
+        "\t",
+        "&x ",
+        "*x",
+        "!t ",
+        "? ",
+        ": ",
+        "'",
+        '"',
+        "|",
+        ">",
+        "---\n",
+        "...\n",
+        "%YAML 1.1\n",
+        "<<: ",
+        "0123",
+        "no",
+        "#",
+        "\\",
+        "a",
+        "\ufeff",
+    ]
 )
 
 
@@ -113,7 +141,10 @@ def test_bytes_never_make_the_reader_fail(data: bytes) -> None:
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text("abc no:#'\"\n", max_size=8),
+        st.none()
+        | st.booleans()
+        | st.integers(-(10**9), 10**9)
+        | st.text("abc no:#'\"\n", max_size=8),
         lambda inner: (
             st.lists(inner, max_size=3)
             | st.dictionaries(st.text("abcxyz", min_size=1, max_size=3), inner, max_size=3)

@@ -41,8 +41,23 @@ def test_plain_words(text: str, value: Scalar) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["0123", "0x1f", "0b1", "1_000", "1:30", "12:30:45", "1:30.5", ".inf", "-.Inf", ".nan"]
-    + ["1.0e+999", "9" * 5000, "2024-01-01", "2024-01-01 10:00:00", "<<"],
+    [
+        "0123",
+        "0x1f",
+        "0b1",
+        "1_000",
+        "1:30",
+        "12:30:45",
+        "1:30.5",
+        ".inf",
+        "-.Inf",
+        ".nan",
+        "1.0e+999",
+        "9" * 5000,
+        "2024-01-01",
+        "2024-01-01 10:00:00",
+        "<<",
+    ],
 )
 def test_words_with_a_surprising_meaning_are_refused(text: str) -> None:
     """Octal, base 60, infinite and endless numbers, dates and merge keys are not read."""

@@ -33,7 +33,10 @@ def test_a_good_tree_has_no_problems() -> None:
         ("port: '1'", "1:7: port: a whole number is needed here: write plain digits"),
         ("port: 1.5", "1:7: port: a whole number is needed here"),
         ("port: 70000", "1:7: port: this number is out of range: use at most 65535"),
-        ("request_timeout: 0", "1:18: request_timeout: this number is out of range: use more than 0"),
+        (
+            "request_timeout: 0",
+            "1:18: request_timeout: this number is out of range: use more than 0",
+        ),
         ("request_timeout: 1e3", "1:18: request_timeout: a number is needed here"),
         ("debug: 'true'", "1:8: debug: true or false is needed here"),
         ("api_keys: a", "1:11: api_keys: a list is needed here: write '- ' before each item"),
@@ -125,7 +128,9 @@ providers:
 
 def test_a_mistake_does_not_hide_the_rest_of_its_entry() -> None:
     """An entry with a mistake is kept without it, marked, so that later checks see the rest."""
-    checked = validate(tree_of("providers:\n  - {name: a, type: openai, timeout: x, models: [m]}\n"))
+    checked = validate(
+        tree_of("providers:\n  - {name: a, type: openai, timeout: x, models: [m]}\n")
+    )
     (provider,) = checked.providers
     assert provider.entry.models == ["m"]
     assert not provider.is_sound
@@ -133,8 +138,23 @@ def test_a_mistake_does_not_hide_the_rest_of_its_entry() -> None:
 
 _WORDS = st.sampled_from([s.path.rpartition(".")[2] for s in list_settings()] + ["x", "sk-canary"])
 _VALUES = st.sampled_from(
-    ["1", "no", "x", "null", "[]", "{}", "[x]", "{x: 1}", "-1", "1.5", "openai", '"${X}"', "'*'"]
-    + ["[{name: a, type: openai}]", "[{alias: a, targets: [{provider: a, model: b}]}]"]
+    [
+        "1",
+        "no",
+        "x",
+        "null",
+        "[]",
+        "{}",
+        "[x]",
+        "{x: 1}",
+        "-1",
+        "1.5",
+        "openai",
+        '"${X}"',
+        "'*'",
+        "[{name: a, type: openai}]",
+        "[{alias: a, targets: [{provider: a, model: b}]}]",
+    ]
 )
 
 

@@ -102,7 +102,11 @@ def test_listen_addresses(text: str, passes: bool) -> None:
 @pytest.mark.parametrize(
     ("kind", "good", "bad"),
     [
-        (v.Origin, ["*", "https://app.example", "http://localhost:3000", "null"], ["app", "a://b/"]),
+        (
+            v.Origin,
+            ["*", "https://app.example", "http://localhost:3000", "null"],
+            ["app", "a://b/"],
+        ),
         (v.ClientKey, ["your-api-key-here", "k"], ["", "a b", "ä", "a\n"]),
         (v.VariableName, ["OPENAI_API_KEY", "_x"], ["sk-abc", "A B", "", "1A"]),
         (v.ModelId, ["gpt-4", "a/b:c", "*", "qwen 2"], ["", " a", "a\n", "x" * 201]),

@@ -46,7 +46,11 @@ class UpstreamConnection:
         await self.write(b"%x\r\n%b\r\n" % (len(data), data))
 
     async def answer(
-        self, body: bytes, status: int = 200, content_type: str = "application/json", extra: str = ""
+        self,
+        body: bytes,
+        status: int = 200,
+        content_type: str = "application/json",
+        extra: str = "",
     ) -> None:
         """Send a whole answer with a Content-Length."""
         await self.write(

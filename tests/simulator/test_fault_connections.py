@@ -19,14 +19,16 @@ async def _ask(simulator: RunningSimulator, fault: str, *, stream: bool = True) 
 async def _is_silent_after(simulator: RunningSimulator, body: bytes, until: bytes) -> bytes:
     """Read up to `until`, then show that the connection stays open without another byte."""
     reader, writer = await asyncio.open_connection(simulator.host, simulator.port)
-    writer.write(raw_request(body))
-    wire = await reader.readuntil(until) if until else b""
-    # An open connection cannot be told from a slow one but by waiting; a wait this short
-    # can only make the test pass wrongly, never fail wrongly.
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(QUIET_S):
-            await reader.readexactly(1)
-    writer.close()
+    try:
+        writer.write(raw_request(body))
+        wire = await reader.readuntil(until) if until else b""
+        # An open connection cannot be told from a slow one but by waiting; a wait this short
+        # can only make the test pass wrongly, never fail wrongly.
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(QUIET_S):
+                await reader.readexactly(1)
+    finally:
+        writer.close()
     return wire
 
 
@@ -86,9 +88,10 @@ async def test_no_cut_comes_after_the_finish(simulator: RunningSimulator) -> Non
 
 async def test_stall_after_content(simulator: RunningSimulator) -> None:
     """u8: two events, then an open and silent connection."""
-    body = chat_body("sim-fault-u8-stall-after-content@after2", stream=True)
-    wire = await _is_silent_after(simulator, body, b'"content":"In')
-    assert b"[DONE]" not in wire
+    knobs = {"fault": "u8-stall-after-content", "after_events": 2}
+    body = chat_body("sim-echo", "Hi there", stream=True, metadata={"sim": knobs})
+    last = b'"content":"Hi"},"logprobs":null,"finish_reason":null}]}\n\n\r\n'
+    assert (await _is_silent_after(simulator, body, last)).count(b"data: ") == 2
 
 
 async def test_drip(simulator: RunningSimulator) -> None:
@@ -161,7 +164,7 @@ async def test_endless(simulator: RunningSimulator, stream: bool) -> None:
 async def test_extra_bytes(simulator: RunningSimulator, stream: bool) -> None:
     """u32: behind a whole answer a second one comes, on a connection that stays open."""
     body = chat_body("sim-fault-u32-extra-bytes", stream=stream)
-    wire = await _is_silent_after(simulator, body, b"meant for someone else")
+    wire = await _is_silent_after(simulator, body, b'meant for someone else"}')
     assert wire.count(b"HTTP/1.1 200 OK") == 2
     assert b"connection: close" not in wire
 

@@ -30,7 +30,9 @@ from tests.fakes.recording_sink import RecordingSink
 SECONDS_TO_NOTICE = 0.1
 
 
-def build_request(upstream: RawUpstream | int, body: bytes = b"{}", **clocks: Any) -> OutboundRequest:
+def build_request(
+    upstream: RawUpstream | int, body: bytes = b"{}", **clocks: Any
+) -> OutboundRequest:
     """Return a streamed POST to an upstream, with clocks of a test's choice."""
     port = upstream if isinstance(upstream, int) else upstream.port
     return OutboundRequest(
@@ -47,7 +49,9 @@ def build_request(upstream: RawUpstream | int, body: bytes = b"{}", **clocks: An
 class TransportContract:
     """What every HTTP transport promises."""
 
-    async def test_head_comes_first_and_the_body_waits_for_resume(self, transport: Transport) -> None:
+    async def test_head_comes_first_and_the_body_waits_for_resume(
+        self, transport: Transport
+    ) -> None:
         """`open` returns status and headers; no byte of the body is pushed before `resume`."""
 
         async def script(connection: UpstreamConnection) -> None:
@@ -72,7 +76,7 @@ class TransportContract:
             assert sink.endings == [None]
 
     async def test_request_goes_out_as_given(self, transport: Transport) -> None:
-        """Method, path, headers and body arrive as they were given, with nothing about this machine."""
+        """Method, path, headers and body arrive as given, with nothing about this machine."""
         seen: list[tuple[str, dict[str, str], bytes]] = []
 
         async def script(connection: UpstreamConnection) -> None:
@@ -148,7 +152,7 @@ class TransportContract:
 
     @pytest.mark.parametrize("status", [302, 400, 401, 429, 500, 503])
     async def test_every_status_is_an_answer(self, transport: Transport, status: int) -> None:
-        """A status that is no success is returned like any other, and redirects are not followed."""
+        """A status that is no success is returned like any other; redirects are not followed."""
 
         async def script(connection: UpstreamConnection) -> None:
             await connection.read_request()
@@ -199,7 +203,7 @@ class TransportContract:
     async def test_a_connection_that_died_in_the_pool_is_replaced_once(
         self, transport: Transport
     ) -> None:
-        """A pooled connection that the peer has closed costs no error: the request goes out anew."""
+        """A pooled connection that the peer has closed costs no error: it goes out anew."""
         served = 0
 
         async def script(connection: UpstreamConnection) -> None:
@@ -286,7 +290,7 @@ class TransportContract:
             assert (sink.chunks, sink.endings) == ([], [])
 
     async def test_pause_holds_the_peer_up(self, transport: Transport) -> None:
-        """While paused, the peer can send no more than buffers hold; `resume` gives it all in order."""
+        """While paused the peer can send no more than buffers hold; `resume` gives it all."""
         piece = b"x" * 65536
         pieces = 1024
         sent = 0
@@ -343,7 +347,12 @@ class TransportContract:
             assert len(upstream.connections) == 1
 
     @pytest.mark.parametrize(
-        "junk", [b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\nA" + b"a" * 100_000]
+        "junk",
+        [
+            b"SSH-2.0-OpenSSH\r\n\r\n",
+            b"HTTP/1.1 abc\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nA" + b"a" * 100_000,
+        ],
     )
     async def test_junk_is_a_protocol_error(self, transport: Transport, junk: bytes) -> None:
         """A head that is not HTTP, or endless, is UpstreamProtocolError."""
@@ -358,7 +367,7 @@ class TransportContract:
                 await transport.open(build_request(upstream), RecordingSink())
 
     async def test_a_late_head_runs_into_its_clock(self, transport: Transport) -> None:
-        """A head that does not come within `headers_s` is a timeout, and the connection is closed."""
+        """A head that is not there within `headers_s` is a timeout; the connection is closed."""
 
         async def script(connection: UpstreamConnection) -> None:
             await connection.read_request()

@@ -73,7 +73,8 @@ async def test_no_more_idle_connections_are_kept_than_allowed() -> None:
 
             await asyncio.gather(*map(ask, sinks))
             first, second = (
-                asyncio.ensure_future(connection.wait_closed()) for connection in upstream.connections
+                asyncio.ensure_future(connection.wait_closed())
+                for connection in upstream.connections
             )
             done, open_still = await asyncio.wait(
                 {first, second}, return_when=asyncio.FIRST_COMPLETED

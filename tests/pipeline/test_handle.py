@@ -1,4 +1,4 @@
-"""A client that leaves costs nothing more: its upstream is let go of at once, its record is written."""
+"""However a request ends: its upstream is let go of at once, and there is one record of it."""
 
 import asyncio
 

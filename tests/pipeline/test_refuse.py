@@ -1,0 +1,44 @@
+"""How errors are told to the client."""
+
+import msgspec
+import pytest
+
+from tests.fakes.proxy_server import (
+    build_chat,
+    proxying,
+)
+from tests.fakes.raw_upstream import open_raw_upstream
+from tests.fakes.upstream_scripts import answering, post
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+
+async def test_the_clients_own_mistake_comes_back_in_the_providers_words() -> None:
+    """An upstream 400 reaches the client with message, param and code, keys masked."""
+    fault = {
+        "error": {
+            "message": "Invalid value for 'top_p' sk-abcdefghijklmnop1234567890",
+            "type": "invalid_request_error",
+            "param": "top_p",
+            "code": "invalid_value",
+        }
+    }
+    async with (
+        open_raw_upstream(answering(fault, 400)) as upstream,
+        proxying(upstream.url) as server,
+    ):
+        status, _, body = await post(server.url, build_chat())
+    error = msgspec.json.decode(body)["error"]
+    assert status == 400
+    assert error["message"].startswith("Invalid value for 'top_p'")
+    assert (error["param"], error["code"]) == ("top_p", "invalid_value")
+    assert b"sk-abc" not in body
+
+
+async def test_retry_after_reaches_the_client_in_whole_seconds() -> None:
+    """A provider's wait of 1.2 s is passed on as `Retry-After: 2`."""
+    script = answering({"error": {"message": "slow down"}}, 429)
+    script.extra = "retry-after-ms: 1200\r\n"
+    async with open_raw_upstream(script) as upstream, proxying(upstream.url) as server:
+        status, headers, _ = await post(server.url, build_chat())
+    assert (status, headers["Retry-After"]) == (429, "2")

@@ -1,0 +1,44 @@
+"""A model name finds its deployments, or says why not."""
+
+import pytest
+
+from proxy.domain.errors import ModelNotFound, NoHealthyProvider
+from proxy.pipeline.route import route
+from tests.fakes.proxy_server import build_provider, build_snapshot
+
+A = build_provider("http://a.test/v1", name="a", models=("m", "only-a"))
+B = build_provider("http://b.test/v1", name="b", models=("m",), priority=2)
+OFF = build_provider("http://c.test/v1", name="off", models=("dark",), enabled=False)
+
+
+def test_a_group_is_tried_in_its_order() -> None:
+    """Every provider that lists the model is a candidate, and the reason names the strategy."""
+    found = route("m", build_snapshot(A, B))
+    assert [candidate.id for candidate in found.candidates] == ["a/m", "b/m"]
+    assert (found.alias, found.reason) == ("m", "priority")
+
+
+def test_a_single_deployment_needs_no_strategy() -> None:
+    """One candidate is `only`."""
+    assert route("only-a", build_snapshot(A, B)).reason == "only"
+
+
+def test_a_provider_can_be_named() -> None:
+    """`provider/model` goes to that provider alone."""
+    found = route("b/m", build_snapshot(A, B))
+    assert [candidate.id for candidate in found.candidates] == ["b/m"]
+
+
+@pytest.mark.parametrize("name", ["nope", "a/nope", "nobody/m", "off/dark", "/m", "a/"])
+def test_an_unknown_name_is_not_found(name: str) -> None:
+    """A name that stands for nothing, also at a provider that is off, is 404 for `model`."""
+    with pytest.raises(ModelNotFound) as caught:
+        route(name, build_snapshot(A, B, OFF))
+    assert (caught.value.status, caught.value.param) == (404, "model")
+
+
+def test_without_any_provider_nothing_can_be_served() -> None:
+    """No usable provider at all is 503 with 003's text, whatever the name."""
+    with pytest.raises(NoHealthyProvider) as caught:
+        route("dark", build_snapshot(OFF))
+    assert caught.value.message == "All providers are currently unavailable."
