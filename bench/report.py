@@ -100,8 +100,8 @@ def _build_notes(results: Results) -> Iterable[str]:
     share = find_foreign_share(results.slots)
     if share >= BUSY_CORE_SHARE:
         yield (
-            f"In at least one row other programs or the host took {share:.0%} of the measured "
-            "core: the figures are rough."
+            f"In at least one row other programs or the host took {share:.0%} of one of the two "
+            "cores: the figures are rough."
         )
 
 

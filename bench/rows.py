@@ -6,6 +6,7 @@ The rows of the benchmark: what load each one makes and which figures come out o
 
 import subprocess
 import time
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -28,12 +29,17 @@ class Row(Struct, frozen=True):
 
 
 class Target(Struct, frozen=True):
-    """A system that is up: where it answers, with which key, on which core."""
+    """
+    A system that is up: where it answers, with which key, on which core.
+
+    `tool_pids` are the processes of the benchmark that run beside `lg` on the tools' core.
+    """
 
     url: str
     api_key: str
     core: int | None
     tools_core: int | None
+    tool_pids: tuple[int, ...]
 
 
 class Usage(Struct, frozen=True):
@@ -42,7 +48,10 @@ class Usage(Struct, frozen=True):
     cpu_us_per_s: float
     peak_rss_bytes: int
     foreign_share: float
-    """The part of the core's time that other programs or the host took, 0 to 1."""
+    """
+    The part of a core's time that other programs or the host took, 0 to 1: of the measured core
+    or of the tools' core, whichever is larger.
+    """
 
 
 def build_rows(is_quick: bool) -> tuple[Row, ...]:
@@ -93,7 +102,8 @@ def measure_row(row: Row, target: Target, measured: StartedProcess, tools: Tools
         begun_s = time.monotonic()
         lg = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        usage = _watch(measured, target.core, begun_s + row.plan.warmup_s, row.plan.measure_s)
+        _sleep_until(begun_s + row.plan.warmup_s)
+        usage = _watch(measured, target, lg.pid, row.plan.measure_s)
         output, complaints = lg.communicate(timeout=LG_GRACE_S)
     except subprocess.TimeoutExpired as error:
         raise LoadFailed(f"lg did not end within {LG_GRACE_S:g} s of its window") from error
@@ -113,24 +123,45 @@ def measure_row(row: Row, target: Target, measured: StartedProcess, tools: Tools
     )
 
 
-def _watch(measured: StartedProcess, core: int | None, from_s: float, length_s: float) -> Usage:
-    _sleep_until(from_s)
+def _watch(measured: StartedProcess, target: Target, lg_pid: int, length_s: float) -> Usage:
     # Looked up once: a walk through /proc at every sample would disturb the tools' core.
     pids = measured.find_pids()
-    begun_s, cpu_ns = time.monotonic(), read_cpu_ns(pids)
-    busy_ns = 0 if core is None else read_core_busy_ns(core)
+    system = _CoreWatch(target.core, pids)
+    tools = _CoreWatch(target.tools_core, [*target.tool_pids, lg_pid])
     peak_rss_bytes = read_rss_bytes(pids)
-    end_s = from_s + length_s
+    end_s = time.monotonic() + length_s
     while time.monotonic() < end_s:
         _sleep_until(min(end_s, time.monotonic() + RSS_SAMPLE_S))
         peak_rss_bytes = max(peak_rss_bytes, read_rss_bytes(pids))
-    cpu_ns = read_cpu_ns(pids) - cpu_ns
-    elapsed_s = time.monotonic() - begun_s
-    foreign_share = 0.0
-    if core is not None:
-        foreign_ns = read_core_busy_ns(core) - busy_ns - cpu_ns
-        foreign_share = max(0.0, foreign_ns / 1e9 / elapsed_s)
-    return Usage(cpu_ns / 1e3 / elapsed_s, peak_rss_bytes, foreign_share)
+    # The tools' core first: lg ends with its window, and its CPU time with it.
+    tools_share = tools.read_foreign_share()
+    return Usage(
+        cpu_us_per_s=system.read_cpu_us_per_s(),
+        peak_rss_bytes=peak_rss_bytes,
+        foreign_share=max(system.read_foreign_share(), tools_share),
+    )
+
+
+class _CoreWatch:
+    """What some processes, and everything else on their core, have used since a moment."""
+
+    def __init__(self, core: int | None, pids: Sequence[int]) -> None:
+        self._core = core
+        self._pids = pids
+        self._begun_s = time.monotonic()
+        self._cpu_ns = read_cpu_ns(pids)
+        self._busy_ns = 0 if core is None else read_core_busy_ns(core)
+
+    def read_cpu_us_per_s(self) -> float:
+        elapsed_s = time.monotonic() - self._begun_s
+        return (read_cpu_ns(self._pids) - self._cpu_ns) / 1e3 / elapsed_s
+
+    def read_foreign_share(self) -> float:
+        if self._core is None:
+            return 0.0
+        own_ns = read_cpu_ns(self._pids) - self._cpu_ns
+        busy_ns = read_core_busy_ns(self._core) - self._busy_ns
+        return max(0.0, (busy_ns - own_ns) / 1e9 / (time.monotonic() - self._begun_s))
 
 
 def _sleep_until(monotonic_s: float) -> None:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import socket
 import tempfile
 import time
@@ -55,7 +56,8 @@ def run_slot(
     failure: str | None = None
     with tempfile.TemporaryDirectory(prefix="llm-proxy-bench-") as folder:
         try:
-            with _running(system, Path(folder), tools, cores) as (launch, measured, start_s):
+            with _running(system, Path(folder), tools, cores) as up:
+                launch, measured, mock, start_s = up
                 if launch.argv is not None:
                     figures["start_s"] = start_s
                     figures["rss_idle_mb"] = read_rss_bytes(measured.find_pids()) / 1e6
@@ -64,6 +66,7 @@ def run_slot(
                     api_key=launch.api_key,
                     core=cores.system if launch.argv is not None else None,
                     tools_core=cores.tools,
+                    tool_pids=(os.getpid(), *mock.find_pids()),
                 )
                 for row in rows:
                     done.append(measure_row(row, target, measured, tools))
@@ -82,7 +85,7 @@ def run_slot(
 @contextmanager
 def _running(
     system: System, folder: Path, tools: Tools, cores: Cores
-) -> Iterator[tuple[Launch, StartedProcess, float]]:
+) -> Iterator[tuple[Launch, StartedProcess, StartedProcess, float]]:
     ground = Ground(find_free_port(), find_free_port(), folder)
     with ExitStack() as stack:
         mock = stack.enter_context(
@@ -111,7 +114,7 @@ def _running(
             _check_answer(launch, measured, is_stream=False)
             start_s = time.monotonic() - measured.started_monotonic_s
             _check_answer(launch, measured, is_stream=True)
-        yield launch, measured, start_s
+        yield launch, measured, mock, start_s
 
 
 def find_free_port() -> int:

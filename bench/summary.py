@@ -8,7 +8,7 @@ from msgspec import Struct
 from bench.results import SlotResult
 
 BUSY_CORE_SHARE = 0.05
-"""From this share of the measured core on, other programs spoil the figures."""
+"""From this share of one of the two cores on, other programs spoil the figures."""
 
 
 class Spread(Struct, frozen=True):
@@ -74,7 +74,7 @@ def find_faults(slots: Iterable[SlotResult]) -> list[str]:
 
 
 def find_foreign_share(slots: Iterable[SlotResult]) -> float:
-    """Return the largest share of the measured core that anything else took in any row."""
+    """Return the largest share of either core that anything else took in any row."""
     return max((row.foreign_share for slot in slots for row in slot.rows), default=0.0)
 
 

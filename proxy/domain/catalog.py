@@ -91,7 +91,8 @@ class Snapshot(Struct, frozen=True):
         provider_name, slash, model = name.partition("/")
         provider = self.providers.get(provider_name) if slash else None
         if provider is not None and provider.enabled and model:
-            if model in provider.models or (WILDCARD in provider.models and _is_name(model)):
+            takes_any = WILDCARD in provider.models and _is_name(model)
+            if takes_any or (model in provider.models and model != WILDCARD):
                 target = Deployment(provider, model, provider.priority, provider.weight)
                 return Group(name, (target,))
             return None
@@ -107,4 +108,5 @@ class Snapshot(Struct, frozen=True):
 
 def _is_name(text: str) -> bool:
     # The client chose these characters, not the operator: they end up in headers and logs.
-    return 0 < len(text) <= MAX_NAME_CHARACTERS and text.isascii() and text.isprintable()
+    is_short = 0 < len(text) <= MAX_NAME_CHARACTERS
+    return is_short and text != WILDCARD and text.isascii() and text.isprintable()

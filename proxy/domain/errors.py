@@ -118,7 +118,7 @@ class ModelNotFound(RequestError):
 
     def __init__(self, model: str) -> None:
         # A name of any length may come; an error does not carry a megabyte of it back.
-        shown = f"The model '{model}'" if len(model) <= 128 else "A model of so long a name"
+        shown = f"The model '{model}'" if len(model) <= 128 else "The model that was asked for"
         super().__init__(f"{shown} does not exist.", param="model")
 
 

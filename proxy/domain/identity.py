@@ -33,4 +33,5 @@ class KeyHasher:
 
     def key_id(self, key: str) -> str:
         """Return a short public name for a key, the same on every start."""
-        return "key_" + hashlib.sha256(b"llm-proxy key id\0" + key.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        text = b"llm-proxy key id\0" + key.encode("utf-8", "surrogatepass")
+        return "key_" + hashlib.sha256(text).hexdigest()[:12]

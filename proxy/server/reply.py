@@ -69,9 +69,8 @@ class AiohttpReply:
 
     @property
     def is_client_gone(self) -> bool:
-        """The client's connection is closed."""
-        transport = self._request.transport
-        return transport is None or transport.is_closing()
+        """The client's connection is closed, and not by us: then its transport is closing only."""
+        return self._request.transport is None
 
     async def send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Send a complete answer."""

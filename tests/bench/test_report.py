@@ -104,7 +104,7 @@ def test_figures_that_deserve_no_trust_say_so() -> None:
     text = build_markdown(replace(results, is_quick=True, machine=machine))
     assert "> **Note.** A quick run" in text
     assert "> **Note.** Fewer than two cores" in text
-    assert "other programs or the host took 50% of the measured core" in text
+    assert "other programs or the host took 50% of one of the two cores" in text
 
 
 def test_both_files_are_written(tmp_path: Path) -> None:
