@@ -8,14 +8,20 @@ from aiohttp.web_protocol import RequestHandler
 
 
 class ClientConnection(RequestHandler):
-    """aiohttp's connection with two callbacks for the reply that is being written."""
+    """aiohttp's connection, with two callbacks for the reply that is being written."""
 
-    __slots__ = ("on_pause", "on_resume")
+    __slots__ = ("is_lost", "on_pause", "on_resume")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.on_pause: Callable[[], None] | None = None
         self.on_resume: Callable[[], None] | None = None
+        self.is_lost = False
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Called by the loop when the connection is gone; aiohttp cancels its request's task."""
+        self.is_lost = True
+        super().connection_lost(exc)
 
     def pause_writing(self) -> None:
         """Called by the loop when the client reads more slowly than we write."""

@@ -69,8 +69,9 @@ class AiohttpReply:
 
     @property
     def is_client_gone(self) -> bool:
-        """The client's connection is closed, and not by us: then its transport is closing only."""
-        return self._request.transport is None
+        """The client has closed the connection; that we have closed it does not count."""
+        connection = self._request.protocol
+        return isinstance(connection, ClientConnection) and connection.is_lost
 
     async def send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Send a complete answer."""

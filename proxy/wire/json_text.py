@@ -17,8 +17,7 @@ MAX_DEPTH = 64
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode = msgspec.json.encode
 _LONE_SURROGATE = re.compile(
-    rb"(?<!\\)(?:\\\\)*"
-    rb"(\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|[c-fC-F][0-9a-fA-F]{2}))"
+    rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|[c-fC-F][0-9a-fA-F]{2})"
 )
 _TO_SQUARE = bytes.maketrans(b"{}", b"[]")
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}'))
@@ -127,6 +126,10 @@ def _keep_structure(text: bytes) -> bytes:
 def _place(error: Exception, text: bytes) -> str:
     """Return where msgspec stopped; its messages hold a byte position and no content."""
     what = str(error).removeprefix("JSON is malformed: ")
-    if "(byte" not in what and (lone := _LONE_SURROGATE.search(text)):
-        return f"half of a surrogate pair (byte {lone.start(1)})"
-    return what if "(byte" in what else f"it ends too early (byte {len(text)})"
+    if "(byte" in what:
+        return what
+    # Pairs of backslashes give way to as many bytes: an escape stays where it was.
+    lone = _LONE_SURROGATE.search(text.replace(b"\\\\", b"__"))
+    if lone is not None:
+        return f"half of a surrogate pair (byte {lone.start()})"
+    return f"it ends too early (byte {len(text)})"
