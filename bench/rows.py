@@ -17,6 +17,8 @@ from bench.results import RowResult
 from bench.toolchain import Tools
 
 RSS_SAMPLE_S = 0.1
+EDGE_S = 0.02
+"""How far inside lg's window the CPU is read, so that both ends of it are under full load."""
 LG_GRACE_S = 30.0
 
 
@@ -102,8 +104,8 @@ def measure_row(row: Row, target: Target, measured: StartedProcess, tools: Tools
         begun_s = time.monotonic()
         lg = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        _sleep_until(begun_s + row.plan.warmup_s)
-        usage = _watch(measured, target, lg.pid, row.plan.measure_s)
+        _sleep_until(begun_s + row.plan.warmup_s + EDGE_S)
+        usage = _watch(measured, target, lg.pid, begun_s + row.plan.total_s - EDGE_S)
         output, complaints = lg.communicate(timeout=LG_GRACE_S)
     except subprocess.TimeoutExpired as error:
         raise LoadFailed(f"lg did not end within {LG_GRACE_S:g} s of its window") from error
@@ -123,22 +125,19 @@ def measure_row(row: Row, target: Target, measured: StartedProcess, tools: Tools
     )
 
 
-def _watch(measured: StartedProcess, target: Target, lg_pid: int, length_s: float) -> Usage:
+def _watch(measured: StartedProcess, target: Target, lg_pid: int, end_s: float) -> Usage:
     # Looked up once: a walk through /proc at every sample would disturb the tools' core.
     pids = measured.find_pids()
     system = _CoreWatch(target.core, pids)
     tools = _CoreWatch(target.tools_core, [*target.tool_pids, lg_pid])
     peak_rss_bytes = read_rss_bytes(pids)
-    end_s = time.monotonic() + length_s
     while time.monotonic() < end_s:
         _sleep_until(min(end_s, time.monotonic() + RSS_SAMPLE_S))
         peak_rss_bytes = max(peak_rss_bytes, read_rss_bytes(pids))
-    # The tools' core first: lg ends with its window, and its CPU time with it.
-    tools_share = tools.read_foreign_share()
     return Usage(
         cpu_us_per_s=system.read_cpu_us_per_s(),
         peak_rss_bytes=peak_rss_bytes,
-        foreign_share=max(system.read_foreign_share(), tools_share),
+        foreign_share=max(system.read_foreign_share(), tools.read_foreign_share()),
     )
 
 

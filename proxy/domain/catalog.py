@@ -82,19 +82,19 @@ class Snapshot(Struct, frozen=True):
         Return what a client's model name stands for, or None.
 
         An alias or a bare model name first; else `provider/model`, split at the first
-        slash, if that provider is enabled and lists the model (or `*`); else a bare name
-        at the providers that take any model.
+        slash, if that provider lists the model (or `*`); else a bare name at the providers
+        that take any model. A group without deployments is known, but cannot be served now.
         """
         group = self.groups.get(name)
         if group is not None:
             return group
         provider_name, slash, model = name.partition("/")
         provider = self.providers.get(provider_name) if slash else None
-        if provider is not None and provider.enabled and model:
+        if provider is not None and model:
             takes_any = WILDCARD in provider.models and _is_name(model)
             if takes_any or (model in provider.models and model != WILDCARD):
                 target = Deployment(provider, model, provider.priority, provider.weight)
-                return Group(name, (target,))
+                return Group(name, (target,) if provider.enabled else (), owned_by=provider.type)
             return None
         return self._wildcard_group(name) if _is_name(name) else None
 

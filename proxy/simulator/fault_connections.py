@@ -30,9 +30,9 @@ from proxy.simulator.plan import (
 
 _ENDLESS_GAP_S = 0.005
 _UNASKED = b'{"answer":"meant for someone else"}'
-_POISON = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
-    % (len(_UNASKED), _UNASKED)
+_POISON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
+    len(_UNASKED),
+    _UNASKED,
 )
 
 

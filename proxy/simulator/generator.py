@@ -99,7 +99,8 @@ def _answer(ask: AnyAsk, body: bytes, created_at: int, face: Face, options: Knob
         fault = _choose_fault(base, knobs)
         if fault is not None:
             _check_fault(fault, ask, face)
-            base = fault.base if base.startswith(FAULT_PREFIX) else base
+            if base.startswith(FAULT_PREFIX):
+                base = "sim-embed" if isinstance(ask, EmbeddingAsk) else fault.base
             if fault.adapt is not None:
                 fault.adapt(ask)
         draft = _build_draft(ask, base, knobs, _seed(body), created_at)
@@ -148,7 +149,7 @@ def _check_fault(fault: Fault, ask: AnyAsk, face: Face) -> None:
 
 def _build_draft(ask: AnyAsk, base: str, knobs: Knobs, seed: int, created_at: int) -> Draft:
     if isinstance(ask, EmbeddingAsk):
-        if base in MODELS and base != "sim-embed" and not knobs.fault:
+        if base != "sim-embed":
             raise InvalidRequest(f"'{base}' makes no embeddings; use 'sim-embed'.", param="model")
         return build_embeddings(ask, knobs, created_at)
     if base == "sim-embed":

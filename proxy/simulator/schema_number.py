@@ -14,8 +14,9 @@ class NumberError(ValueError):
 
 def pick_integer(schema: dict[str, Any], chance: random.Random) -> int:
     """Return a whole number within minimum, maximum, their exclusive forms and multipleOf."""
+    multiple = _read(schema, "multipleOf")
     # The whole multiples of p/q, in lowest terms, are the multiples of p.
-    step = Fraction((_read(schema, "multipleOf") or Fraction(1)).numerator)
+    step = Fraction(1 if multiple is None else multiple.numerator)
     return int(_pick_multiple(schema, _check_step(step), 9, chance))
 
 

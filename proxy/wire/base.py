@@ -47,14 +47,16 @@ class StreamReader(Protocol):
 
     has_content: bool
     """The commit point has been passed: content, a tool call, reasoning or a finish reason."""
-    is_complete: bool
-    """Every choice has finished, or the dialect's terminal event has arrived."""
     is_over: bool
     """The terminal event has arrived: nothing the provider still sends matters."""
     error: ProxyError | None
     usage: Usage | None
     event_count: int
     """Whole events so far; comments do not count."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Every choice has finished, or the dialect's terminal event has arrived; no error."""
 
     def feed(self, chunk: bytes) -> bytes:
         """Take the next bytes and return what the client may be sent for them, often b""."""

@@ -16,8 +16,8 @@ MAX_DEPTH = 64
 
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode = msgspec.json.encode
-_LONE_SURROGATE = re.compile(
-    rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|[c-fC-F][0-9a-fA-F]{2})"
+_SURROGATES = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
 _TO_SQUARE = bytes.maketrans(b"{}", b"[]")
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}'))
@@ -84,6 +84,26 @@ def check_utf8(text: bytes) -> None:
         raise JsonError(f"The body is not valid UTF-8 at byte {error.start}.") from None
 
 
+def mend_text(text: bytes) -> bytes:
+    """
+    Return JSON with U+FFFD for what is no character: broken UTF-8, halves of surrogate pairs.
+
+    For what providers send: one character cut in two must not cost a client its answer. No
+    byte of JSON's structure is ever replaced. Text without such faults comes back as it is.
+    """
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        text = text.decode("utf-8", "replace").encode()
+    if b"\\u" not in text:
+        return text
+    mended = bytearray(text)
+    for found in _SURROGATES.finditer(_mask_backslashes(text)):
+        if found.group(1) is not None:
+            mended[found.start() : found.start() + 6] = b"\\ufffd"
+    return bytes(mended)
+
+
 def check_depth(text: bytes, limit: int = MAX_DEPTH) -> None:
     """
     Raise JsonError if brackets nest deeper than `limit`.
@@ -123,13 +143,17 @@ def _keep_structure(text: bytes) -> bytes:
     return b"".join(kept)
 
 
+def _mask_backslashes(text: bytes) -> bytes:
+    """Return the text with escaped backslashes hidden: every escape stays where it was."""
+    return text.replace(b"\\\\", b"__")
+
+
 def _place(error: Exception, text: bytes) -> str:
     """Return where msgspec stopped; its messages hold a byte position and no content."""
     what = str(error).removeprefix("JSON is malformed: ")
     if "(byte" in what:
         return what
-    # Pairs of backslashes give way to as many bytes: an escape stays where it was.
-    lone = _LONE_SURROGATE.search(text.replace(b"\\\\", b"__"))
-    if lone is not None:
-        return f"half of a surrogate pair (byte {lone.start()})"
+    for found in _SURROGATES.finditer(_mask_backslashes(text)):
+        if found.group(1) is not None:
+            return f"half of a surrogate pair (byte {found.start()})"
     return f"it ends too early (byte {len(text)})"

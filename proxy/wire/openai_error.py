@@ -1,7 +1,10 @@
-"""Errors in OpenAI's shape: ours for clients, and a provider's for us."""
+"""
+Errors in OpenAI's shape: ours for clients, and what a provider's means for us.
+
+What the body of a provider's error says is found by `provider_fault.py`; here it is judged.
+"""
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
@@ -20,37 +23,67 @@ from proxy.domain.errors import (
 )
 from proxy.wire.error_text import clean_text
 from proxy.wire.json_text import encode
+from proxy.wire.provider_fault import UpstreamFault, parse_fault, read_fault
 from proxy.wire.retry_after import parse_retry_after
 from proxy.wire.sse import build_event
-
-_QUOTA_CODES = frozenset(("insufficient_quota", "credit_balance_exhausted", "payment_required"))
-_AUTH_CODES = frozenset(("invalid_api_key", "authentication_error", "authentication"))
-_OVERLOAD_CODES = frozenset(
-    ("overloaded_error", "server_is_overloaded", "capacity_exceeded", "provider_overloaded")
-)
-_CONTEXT_MARKS = (
-    "maximum context length",
-    "context_length_exceeded",
-    "input tokens exceed the configured limit",
-    "exceeds the available context size",
-    "is longer than the model's context length",
-    "maximum prompt length",
-    "reduce the length of the messages",
-)
-_DEEPEST = 3
 
 NO_VALUE = msgspec.Raw(b"")
 """Default of a raw field that did not come."""
 _FALSY = (b"", b"null", b"false", b'""', b"{}", b"[]", b"0")
 
+_REJECTING = frozenset((400, 413, 415, 422, 451))
+"""Statuses that speak of the client's request; what else is 4xx speaks of how we sent it."""
+_MAY_TELL_CONTENT = frozenset((400, 403, 413, 422, 500))
 
-class UpstreamFault(msgspec.Struct, frozen=True):
-    """What a provider's error body says, whatever its shape."""
-
-    message: str = ""
-    type: str = ""
-    code: str = ""
-    param: str | None = None
+_QUOTA_WORDS = frozenset(("insufficient_quota", "credit_balance_exhausted", "payment_required"))
+_RATE_WORDS = frozenset(("rate_limit_error", "rate_limit_exceeded", "slow_down"))
+_AUTH_WORDS = frozenset(
+    ("invalid_api_key", "authentication_error", "authentication", "permission_error")
+)
+_OVERLOAD_WORDS = frozenset(
+    (
+        "overloaded_error",
+        "server_is_overloaded",
+        "capacity_exceeded",
+        "provider_overloaded",
+        "unavailable_error",
+    )
+)
+_TIMEOUT_WORDS = frozenset(("timeout", "timeout_error"))
+_MODEL_WORDS = frozenset(("model_not_found", "DeploymentNotFound", "NotFoundError"))
+_REQUEST_WORDS = frozenset(
+    ("invalid_request_error", "invalid_request", "BadRequestError", "not_supported_error")
+)
+_CONTEXT_WORDS = frozenset(
+    (
+        "context_length_exceeded",
+        "exceed_context_size_error",
+        "token_limit_exceeded",
+        "max_tokens_exceeded",
+    )
+)
+_FILTER_WORDS = frozenset(("content_policy_violation", "content_filter", "refusal"))
+_CONTEXT_MARKS = (
+    "maximum context length",
+    "context_length_exceeded",
+    "input tokens exceed the configured limit",
+    "exceeds the available context size",
+    "exceeds the context length",
+    "is longer than the model's context length",
+    "maximum prompt length",
+    "too large for model",
+    "input is too large to process",
+    "reduce the length of the messages",
+    "`inputs` tokens + `max_new_tokens` must be",
+)
+_FILTER_MARKS = (
+    "your request was rejected as a result of our safety system",
+    "the response was filtered due to the prompt triggering",
+)
+_QUOTA_MARKS = ("exceeded your current quota", "insufficient balance", "credit balance")
+# Only as the first words: what a client wrote may be quoted further on, and a client must not
+# be able to have our key taken for a bad one.
+_KEY_MARKS = ("incorrect api key", "invalid api key", "api key not valid")
 
 
 def build_error_body(error: ProxyError) -> bytes:
@@ -90,8 +123,7 @@ def read_error_answer(
 
     Source: wire-formats §7; tests/wire/test_openai_error.py has a case per class.
     """
-    fault = parse_fault(body)
-    error = classify_fault(status, fault)
+    error = classify_fault(status, parse_fault(body))
     if isinstance(error, UpstreamRateLimited | UpstreamOverloaded):
         error.retry_after_s = parse_retry_after(headers, now_at)
     return error
@@ -104,17 +136,8 @@ def read_error_object(value: object) -> UpstreamError:
     Args:
         value: the decoded `error` member, or the whole object that carried it.
     """
-    fault = _fault_of(value, 0)
-    if fault.code.isascii() and fault.code.isdigit() and 400 <= int(fault.code) <= 599:
-        return classify_fault(int(fault.code), fault)
-    words = {fault.code, fault.type}
-    if words & _OVERLOAD_CODES:
-        return classify_fault(503, fault)
-    if words & _QUOTA_CODES or words & {"rate_limit_error", "rate_limit_exceeded"}:
-        return classify_fault(429, fault)
-    if words & {"invalid_request_error", "BadRequestError", "context_length_exceeded"}:
-        return classify_fault(400, fault)
-    return classify_fault(500, fault)
+    fault = read_fault(value)
+    return classify_fault(fault.status or _guess_status(fault), fault)
 
 
 def check_no_error(error: msgspec.Raw, kind: str | None, text: bytes) -> None:
@@ -130,89 +153,85 @@ def check_no_error(error: msgspec.Raw, kind: str | None, text: bytes) -> None:
         UpstreamError: classified as the status it stands for.
     """
     if bytes(error) not in _FALSY:
-        raise read_error_object(msgspec.json.decode(error))
+        raise read_error_object(_decode(error))
     if kind == "error":
-        raise read_error_object(msgspec.json.decode(text))
+        raise read_error_object(_decode(text))
 
 
 def classify_fault(status: int, fault: UpstreamFault) -> UpstreamError:
-    """Return the error of our tree for a status and what its body said."""
-    words = {fault.code, fault.type}
-    if words & _QUOTA_CODES or status == 402:
-        return UpstreamQuotaExhausted()
-    if status in (401, 403) or words & _AUTH_CODES or _is_refused_key(status, fault):
-        return UpstreamAuthError()
-    if status == 429:
-        return UpstreamRateLimited()
-    if status in (498, 503, 529) or words & _OVERLOAD_CODES:
-        return UpstreamOverloaded()
-    if status in (408, 504, 524):
-        return UpstreamTimeout()
-    if status >= 500:
-        return UpstreamServerError()
-    if status == 404:
-        return UpstreamModelNotFound()
+    """
+    Return the error of our tree for a status and what its body said.
+
+    Args:
+        status: any but 2xx; the one that the fault stands for, if it came inside a 200.
+        fault: empty where the body said nothing.
+    """
+    words = {fault.code, fault.type, fault.reason}
     if 300 <= status < 400:
         return UpstreamRedirect()
-    return _rejected(status, fault)
+    if status in _MAY_TELL_CONTENT and (rejected := _reject_content(fault, words)):
+        return rejected
+    if words & _QUOTA_WORDS or status == 402 or (status in (403, 429) and _is_quota(fault)):
+        return UpstreamQuotaExhausted()
+    if status in (401, 403, 407) or words & _AUTH_WORDS or _is_refused_key(status, fault):
+        return UpstreamAuthError()
+    if status == 429 or words & _RATE_WORDS:
+        return UpstreamRateLimited()
+    if status in (498, 503, 529) or words & _OVERLOAD_WORDS:
+        return UpstreamOverloaded()
+    if status in (408, 504, 524) or words & _TIMEOUT_WORDS:
+        return UpstreamTimeout()
+    if status in (404, 410) or words & _MODEL_WORDS:
+        return UpstreamModelNotFound()
+    if status in _REJECTING or "not_supported_error" in words:
+        return _reject(status if status in _REJECTING else 400, fault, fault.code)
+    return UpstreamServerError()
 
 
-def parse_fault(body: bytes) -> UpstreamFault:
-    """Return what an error body says; HTML and other text become its `message`."""
-    try:
-        return _fault_of(msgspec.json.decode(body), 0)
-    except (msgspec.DecodeError, RecursionError):
-        return UpstreamFault(message=body[:4096].decode("utf-8", "replace"))
+def _guess_status(fault: UpstreamFault) -> int:
+    """Return the status that an error inside a 200 stands for and does not name."""
+    words = {fault.code, fault.type, fault.reason}
+    is_the_clients = words & (_REQUEST_WORDS | _CONTEXT_WORDS | _FILTER_WORDS)
+    return 400 if is_the_clients else 500
 
 
-def _rejected(status: int, fault: UpstreamFault) -> UpstreamRejected:
-    code = clean_text(fault.code) if fault.code and not fault.code.isdigit() else None
+def _reject_content(fault: UpstreamFault, words: set[str]) -> UpstreamRejected | None:
+    """Return the error for what no other status says as well: too long, or not allowed."""
     lowered = fault.message.lower()
-    if code == "context_length_exceeded" or fault.type == "exceed_context_size_error" or any(
-        mark in lowered for mark in _CONTEXT_MARKS
+    if words & _CONTEXT_WORDS or (
+        fault.code != "string_above_max_length" and any(mark in lowered for mark in _CONTEXT_MARKS)
     ):
-        status, code = 400, "context_length_exceeded"
-    message = clean_text(fault.message) or None
-    param = clean_text(fault.param) if fault.param else None
-    return UpstreamRejected(status, message, param=param, code=code)
+        return _reject(400, fault, "context_length_exceeded")
+    if found := words & _FILTER_WORDS:
+        is_named = fault.code in found and fault.code != "refusal"
+        return _reject(400, fault, fault.code if is_named else "content_policy_violation")
+    if fault.is_moderated or any(mark in lowered for mark in _FILTER_MARKS):
+        return _reject(400, fault, "content_policy_violation")
+    return None
+
+
+def _reject(status: int, fault: UpstreamFault, code: str) -> UpstreamRejected:
+    return UpstreamRejected(
+        status,
+        clean_text(fault.message) or None,
+        param=clean_text(fault.param) or None,
+        code=clean_text(code) or None,
+    )
+
+
+def _is_quota(fault: UpstreamFault) -> bool:
+    lowered = fault.message.lower()
+    return any(mark in lowered for mark in _QUOTA_MARKS)
 
 
 def _is_refused_key(status: int, fault: UpstreamFault) -> bool:
     # xAI answers a wrong key with 400 and says so only in words.
-    return status == 400 and "api key" in fault.message.lower() and "incorrect" in fault.message.lower()
+    return status == 400 and fault.message.lower().lstrip().startswith(_KEY_MARKS)
 
 
-def _fault_of(value: Any, depth: int) -> UpstreamFault:
-    """Find message, type, code and param in any of the shapes that providers use."""
-    if isinstance(value, list) and value:
-        value = value[0]
-    if isinstance(value, str):
-        return UpstreamFault(message=value)
-    if not isinstance(value, dict) or depth > _DEEPEST:
-        return UpstreamFault()
-    inner = value.get("error") or value.get("errors") or value.get("detail")
-    if isinstance(inner, str):
-        return UpstreamFault(message=inner, type=_text(value, "type"), code=_text(value, "code"))
-    if inner:
-        return _fault_of(inner, depth + 1)
-    message = value.get("message") or value.get("msg")
-    if isinstance(message, dict | list):
-        return _fault_of(message, depth + 1)
-    return UpstreamFault(
-        message=message if isinstance(message, str) else "",
-        type=_text(value, "type"),
-        code=_text(value, "code") or _error_type(value),
-        param=_text(value, "param") or None,
-    )
-
-
-def _error_type(value: dict[str, Any]) -> str:
-    metadata = value.get("metadata")
-    return _text(metadata, "error_type") if isinstance(metadata, dict) else ""
-
-
-def _text(value: dict[str, Any], name: str) -> str:
-    found = value.get(name)
-    if isinstance(found, bool) or not isinstance(found, str | int):
-        return ""
-    return str(found)
+def _decode(raw: msgspec.Raw | bytes) -> object:
+    try:
+        value: object = msgspec.json.decode(raw)
+    except (ValueError, RecursionError):
+        return None
+    return value

@@ -7,6 +7,7 @@ Nothing here knows what an event's data means.
 from msgspec import Struct
 
 _BOM = b"\xef\xbb\xbf"
+_LINE_FEED = 0x0A
 
 
 class ServerSentEvent(Struct, frozen=True):
@@ -17,7 +18,15 @@ class ServerSentEvent(Struct, frozen=True):
 
 
 class EventTooLarge(ValueError):
-    """One event passed the cap; the splitter is of no further use."""
+    """
+    One event passed the cap; the splitter is of no further use.
+
+    `events` are the whole ones before it that no call has returned yet.
+    """
+
+    def __init__(self, events: "list[ServerSentEvent | bytes]") -> None:
+        super().__init__("an event is larger than the cap")
+        self.events = events
 
 
 class EventSplitter:
@@ -27,14 +36,21 @@ class EventSplitter:
     Most streams come as whole events of one `data: ` line between LFs; these take a path
     that only splits. All else (CR, CRLF, a byte order mark, comments, `event:`, several
     `data:` lines) takes the standard's line by line path and gives the same events.
+
+    What is not whole yet is kept as the pieces it came in: an event of many small pieces
+    costs as much as one that comes at once.
     """
 
-    __slots__ = ("_at_start", "_max_event_bytes", "_rest")
+    __slots__ = ("_at_start", "_max_event_bytes", "_pieces", "_size_bytes", "_skips_line_feed")
 
     def __init__(self, max_event_bytes: int) -> None:
         self._max_event_bytes = max_event_bytes
-        self._rest = b""
+        self._pieces: list[bytes] = []
+        """The unfinished event; its line ends are LF."""
+        self._size_bytes = 0
         self._at_start = True
+        self._skips_line_feed = False
+        """The last byte was a CR: it has ended its line, an LF next to it adds nothing."""
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent | bytes]:
         """
@@ -49,30 +65,33 @@ class EventSplitter:
             without `data` give nothing.
 
         Raises:
-            EventTooLarge: an event, or what has come of it so far, passes the cap.
+            EventTooLarge: an event, or what has come of it so far, passes the cap; the
+                events before it are in the exception.
 
         Source: WHATWG HTML, section 9.2.6; tests/wire/test_sse.py.
         """
-        text = self._rest + chunk if self._rest else chunk
-        if self._at_start:
-            text = self._drop_byte_order_mark(text)
-        if b"\r" in text:
-            text = self._normalise_line_ends(text)
-        whole, boundary, rest = text.rpartition(b"\n\n")
-        self._rest = rest
-        if len(rest) > self._max_event_bytes:
-            raise EventTooLarge
-        if not boundary:
+        if not chunk:
             return []
-        events: list[ServerSentEvent | bytes] = []
-        for block in whole.split(b"\n\n"):
-            if len(block) > self._max_event_bytes:
-                raise EventTooLarge
-            if block.startswith(b"data: ") and b"\n" not in block:
-                events.append(block[6:])
-            elif (event := parse_block(block)) is not None:
-                events.append(event)
-        return events
+        if self._at_start:
+            chunk = self._drop_byte_order_mark(chunk)
+        if self._skips_line_feed or b"\r" in chunk:
+            chunk = self._normalise_line_ends(chunk)
+        if not chunk:
+            return []
+        pieces = self._pieces
+        if b"\n\n" not in chunk and not (
+            chunk[0] == _LINE_FEED and pieces and pieces[-1][-1] == _LINE_FEED
+        ):
+            self._keep(chunk)
+            return self._check_rest([])
+        if pieces:
+            pieces.append(chunk)
+            chunk = b"".join(pieces)
+            pieces.clear()
+        whole, _, rest = chunk.rpartition(b"\n\n")
+        self._size_bytes = 0
+        self._keep(rest)
+        return self._check_rest(self._read_blocks(whole))
 
     def finish(self) -> list[ServerSentEvent | bytes]:
         """
@@ -81,22 +100,56 @@ class EventSplitter:
         The standard drops such an event; some servers end their last one like this, so it
         is given, and whoever reads it decides whether it is whole.
         """
-        rest, self._rest = self._rest.removesuffix(b"\r").rstrip(b"\n"), b""
+        rest = b"".join(self._pieces).rstrip(b"\n")
+        self._pieces.clear()
         event = parse_block(rest)
         return [] if event is None else [event]
 
-    def _drop_byte_order_mark(self, text: bytes) -> bytes:
+    def _read_blocks(self, whole: bytes) -> list[ServerSentEvent | bytes]:
+        events: list[ServerSentEvent | bytes] = []
+        cap = self._max_event_bytes
+        for block in whole.split(b"\n\n"):
+            if len(block) > cap and len(block.strip(b"\n")) > cap:
+                raise EventTooLarge(events)
+            if block.startswith(b"data: ") and b"\n" not in block:
+                events.append(block[6:])
+            elif (event := parse_block(block)) is not None:
+                events.append(event)
+        return events
+
+    def _keep(self, rest: bytes) -> None:
+        if not self._pieces:
+            # Further blank lines between two events belong to neither.
+            rest = rest.lstrip(b"\n")
+        if rest:
+            self._pieces.append(rest)
+            self._size_bytes += len(rest)
+
+    def _check_rest(
+        self, events: list[ServerSentEvent | bytes]
+    ) -> list[ServerSentEvent | bytes]:
+        excess = self._size_bytes - self._max_event_bytes
+        # One line end may already be half of the blank line behind an event at the cap.
+        if excess > 1 or (excess == 1 and self._pieces[-1][-1] != _LINE_FEED):
+            raise EventTooLarge(events)
+        return events
+
+    def _drop_byte_order_mark(self, chunk: bytes) -> bytes:
+        text = b"".join((*self._pieces, chunk))
+        self._pieces.clear()
         if len(text) < len(_BOM) and _BOM.startswith(text):
-            return text
+            self._pieces.append(text)
+            return b""
         self._at_start = False
         return text.removeprefix(_BOM)
 
-    def _normalise_line_ends(self, text: bytes) -> bytes:
-        # A CR at the very end may be half of a CRLF: it is kept as CR until the next byte.
-        held = text.endswith(b"\r")
-        body = text[:-1] if held else text
-        body = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        return body + b"\r" if held else body
+    def _normalise_line_ends(self, chunk: bytes) -> bytes:
+        if self._skips_line_feed and chunk:
+            chunk = chunk.removeprefix(b"\n")
+            self._skips_line_feed = False
+        if chunk.endswith(b"\r"):
+            self._skips_line_feed = True
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def parse_block(block: bytes) -> ServerSentEvent | None:

@@ -29,12 +29,18 @@ def test_a_provider_can_be_named() -> None:
     assert [candidate.id for candidate in found.candidates] == ["b/m"]
 
 
-@pytest.mark.parametrize("name", ["nope", "a/nope", "nobody/m", "off/dark", "/m", "a/"])
+@pytest.mark.parametrize("name", ["nope", "a/nope", "nobody/m", "off/nope", "/m", "a/"])
 def test_an_unknown_name_is_not_found(name: str) -> None:
-    """A name that stands for nothing, also at a provider that is off, is 404 for `model`."""
+    """A name that stands for nothing, also at a provider that is named, is 404 for `model`."""
     with pytest.raises(ModelNotFound) as caught:
         route(name, build_snapshot(A, B, OFF))
     assert (caught.value.status, caught.value.param) == (404, "model")
+
+
+def test_a_known_name_without_a_usable_provider_is_unavailable() -> None:
+    """A model that only a provider without its key lists is 503, not 404: it does exist."""
+    with pytest.raises(NoHealthyProvider):
+        route("off/dark", build_snapshot(A, B, OFF))
 
 
 def test_without_any_provider_nothing_can_be_served() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from proxy.simulator.plan import Data, Head, Plan
 from proxy.simulator.server import RunningSimulator
 
 NOW = 1_800_000_000
-WEATHER = {
+WEATHER: Any = {
     "type": "function",
     "function": {
         "name": "get_weather",
@@ -138,3 +139,9 @@ async def ask_raw(
     finally:
         writer.close()
     return RawReply(wire, was_reset=False)
+
+
+async def turns_until(condition: Callable[[], bool]) -> None:
+    """Give the loop its turns until `condition` holds, for what announces itself to nobody."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0)

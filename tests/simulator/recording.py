@@ -3,6 +3,7 @@
 import asyncio
 
 from proxy.domain.errors import ProxyError
+from tests.simulator.asking import turns_until
 
 
 class RecordingSink:
@@ -38,5 +39,4 @@ class RecordingSink:
 
     async def wait_chunks(self, count: int) -> None:
         """Give the loop its turns until `count` chunks have come."""
-        while len(self.chunks) < count:
-            await asyncio.sleep(0)
+        await turns_until(lambda: len(self.chunks) >= count)

@@ -170,6 +170,4 @@ def _fits(value: Any, schema: dict[str, Any]) -> bool:
         return set(value) == set(parts) and all(_fits(value[key], parts[key]) for key in parts)
     kinds: dict[str, type] = {"string": str, "integer": int, "number": float, "boolean": bool}
     names = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    return any(
-        value is None if name == "null" else type(value) is kinds[name] for name in names
-    )
+    return any(value is None if name == "null" else type(value) is kinds[name] for name in names)

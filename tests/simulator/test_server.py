@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import openai
@@ -16,10 +17,10 @@ from pydantic import BaseModel
 from proxy.domain.secret import Secret
 from proxy.simulator.knobs import Knobs
 from proxy.simulator.server import RunningSimulator, SimulatorOptions, open_simulator
-from tests.simulator.asking import WEATHER, ask_raw, chat_body, raw_request
+from tests.simulator.asking import WEATHER, ask_raw, chat_body, raw_request, turns_until
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
-HELLO = [{"role": "user", "content": "Hello, simulator!"}]
+HELLO: Any = [{"role": "user", "content": "Hello, simulator!"}]
 
 
 @pytest.fixture
@@ -216,8 +217,7 @@ async def test_ledger_knows_when_the_client_left(simulator: RunningSimulator, mo
     await writer.drain()
     if "black-hole" not in model:
         await reader.readuntil(b"data: ")
-    while not simulator.ledger.entries() or not simulator.ledger.entries()[0].model:
-        await asyncio.sleep(0)
+    await turns_until(lambda: any(entry.model for entry in simulator.ledger.entries()))
     left_at = time.time()
     writer.close()
     assert await simulator.ledger.wait_ended(1, 5)
@@ -263,8 +263,7 @@ async def test_closing_ends_stalled_answers() -> None:
     """`close()` does not wait for answers that would never end."""
     running = await open_simulator()
     asked = asyncio.create_task(ask_raw(running, chat_body("sim-fault-u4-black-hole")))
-    while not running.ledger.entries():
-        await asyncio.sleep(0)
+    await turns_until(lambda: bool(running.ledger.entries()))
     await running.close()
     assert (await asked).wire == b""
 

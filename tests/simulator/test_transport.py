@@ -246,13 +246,9 @@ async def test_faults_before_the_head_raise(
     assert (sink.chunks, sink.endings) == ([], 0)
 
 
-@pytest.mark.parametrize(
-    "fault", ["u7-reset-after-content", "u11-chunked-cut", "u11-length-short"]
-)
+@pytest.mark.parametrize("fault", ["u7-reset-after-content", "u11-chunked-cut", "u11-length-short"])
 @pytest.mark.parametrize("stream", [True, False])
-async def test_cuts_fail_the_sink(
-    transport: SimulatorTransport, fault: str, stream: bool
-) -> None:
+async def test_cuts_fail_the_sink(transport: SimulatorTransport, fault: str, stream: bool) -> None:
     """A cut where more had to come is UpstreamDisconnected, after the bytes before it."""
     sink = RecordingSink()
     answer = await transport.open(_request(f"sim-fault-{fault}", stream=stream), sink)

@@ -1,0 +1,103 @@
+"""
+What a provider's error body says, found in any of the shapes that providers use.
+
+Values only: what a fault means for us and for the client is judged by `openai_error.py`.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+_MOST_MESSAGE_BYTES = 4096
+_DEEPEST = 3
+_CODE = re.compile(r"[A-Za-z][\w.:/-]{0,63}", re.ASCII)
+
+
+class UpstreamFault(Struct, frozen=True):
+    """What a provider's error body says; "" and 0 where it does not."""
+
+    message: str = ""
+    type: str = ""
+    code: str = ""
+    """A word that says what is wrong; numbers and sentences are none."""
+    param: str = ""
+    reason: str = ""
+    """OpenRouter's `metadata.error_type`, the most exact word that it has."""
+    status: int = 0
+    """The HTTP status that the body names; inside a 200 it is the only one."""
+    is_moderated: bool = False
+    """The body names reasons for which the input was flagged."""
+
+
+def parse_fault(body: bytes) -> UpstreamFault:
+    """
+    Return what an error body says.
+
+    Args:
+        body: as much of it as was read, in any format. HTML and other text becomes the
+            `message`; JSON that was cut or is broken says nothing.
+    """
+    try:
+        return read_fault(msgspec.json.decode(body))
+    except (ValueError, RecursionError):
+        text = body[:_MOST_MESSAGE_BYTES].decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+        return UpstreamFault() if text.startswith(("{", "[")) else UpstreamFault(message=text)
+
+
+def read_fault(value: object) -> UpstreamFault:
+    """
+    Return what a decoded error body, or its `error` member, says.
+
+    Source: wire-formats §7.1; tests/wire/test_provider_fault.py has a body of each provider.
+    """
+    return _read(value, 0)
+
+
+def _read(value: Any, depth: int) -> UpstreamFault:
+    if isinstance(value, list) and value:
+        value = value[0]
+    if isinstance(value, str):
+        return UpstreamFault(message=value)
+    if not isinstance(value, dict) or depth > _DEEPEST:
+        return UpstreamFault()
+    inner = value.get("error") or value.get("errors") or value.get("detail")
+    if isinstance(inner, dict | list):
+        return _read(inner, depth + 1)
+    message = inner or value.get("message") or value.get("msg")
+    if isinstance(message, dict | list):
+        return _read(message, depth + 1)
+    metadata = value.get("metadata")
+    if not isinstance(metadata, dict):
+        metadata = {}
+    return UpstreamFault(
+        message=message if isinstance(message, str) else "",
+        type=_read_word(value.get("type")),
+        code=_read_word(value.get("code")),
+        param=_read_param(value),
+        reason=_read_word(metadata.get("error_type")),
+        status=_read_status(value.get("code")) or _read_status(value.get("status")),
+        is_moderated=bool(metadata.get("reasons")),
+    )
+
+
+def _read_word(value: object) -> str:
+    return value if isinstance(value, str) and _CODE.fullmatch(value) else ""
+
+
+def _read_param(value: dict[str, Any]) -> str:
+    param = value.get("param")
+    if isinstance(param, str):
+        return param
+    # FastAPI's validation errors: ["body", "messages", 0, "role"].
+    place = value.get("loc")
+    if not isinstance(place, list):
+        return ""
+    steps = [str(step) for step in place[:8] if isinstance(step, str | int)]
+    return ".".join(steps[1:] if steps[:1] == ["body"] else steps)
+
+
+def _read_status(value: object) -> int:
+    text = str(value) if isinstance(value, str | int) else ""
+    return int(text) if len(text) == 3 and text.isascii() and text.isdigit() and text >= "400" else 0

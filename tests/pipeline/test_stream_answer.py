@@ -1,0 +1,142 @@
+"""A stream between provider and client: flow control, endings, and its connection."""
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from proxy.pipeline import stream_answer
+from tests.fakes.proxy_server import AUTH, DONE, build_chat, build_chunk, proxying
+from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
+from tests.fakes.upstream_scripts import post
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+LONG = build_chunk("x" * 16_000)
+
+
+async def test_a_client_that_does_not_read_holds_the_provider_up() -> None:
+    """A stalled reader stops the upstream; when it reads on, everything comes in order."""
+    events = 4000
+    sent = 0
+
+    async def script(connection: UpstreamConnection) -> None:
+        nonlocal sent
+        await connection.read_request()
+        await connection.start_chunked()
+        for _ in range(events):
+            await connection.chunk(LONG)
+            sent += 1
+        await connection.chunk(build_chunk(finish="stop") + DONE)
+        await connection.chunk(b"")
+        await connection.watch()
+
+    async with open_raw_upstream(script) as upstream, proxying(upstream.url) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1 << 16)
+        body = b'{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}'
+        writer.write(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            b"Authorization: %b\r\nContent-Length: %d\r\n\r\n%b"
+            % (AUTH["Authorization"].encode(), len(body), body)
+        )
+        await reader.readuntil(b"\r\n\r\n")
+        stalled_at, quiet_turns = -1, 0
+        while quiet_turns < 500:
+            await asyncio.sleep(0)
+            quiet_turns = quiet_turns + 1 if sent == stalled_at else 0
+            stalled_at = sent
+        assert sent < events
+        received = await reader.read(-1)
+        writer.close()
+        assert received.count(b"x" * 16_000) == events
+        assert b"[DONE]" in received
+        (record,) = await server.observer.wait_for_records()
+        assert record.ending == "completed"
+
+
+async def test_a_finished_stream_gives_its_connection_back() -> None:
+    """After `[DONE]` the provider's connection serves the next request."""
+
+    async def script(connection: UpstreamConnection) -> None:
+        while True:
+            await connection.read_request()
+            await connection.start_chunked()
+            await connection.chunk(build_chunk("he") + build_chunk(finish="stop") + DONE)
+            await connection.chunk(b"")
+
+    async with open_raw_upstream(script) as upstream, proxying(upstream.url) as server:
+        for _ in range(3):
+            status, _, body = await post(server.url, build_chat(stream=True))
+            assert (status, body.endswith(DONE)) == (200, True)
+        assert len(upstream.connections) == 1
+
+
+async def test_a_provider_that_lingers_after_done_is_let_go_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The client's answer ends at `[DONE]`; a body that does not end then is closed by us."""
+    monkeypatch.setattr(stream_answer, "LINGER_S", 0.02)
+
+    async def script(connection: UpstreamConnection) -> None:
+        await connection.read_request()
+        await connection.start_chunked()
+        await connection.chunk(build_chunk("he") + build_chunk(finish="stop") + DONE)
+        await connection.watch()
+
+    async with open_raw_upstream(script) as upstream, proxying(upstream.url) as server:
+        _, _, body = await post(server.url, build_chat(stream=True))
+        assert body.endswith(DONE)
+        await upstream.connections[0].wait_closed()
+
+
+async def test_a_reset_after_the_finish_reason_is_no_failure() -> None:
+    """An answer that was complete stays complete, however the connection ended."""
+    seen = asyncio.Event()
+
+    async def script(connection: UpstreamConnection) -> None:
+        await connection.read_request()
+        await connection.start_chunked()
+        await connection.chunk(build_chunk("he") + build_chunk(finish="stop"))
+        await seen.wait()
+        connection.reset()
+
+    async with (
+        open_raw_upstream(script) as upstream,
+        proxying(upstream.url) as server,
+        aiohttp.ClientSession() as session,
+        session.post(
+            server.url + "/chat/completions", json=build_chat(stream=True), headers=AUTH
+        ) as answer,
+    ):
+        first = await answer.content.readany()
+        seen.set()
+        body = first + await answer.read()
+        (record,) = await server.observer.wait_for_records()
+    assert body.endswith(DONE)
+    assert record.ending == "completed"
+
+
+async def test_many_streams_at_once_keep_apart() -> None:
+    """Two hundred concurrent streams each get their own text, whole and in order."""
+
+    async def script(connection: UpstreamConnection) -> None:
+        while True:
+            _, _, body = await connection.read_request()
+            tag = body.partition(b"tag-")[2][:4].decode()
+            await connection.start_chunked()
+            for position in range(10):
+                await connection.chunk(build_chunk(f"{tag}:{position};"))
+                await asyncio.sleep(0)
+            await connection.chunk(build_chunk(finish="stop") + DONE)
+            await connection.chunk(b"")
+
+    async with open_raw_upstream(script) as upstream, proxying(upstream.url) as server:
+
+        async def ask(number: int) -> None:
+            tag = f"{number:04d}"
+            messages = [{"role": "user", "content": f"tag-{tag}"}]
+            _, _, body = await post(server.url, build_chat(stream=True, messages=messages))
+            expected = [build_chunk(f"{tag}:{position};") for position in range(10)]
+            assert body == b"".join([*expected, build_chunk(finish="stop"), DONE])
+
+        await asyncio.gather(*(ask(number) for number in range(200)))

@@ -1,0 +1,50 @@
+"""Health for machines and people."""
+
+import aiohttp
+import pytest
+
+from tests.fakes.proxy_server import AUTH, build_provider, build_snapshot, serving
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+GOOD = build_snapshot(build_provider("http://a.test/v1"))
+NOTHING = build_snapshot()
+
+
+async def get(port: int, path: str, **headers: str) -> tuple[int, str, bytes]:
+    """Return (status, content type, body)."""
+    url = f"http://127.0.0.1:{port}{path}"
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
+        return answer.status, answer.content_type, await answer.read()
+
+
+async def test_health_is_always_200_and_readiness_tells_the_truth() -> None:
+    """Without any provider `/health` says unhealthy with 200, readiness is 503."""
+    async with serving(NOTHING) as server:
+        status, _, body = await get(server.port, "/health")
+        assert status == 200
+        assert b'"status":"unhealthy"' in body
+        assert (await get(server.port, "/health/readiness"))[0] == 503
+        assert (await get(server.port, "/health/liveness"))[0] == 200
+
+
+async def test_a_server_with_a_provider_is_ready() -> None:
+    """One provider is enough for readiness; the body counts it."""
+    async with serving(GOOD, {}) as server:
+        assert (await get(server.port, "/health/readiness"))[0] == 200
+        _, _, body = await get(server.port, "/health")
+    assert b'"total":1' in body
+
+
+async def test_metrics_need_a_key() -> None:
+    """Metrics name providers: any key of ours opens them, none does not."""
+    async with serving(GOOD, {}) as server:
+        assert (await get(server.port, "/metrics"))[0] == 401
+        assert await get(server.port, "/metrics", **AUTH) == (200, "text/plain", b"metrics")
+
+
+async def test_metrics_may_be_opened_to_this_machine() -> None:
+    """With `metrics_auth: false` a scraper on loopback needs no key."""
+    snapshot = build_snapshot(build_provider("http://a.test/v1"), metrics_auth=False)
+    async with serving(snapshot, {}) as server:
+        assert (await get(server.port, "/metrics"))[0] == 200

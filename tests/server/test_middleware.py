@@ -1,0 +1,62 @@
+"""What an endpoint raises becomes JSON, whatever it is."""
+
+import logging
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from proxy.domain.errors import PermissionDenied
+from proxy.pipeline.context import Runtime
+from proxy.server.app import build_runner
+from proxy.server.middleware import shape_answers
+from proxy.server.state import STATE, ServerState
+from proxy.telemetry.health import UptimeTracker
+from tests.fakes.proxy_server import HASHER, RecordingObserver, build_snapshot
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+
+async def ask_endpoint_that_raises(error: Exception) -> tuple[int, dict[str, str]]:
+    """Return (status, error object) of an endpoint that raises."""
+
+    async def endpoint(request: web.Request) -> web.Response:
+        raise error
+
+    app = web.Application(middlewares=[shape_answers])
+    runtime = Runtime(build_snapshot(), HASHER, {}, RecordingObserver())
+    uptime = UptimeTracker(0.0, is_routable=True)
+    app[STATE] = ServerState(runtime, 0.0, uptime, lambda: (b"", ""))
+    app.router.add_get("/", endpoint)
+    runner = build_runner(app, 0.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            return answer.status, (await answer.json())["error"]
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "kind"),
+    [
+        (PermissionDenied(), 403, "permission_error"),
+        (web.HTTPRequestEntityTooLarge(1, 2), 413, "invalid_request_error"),
+        (web.HTTPBadRequest(), 400, "invalid_request_error"),
+    ],
+)
+async def test_refusals_keep_their_status(error: Exception, status: int, kind: str) -> None:
+    """Our errors and aiohttp's own are told in one shape."""
+    found, body = await ask_endpoint_that_raises(error)
+    assert (found, body["type"]) == (status, kind)
+
+
+async def test_a_fault_of_ours_is_500_and_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """A bug answers 500 JSON without its text, and the log has where it happened."""
+    with caplog.at_level(logging.ERROR):
+        status, body = await ask_endpoint_that_raises(RuntimeError("secret words"))
+    assert (status, body["type"]) == (500, "internal_error")
+    assert "secret words" not in body["message"]
+    assert [record.name for record in caplog.records] == ["llm_proxy.server"]

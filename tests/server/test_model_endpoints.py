@@ -1,0 +1,71 @@
+"""The list of models, and each model by its name."""
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from tests.fakes.proxy_server import AUTH, build_provider, build_snapshot, serving
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+SNAPSHOT = build_snapshot(
+    build_provider("http://a.test/v1", name="a", models=("m", "org/model:7b")),
+    build_provider("http://b.test/v1", name="b", type="openrouter", models=("*",)),
+)
+
+
+async def get(port: int, path: str) -> tuple[int, dict[str, object]]:
+    """Return (status, body); the path is sent as it is."""
+    url = URL(f"http://127.0.0.1:{port}{path}", encoded=True)
+    async with aiohttp.ClientSession() as session, session.get(url, headers=AUTH) as answer:
+        return answer.status, await answer.json()
+
+
+@pytest.mark.parametrize("prefix", ["/v1", ""])
+async def test_the_list_has_openais_shape(prefix: str) -> None:
+    """Every name that can be asked for is listed, with the four fields that SDKs read."""
+    snapshot = build_snapshot(build_provider("http://a.test/v1", models=("m", "n")))
+    async with serving(snapshot, {}) as server:
+        status, body = await get(server.port, prefix + "/models")
+    assert status == 200
+    assert body["object"] == "list"
+    assert body["data"] == [
+        {"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "llm-proxy"}
+        for name in ("m", "n")
+    ]
+
+
+@pytest.mark.parametrize("prefix", ["/v1", ""])
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("m", "m"),
+        ("org/model:7b", "org/model:7b"),
+        ("org%2Fmodel:7b", "org/model:7b"),
+        ("org%2fmodel%3A7b", "org/model:7b"),
+        ("a/m", "a/m"),
+        ("b/any/thing", "b/any/thing"),
+        ("whatever", "whatever"),
+    ],
+)
+async def test_a_model_is_found_by_every_spelling_of_its_name(
+    prefix: str, path: str, name: str
+) -> None:
+    """Slashes in ids may come raw or encoded."""
+    async with serving(SNAPSHOT, {}) as server:
+        status, body = await get(server.port, f"{prefix}/models/{path}")
+    assert (status, body["id"], body["object"]) == (200, name, "model")
+
+
+async def test_an_unknown_model_is_not_found_in_openais_words() -> None:
+    """404 `model_not_found`, with `param`."""
+    snapshot = build_snapshot(build_provider("http://a.test/v1"))
+    async with serving(snapshot, {}) as server:
+        status, body = await get(server.port, "/v1/models/nope")
+    assert status == 404
+    assert body["error"] == {
+        "message": "The model 'nope' does not exist.",
+        "type": "invalid_request_error",
+        "param": "model",
+        "code": "model_not_found",
+    }
