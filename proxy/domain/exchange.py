@@ -36,7 +36,7 @@ class OutboundRequest(Struct, frozen=True):
 
 
 class ResponseHead(Struct, frozen=True):
-    """Status and headers of an answer; names are looked up in lower case, values are as they came."""
+    """Status and headers of an answer; names are looked up in lower case."""
 
     status: int
     headers: Mapping[str, str]

@@ -118,7 +118,8 @@ class StreamAnswer:
 
     def close(self) -> None:
         """Let go of the provider: at once if it still sends, by itself if it is about to end."""
-        self._clock.stop()
+        self._clock.close()
+        self._reply = None
         if self._has_body_ended:
             return
         if self._is_finished and self._error is None:

@@ -62,6 +62,11 @@ class StreamClock:
             self._timer.cancel()
             self._timer = None
 
+    def close(self) -> None:
+        """Stop for good and forget whom to call: a ring with them would wait for the collector."""
+        self.stop()
+        self._on_timeout = self._on_silence = _ignore
+
     def _arm(self) -> None:
         self.stop()
         due_s = self._started_s + self._clocks.total_s
@@ -98,3 +103,7 @@ class StreamClock:
         if not self._is_paused and now_s >= self._event_s + self._clocks.idle_s:
             return "upstream_stalled"
         return None
+
+
+def _ignore(*_: object) -> None:
+    """Stand in for a callback that is not wanted any more."""

@@ -3,15 +3,16 @@ What providers of OpenAI's format do differently, made regular on decoded events
 
 Every rule is harmless where it does not apply, so that one set serves all types that need
 any of it. The reasons are what real clients break on (the accumulators of OpenAI's SDKs):
-strings of a delta are concatenated, numbers are added, lists need an `index`.
+strings of a delta are concatenated, numbers are added, lists need an `index`. Nothing here
+raises, whatever a provider sends: what is not of the expected shape is left as it is.
 """
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-import msgspec
-
+from proxy.providers.think_tags import ThinkSplitter, split_whole
+from proxy.providers.tool_calls import ToolCalls, repair_whole_calls
 from proxy.wire.openai_stream import Repair
 
 _FINISH_REASONS: Mapping[str, str] = MappingProxyType(
@@ -21,130 +22,143 @@ _FINISH_REASONS: Mapping[str, str] = MappingProxyType(
         "stop_sequence": "stop",
         "model_length": "length",
         "max_tokens": "length",
+        "max_output_tokens": "length",
+        "tool_use": "tool_calls",
         "abort": "error",
         "insufficient_system_resource": "error",
     }
 )
-_DELTA_TEXTS = frozenset(("role", "content", "reasoning", "reasoning_content", "refusal"))
+_TEXTS = ("reasoning", "reasoning_content", "refusal")
+_HEAD = ("id", "created", "model")
 
 
 class Regular:
     """One answer's repairs; streams need the memory of what has already been sent."""
 
+    splits_think_tags = False
+
     def __init__(self) -> None:
         self._roles_sent: set[int] = set()
-        self._tools: dict[int, dict[str, int]] = {}
+        self._tools: dict[int, ToolCalls] = {}
+        self._list_lengths: dict[tuple[int, str], int] = {}
+        self._splitters: dict[int, ThinkSplitter] = {}
+        self._head: dict[str, Any] = {}
 
     def __call__(self, value: dict[str, Any]) -> dict[str, Any]:
         """Make one decoded event or answer regular, in place."""
         value.pop("obfuscation", None)
+        choices = value.get("choices")
         if value.get("object") in ("chat.completion.done", "chat.completion.chunk.done"):
             value["object"] = "chat.completion.chunk"
-        choices = value.get("choices")
-        for choice in choices if isinstance(choices, list) else ():
-            if isinstance(choice, dict):
-                self._repair_choice(choice, value)
+        if value.get("object") == "chat.completion.chunk" and not isinstance(choices, list):
+            value["choices"] = []
+        if isinstance(choices, list):
+            for position, choice in enumerate(choices):
+                if isinstance(choice, dict):
+                    self._repair_choice(choice, position, value)
         return value
 
-    def _repair_choice(self, choice: dict[str, Any], value: dict[str, Any]) -> None:
-        reason = choice.get("finish_reason")
-        if reason == "":
-            choice["finish_reason"] = None
-        elif isinstance(reason, str):
-            choice["finish_reason"] = _FINISH_REASONS.get(reason, reason)
+    def finish(self) -> dict[str, Any] | None:
+        """Return a last event with text that waited for a tag, None if none did."""
+        choices = []
+        for index, splitter in self._splitters.items():
+            delta: dict[str, Any] = {}
+            _add_split(delta, splitter.finish())
+            if delta:
+                choices.append({"index": index, "delta": delta, "finish_reason": None})
+        if not choices:
+            return None
+        return {**self._head, "object": "chat.completion.chunk", "choices": choices}
+
+    def _repair_choice(self, choice: dict[str, Any], position: int, value: dict[str, Any]) -> None:
+        index = choice.get("index")
+        if not isinstance(index, int) or isinstance(index, bool):
+            index = choice["index"] = position
         if choice.get("error") and not value.get("error"):
             value["error"] = choice["error"]
-        delta = choice.get("delta")
-        if isinstance(delta, dict):
-            choice.pop("message", None)
-            index = choice.get("index")
-            self._repair_delta(delta, index if isinstance(index, int) else 0, value)
+        reason = choice["finish_reason"] = _regular_reason(choice.get("finish_reason"))
         message = choice.get("message")
-        if isinstance(message, dict):
-            _repair_text(message)
-            for call in message.get("tool_calls") or ():
-                _repair_arguments(call)
+        if value.get("object") == "chat.completion.chunk" or "delta" in choice:
+            # Perplexity repeats the whole message beside each delta.
+            choice.pop("message", None)
+            if not isinstance(choice.get("delta"), dict):
+                choice["delta"] = {}
+            self._repair_delta(choice["delta"], index, value, is_last=reason is not None)
+            if reason == "stop" and index in self._tools:
+                choice["finish_reason"] = "tool_calls"
+        elif isinstance(message, dict):
+            self._repair_message(message, str(value.get("id", "")), index)
+            if reason == "stop" and message.get("tool_calls"):
+                choice["finish_reason"] = "tool_calls"
 
-    def _repair_delta(self, delta: dict[str, Any], index: int, value: dict[str, Any]) -> None:
-        for name in [n for n, v in delta.items() if isinstance(v, int | float) and not isinstance(v, bool)]:
-            del delta[name]
-        for name in ("annotations", "citations", "images", "executed_tools"):
-            found = delta.get(name)
-            if isinstance(found, list) and any(
-                not isinstance(item, dict) or "index" not in item for item in found
-            ):
-                value[name] = delta.pop(name)
+    def _repair_message(self, message: dict[str, Any], answer_id: str, index: int) -> None:
+        _join_parts(message)
+        content = message.get("content")
+        if self.splits_think_tags and isinstance(content, str):
+            del message["content"]
+            _add_split(message, split_whole(content))
+            message.setdefault("content", "")
+        _name_reasoning_twice(message)
+        repair_whole_calls(message.get("tool_calls"), f"{answer_id}:{index}")
+
+    def _repair_delta(
+        self, delta: dict[str, Any], index: int, value: dict[str, Any], is_last: bool
+    ) -> None:
+        for name, found in list(delta.items()):
+            if isinstance(found, int | float) or (found is None and name in _TEXTS):
+                # Numbers would be added up; an explicit null is no text.
+                del delta[name]
         if delta.get("role") is not None:
             if index in self._roles_sent:
                 del delta["role"]
             self._roles_sent.add(index)
-        for name in [n for n in _DELTA_TEXTS if delta.get(n, "") is None]:
-            # An explicit null is no text; the SDK's accumulator would keep it as one.
-            if name != "content":
-                del delta[name]
-        _repair_text(delta)
+        _join_parts(delta)
+        if self.splits_think_tags:
+            self._split_think_tags(delta, index, value, is_last)
+        _name_reasoning_twice(delta)
+        for name, found in delta.items():
+            if isinstance(found, list) and name != "tool_calls":
+                self._index_items(found, (index, name))
         calls = delta.get("tool_calls")
-        if isinstance(calls, list):
-            self._repair_calls(calls, self._tools.setdefault(index, {}))
+        if not calls:
+            delta.pop("tool_calls", None)
+        elif isinstance(calls, list):
+            tools = self._tools.get(index)
+            if tools is None:
+                tools = self._tools[index] = ToolCalls(f"{value.get('id', '')}:{index}")
+            tools.repair(calls)
 
-    def _repair_calls(self, calls: list[Any], known: dict[str, int]) -> None:
-        """Give every call a dense `index`, its name and id only once, its arguments as text."""
-        for call in calls:
-            if not isinstance(call, dict):
-                continue
-            call_id = call.get("id")
-            position = call.get("index")
-            key = call_id if isinstance(call_id, str) and call_id else f"#{position}"
-            if not isinstance(position, int):
-                position = known.setdefault(key, len(set(known.values())))
-                call.setdefault("type", "function")
-            else:
-                position = known.setdefault(f"#{position}", len(set(known.values())))
-            call["index"] = position
-            _repair_arguments(call)
-            function = call.get("function")
-            if isinstance(function, dict) and function.get("name") in ("", None):
-                function.pop("name", None)
+    def _split_think_tags(
+        self, delta: dict[str, Any], index: int, value: dict[str, Any], is_last: bool
+    ) -> None:
+        content = delta.get("content")
+        splitter = self._splitters.get(index)
+        if splitter is None:
+            if not isinstance(content, str):
+                return
+            splitter = self._splitters[index] = ThinkSplitter()
+        if isinstance(content, str):
+            self._head = {name: value[name] for name in _HEAD if name in value}
+            delta["content"] = ""
+            _add_split(delta, splitter.feed(content))
+        if is_last:
+            _add_split(delta, splitter.finish())
 
-
-def _repair_text(holder: dict[str, Any]) -> None:
-    """Split content given as parts into text and reasoning; give reasoning both its names."""
-    content = holder.get("content")
-    if isinstance(content, list):
-        holder["content"] = _join(content, "text")
-        thought = _join(content, "thinking")
-        if thought:
-            holder["reasoning_content"] = (holder.get("reasoning_content") or "") + thought
-            if not holder["content"]:
-                holder["content"] = None
-    reasoning = holder.get("reasoning")
-    thought = holder.get("reasoning_content")
-    if isinstance(reasoning, str) and thought is None:
-        holder["reasoning_content"] = reasoning
-    elif isinstance(thought, str) and reasoning is None:
-        holder["reasoning"] = thought
+    def _index_items(self, items: list[Any], place: tuple[int, str]) -> None:
+        """Number a list's objects on and on over the stream: each is a new one."""
+        for item in items:
+            if isinstance(item, dict):
+                given = item.get("index")
+                position = self._list_lengths.get(place, 0)
+                if not isinstance(given, int):
+                    item["index"] = given = position
+                self._list_lengths[place] = max(position, given + 1)
 
 
-def _join(parts: list[Any], kind: str) -> str:
-    texts = []
-    for part in parts:
-        if isinstance(part, dict) and part.get("type", "text") == kind:
-            inner = part.get(kind)
-            if isinstance(inner, list):
-                texts.append(_join(inner, "text"))
-            elif isinstance(inner, str):
-                texts.append(inner)
-        elif isinstance(part, str) and kind == "text":
-            texts.append(part)
-    return "".join(texts)
+class Tagged(Regular):
+    """Reasoning between `<think>` tags in the text, where a server leaves it there."""
 
-
-def _repair_arguments(call: Any) -> None:
-    function = call.get("function") if isinstance(call, dict) else None
-    if isinstance(function, dict):
-        arguments = function.get("arguments")
-        if isinstance(arguments, dict | list):
-            function["arguments"] = msgspec.json.encode(arguments).decode()
+    splits_think_tags = True
 
 
 class Grok(Regular):
@@ -158,17 +172,6 @@ class Grok(Regular):
         return super().__call__(value)
 
 
-def _include_reasoning(usage: dict[str, Any]) -> None:
-    details = usage.get("completion_tokens_details")
-    reasoning = details.get("reasoning_tokens") if isinstance(details, dict) else None
-    counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens", "total_tokens")]
-    if isinstance(reasoning, int) and all(isinstance(count, int) for count in counts):
-        prompt, completion, total = (int(count or 0) for count in counts)
-        # Only where the sums say that reasoning stands outside.
-        if prompt + completion + reasoning == total:
-            usage["completion_tokens"] = completion + reasoning
-
-
 class Groq(Regular):
     """Groq reports a failure in mid-stream inside `x_groq`, and its usage there too."""
 
@@ -176,22 +179,89 @@ class Groq(Regular):
         """Make one decoded event or answer regular, in place."""
         extra = value.get("x_groq")
         if isinstance(extra, dict):
-            if extra.get("error") and not value.get("error"):
-                value["error"] = extra["error"]
-            if extra.get("usage") and not value.get("usage"):
-                value["usage"] = extra["usage"]
+            for name in ("error", "usage"):
+                if extra.get(name) and not value.get(name):
+                    value[name] = extra[name]
         return super().__call__(value)
 
 
+def _regular_reason(reason: object) -> str | None:
+    """Return one of OpenAI's finish reasons, "error", or one that nobody has told us of."""
+    if not isinstance(reason, str) or not reason:
+        return None
+    return _FINISH_REASONS.get(reason.lower(), reason)
+
+
+def _join_parts(holder: dict[str, Any]) -> None:
+    """Write content that came as a list of parts as the text and the reasoning in it."""
+    content = holder.get("content")
+    if not isinstance(content, list):
+        return
+    text, thought = _join(content, "text"), _join(content, "thinking")
+    # A delta of reasoning alone holds no text; a message always names its content.
+    holder["content"] = text or None if thought else text
+    if thought:
+        _append(holder, "reasoning_content", thought)
+
+
+def _join(parts: list[Any], kind: str) -> str:
+    texts = []
+    for part in parts:
+        if isinstance(part, dict) and part.get("type", "text") == kind:
+            inner = part.get(kind)
+            if isinstance(inner, list):
+                texts.extend(_inner_text(item) for item in inner)
+            elif isinstance(inner, str):
+                texts.append(inner)
+        elif isinstance(part, str) and kind == "text":
+            texts.append(part)
+    return "".join(texts)
+
+
+def _inner_text(item: object) -> str:
+    text = item.get("text") if isinstance(item, dict) else item
+    return text if isinstance(text, str) else ""
+
+
+def _add_split(holder: dict[str, Any], split: Any) -> None:
+    if split.text:
+        _append(holder, "content", split.text)
+    if split.reasoning:
+        _append(holder, "reasoning_content", split.reasoning)
+
+
+def _append(holder: dict[str, Any], name: str, text: str) -> None:
+    before = holder.get(name)
+    holder[name] = (before if isinstance(before, str) else "") + text
+
+
+def _name_reasoning_twice(holder: dict[str, Any]) -> None:
+    """Give reasoning both the names that clients look for."""
+    reasoning, thought = holder.get("reasoning"), holder.get("reasoning_content")
+    if isinstance(reasoning, str) and thought is None:
+        holder["reasoning_content"] = reasoning
+    elif isinstance(thought, str) and reasoning is None:
+        holder["reasoning"] = thought
+
+
+def _include_reasoning(usage: dict[str, Any]) -> None:
+    details = usage.get("completion_tokens_details")
+    reasoning = details.get("reasoning_tokens") if isinstance(details, dict) else None
+    prompt, completion, total = (
+        usage.get(name) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+    )
+    if (
+        isinstance(reasoning, int)
+        and isinstance(prompt, int)
+        and isinstance(completion, int)
+        # Only where the sums say that reasoning stands outside.
+        and prompt + completion + reasoning == total
+    ):
+        usage["completion_tokens"] = completion + reasoning
+
+
 _REPAIRS: Mapping[str, Callable[[], Repair]] = MappingProxyType(
-    {
-        "regular": Regular,
-        "grok": Grok,
-        "groq": Groq,
-        "mistral": Regular,
-        "openrouter": Regular,
-        "perplexity": Regular,
-    }
+    {"regular": Regular, "tagged": Tagged, "grok": Grok, "groq": Groq}
 )
 
 

@@ -29,13 +29,13 @@ from proxy.simulator.plan import (
 )
 
 _LINGER_NONE = struct.pack("ii", 1, 0)
-_STEPS_PER_TURN = 64
+_WRITES_PER_TURN = 64
 
 
 async def play_plain(plan: Plan, request: web.Request, entry: Entry) -> web.StreamResponse:
     """Send an answer that is whole HTTP, and return it when the last byte is out."""
     response: web.StreamResponse | None = None
-    number = 0
+    number = written = 0
     while number < len(plan.steps):
         step = plan.steps[number]
         number += 1
@@ -49,6 +49,10 @@ async def play_plain(plan: Plan, request: web.Request, entry: Entry) -> web.Stre
         elif response is not None and isinstance(step, Data):
             await response.write(step.chunk)
             _count(entry, step)
+            written += 1
+            # A write returns at once while buffers have room: let others have their turn.
+            if written % _WRITES_PER_TURN == 0:
+                await asyncio.sleep(0)
         elif response is not None and isinstance(step, End):
             await response.write_eof()
     if response is None:
@@ -91,7 +95,7 @@ async def play_broken(plan: Plan, request: web.Request, entry: Entry) -> Outcome
             transport.close()
             return "broken"
         await request.writer.drain()
-        if number % _STEPS_PER_TURN == 0:
+        if number % _WRITES_PER_TURN == 0:
             await asyncio.sleep(0)
     return "completed"
 

@@ -20,6 +20,7 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from yarl import URL
 
 from proxy.domain.errors import (
+    ProxyError,
     UpstreamDisconnected,
     UpstreamError,
     UpstreamProtocolError,
@@ -217,9 +218,9 @@ class _AiohttpResponse:
         """Drop the body and its connection."""
         if not self._over:
             self._over = True
-            self._unfinished.discard(self)
             self._chunks.clear()
             self._response.close()
+            self._let_go()
 
     def push(self, chunk: bytes) -> None:
         """Take one piece from the parser; pieces of one read go to the sink together."""
@@ -268,12 +269,21 @@ class _AiohttpResponse:
         if self._over:
             return
         self._over = True
-        self._unfinished.discard(self)
-        if error is None:
-            self._sink.end()
-        else:
+        sink = self._sink
+        if error is not None:
             self._response.close()
-            self._sink.fail(error)
+        self._let_go()
+        if error is None:
+            sink.end()
+        else:
+            sink.fail(error)
+
+    def _let_go(self) -> None:
+        """Forget who pushes and who is pushed to: a ring of them would wait for the collector."""
+        self._unfinished.discard(self)
+        self._sink = _NOBODY
+        if isinstance(self._reader, _PushedReader):
+            self._reader._buffer = _NOBODY
 
     def _set_reading(self, on: bool) -> None:
         connection = self._response.connection
@@ -283,6 +293,31 @@ class _AiohttpResponse:
                 protocol.resume_reading()
             else:
                 protocol.pause_reading()
+
+
+class _Nobody:
+    """What a reader pushes to, and a response's sink, when nobody listens any more."""
+
+    def push(self, chunk: bytes) -> None:
+        """Drop it."""
+
+    def push_end(self) -> None:
+        """Drop it."""
+
+    def push_error(self, error: BaseException) -> None:
+        """Drop it."""
+
+    def data(self, chunk: bytes) -> None:
+        """Drop it."""
+
+    def end(self) -> None:
+        """Drop it."""
+
+    def fail(self, error: ProxyError) -> None:
+        """Drop it."""
+
+
+_NOBODY = _Nobody()
 
 
 class _PushedReader(StreamReader):

@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 from proxy.domain.errors import UpstreamProtocolError, UpstreamServerError, UpstreamTruncated
 from proxy.domain.usage import Usage
 from proxy.wire.base import Ask
+from proxy.wire.json_text import build_object, mend_text
 from proxy.wire.openai_error import NO_VALUE, check_no_error
 from proxy.wire.openai_stream import Repair
 from proxy.wire.openai_usage import parse_usage
@@ -41,6 +42,8 @@ class _Vectors(Struct):
 _decode_answer = msgspec.json.Decoder(_Answer).decode
 _decode_vectors = msgspec.json.Decoder(_Vectors).decode
 _decode_floats = msgspec.json.Decoder(list[float]).decode
+_decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_items = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 _decode_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.encode
 
@@ -64,17 +67,33 @@ def read_openai_answer(ask: Ask, body: bytes, repair: Repair | None) -> tuple[by
 
     Source: wire-formats §2.3-2.5, §2.12; tests/wire/test_openai_answer.py.
     """
-    if repair is not None:
-        value = _decode_object(body)
-        if not value.get("error"):
-            body = _encode(repair(value))
     try:
-        body.decode()
-        if ask.operation == "embeddings":
-            return _read_vectors(ask, body)
-        return _read_choices(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return _read(ask, body, repair)
+    except (ValueError, RecursionError, OverflowError, struct.error):
+        pass
+    mended = mend_text(body)
+    if mended == body:
+        raise UpstreamProtocolError()
+    try:
+        return _read(ask, mended, repair)
+    except (ValueError, RecursionError, OverflowError, struct.error):
         raise UpstreamProtocolError() from None
+
+
+def _read(ask: Ask, body: bytes, repair: Repair | None) -> tuple[bytes, Usage | None]:
+    if not body.isascii():
+        body.decode()
+    if repair is not None:
+        body = _regular(body, repair)
+    return _read_vectors(ask, body) if ask.operation == "embeddings" else _read_choices(body)
+
+
+def _regular(body: bytes, repair: Repair) -> bytes:
+    value: Any = _decode_any(body)
+    if not isinstance(value, dict):
+        raise UpstreamProtocolError()
+    # Of an error nothing is to be repaired, it is read as it came.
+    return body if value.get("error") else _encode(repair(value))
 
 
 def _read_choices(body: bytes) -> tuple[bytes, Usage | None]:
@@ -101,23 +120,18 @@ def _read_vectors(ask: Ask, body: bytes) -> tuple[bytes, Usage | None]:
 
 def _pack_vectors(body: bytes) -> bytes:
     """Do what was asked where the provider knows floats only: little-endian float32."""
-    value = _decode_object(body)
-    for item in value["data"]:
-        vector = item["embedding"]
-        if isinstance(vector, list):
-            item["embedding"] = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
-    return _encode(value)
+    fields = _decode_fields(body)
+    items = []
+    for item in _decode_items(fields["data"]):
+        packed: dict[str, Raw | bytes] = dict(item)
+        if bytes(item["embedding"]).startswith(b"["):
+            vector = _decode_floats(item["embedding"])
+            packed["embedding"] = _encode(
+                base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+            )
+        items.append(build_object(packed))
+    return build_object({**fields, "data": b"[" + b",".join(items) + b"]"})
 
 
 def _usage(answer: _Answer | _Vectors) -> Usage | None:
     return None if answer.usage is NO_VALUE else parse_usage(answer.usage)
-
-
-def _decode_object(body: bytes) -> dict[str, Any]:
-    try:
-        value = _decode_any(body)
-    except (msgspec.DecodeError, RecursionError):
-        raise UpstreamProtocolError() from None
-    if not isinstance(value, dict):
-        raise UpstreamProtocolError()
-    return value

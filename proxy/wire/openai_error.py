@@ -80,7 +80,12 @@ _FILTER_MARKS = (
     "your request was rejected as a result of our safety system",
     "the response was filtered due to the prompt triggering",
 )
-_QUOTA_MARKS = ("exceeded your current quota", "insufficient balance", "credit balance")
+_QUOTA_MARKS = (
+    "exceeded your current quota",
+    "insufficient balance",
+    "credit balance",
+    "any credits",
+)
 # Only as the first words: what a client wrote may be quoted further on, and a client must not
 # be able to have our key taken for a bad one.
 _KEY_MARKS = ("incorrect api key", "invalid api key", "api key not valid")

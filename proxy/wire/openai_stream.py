@@ -6,8 +6,7 @@ decide whether it is content, an end, usage or an error; only an event that the 
 not get as it is (usage that it did not ask for) is written anew.
 """
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import Raw, Struct
@@ -21,7 +20,7 @@ from proxy.domain.errors import (
 )
 from proxy.domain.usage import Usage
 from proxy.wire.base import Ask
-from proxy.wire.json_text import build_object, parse_object
+from proxy.wire.json_text import JsonError, build_object, mend_text, parse_object
 from proxy.wire.openai_error import NO_VALUE, check_no_error, read_error_object
 from proxy.wire.openai_usage import parse_usage
 from proxy.wire.sse import EventSplitter, EventTooLarge, ServerSentEvent, build_event
@@ -29,27 +28,38 @@ from proxy.wire.sse import EventSplitter, EventTooLarge, ServerSentEvent, build_
 DONE = b"[DONE]"
 DONE_EVENT = build_event(DONE)
 
-Repair = Callable[[dict[str, Any]], dict[str, Any]]
-"""Makes one decoded event regular; may change it in place. Lives as long as its stream."""
+_HIGHEST_INDEX = 65_535
+"""`n` for each of a list of prompts; beyond it a stream only means to fill our memory."""
+_NO_CONTENT = frozenset((b"", b"null", b'""', b"[]", b"{}", b"false", b"0"))
 
+
+class Repair(Protocol):
+    """Makes the events of one stream, or one whole answer, regular; never raises."""
+
+    def __call__(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Return one decoded event or answer made regular; it may be changed in place."""
+
+    def finish(self) -> dict[str, Any] | None:
+        """Return a last event with text that is still held back, None if there is none."""
 
 
 class _Delta(Struct):
-    content: object = None
-    tool_calls: object = None
-    reasoning_content: object = None
-    reasoning: object = None
-    reasoning_details: object = None
-    refusal: object = None
-    audio: object = None
-    function_call: object = None
+    content: Raw = NO_VALUE
+    tool_calls: Raw = NO_VALUE
+    reasoning_content: Raw = NO_VALUE
+    reasoning: Raw = NO_VALUE
+    reasoning_details: Raw = NO_VALUE
+    refusal: Raw = NO_VALUE
+    audio: Raw = NO_VALUE
+    images: Raw = NO_VALUE
+    function_call: Raw = NO_VALUE
 
 
 class _FirstChoice(Struct):
     index: int = 0
     finish_reason: str | None = None
     delta: _Delta | None = None
-    text: str | None = None
+    text: Raw = NO_VALUE
 
 
 class _Choice(Struct):
@@ -82,7 +92,7 @@ _encode = msgspec.json.encode
 
 
 class OpenAIStream:
-    """The StreamReader (see `wire/base.py`) for an upstream and a client that both speak OpenAI's format."""
+    """The StreamReader (see `wire/base.py`) where both ends speak OpenAI's format."""
 
     def __init__(self, ask: Ask, max_event_bytes: int, repair: Repair | None = None) -> None:
         self.has_content = False
@@ -97,13 +107,13 @@ class OpenAIStream:
         self._keeps_chunk_usage = ask.keeps_chunk_usage
         self._seen: set[int] = set()
         self._finished: set[int] = set()
-        self._usage_event: bytes | None = None
-        """The usage chunk that is still owed to a client that asked for one."""
+        self._owed_usage: dict[str, Raw | bytes] | None = None
+        """The last chunk with usage in it, while a client that asked has not had it."""
 
     @property
     def is_complete(self) -> bool:
         """Every choice that was asked for, and every one that began, has its finish reason."""
-        if self.is_over:
+        if self.is_over or self.error is not None:
             return self.error is None
         finished = self._finished
         return len(finished) >= self._choices and self._seen <= finished
@@ -113,17 +123,23 @@ class OpenAIStream:
         if self.error is not None or self.is_over:
             return b""
         try:
-            events = self._splitter.feed(chunk)
-        except EventTooLarge:
-            self.error = UpstreamTooLarge("The provider sent an event larger than this proxy accepts.")
-            return b""
-        return self._take(events)
+            return self._take(self._splitter.feed(chunk))
+        except EventTooLarge as excess:
+            out = self._take(excess.events)
+            if self.error is None and not self.is_over:
+                self.error = UpstreamTooLarge(
+                    "The provider sent an event larger than this proxy accepts."
+                )
+            return out
 
     def finish(self) -> bytes:
         """Take note of the end of the body (see `wire/base.py`)."""
         if self.error is not None or self.is_over:
             return b""
         out = self._take(self._splitter.finish())
+        if isinstance(self.error, UpstreamProtocolError):
+            # The last event lacked its end: what cannot be read of it is cut, not malformed.
+            self.error = None
         if self.error is not None or self.is_over:
             return out
         if not self.is_complete:
@@ -149,31 +165,36 @@ class OpenAIStream:
         return out[0] if len(out) == 1 else b"".join(out)
 
     def _take_irregular(self, event: ServerSentEvent) -> bytes | None:
+        data = event.data
         if event.name == "error":
             try:
-                value = _decode_any(event.data)
-            except (msgspec.DecodeError, RecursionError):
+                value = _decode_any(data)
+            except (ValueError, RecursionError):
                 value = None
             raise read_error_object(value)
-        if b"\n" in event.data:
-            # Several `data:` lines are one JSON text with line ends in it: legal between
-            # tokens only, so that a space means the same and keeps the event on one line.
-            return self._take_event(event.data.replace(b"\n", b" "))
-        return self._take_event(event.data)
+        if b"\n" in data:
+            # Line ends are legal between JSON's tokens, where a space means the same and
+            # keeps the event on one line; inside a string they are not.
+            try:
+                _decode_any(mend_text(data))
+            except (ValueError, RecursionError):
+                raise _malformed() from None
+            data = data.replace(b"\n", b" ")
+        return self._take_event(data)
 
     def _take_event(self, data: bytes) -> bytes | None:
         """Return what the client gets for one event, None for nothing."""
         if data.startswith(DONE):
             return self._take_done()
         self.event_count += 1
-        if self._repair is not None:
-            data = self._regular(data, self._repair)
-        if not data.isascii():
-            _check_utf8(data)
         try:
+            if self._repair is not None:
+                data = self._regular(data, self._repair)
             chunk = _decode_later(data) if self.has_content else _decode_first(data)
-        except (msgspec.DecodeError, RecursionError):
-            raise UpstreamProtocolError("The provider sent an event that is not valid.") from None
+            if not data.isascii():
+                data.decode()
+        except (ValueError, RecursionError):
+            return self._take_faulty(data)
         if chunk.error is not NO_VALUE or chunk.object == "error":
             check_no_error(chunk.error, chunk.object, data)
         if chunk.choices:
@@ -182,10 +203,27 @@ class OpenAIStream:
             return self._take_usage(data, chunk)
         return build_event(data)
 
+    def _take_faulty(self, data: bytes) -> bytes | None:
+        """Give an event that cannot be read its second and last chance."""
+        self.event_count -= 1
+        text = data.strip()
+        if not text:
+            # An empty event is some servers' sign of life; clients would choke on it.
+            return None
+        if text.startswith(DONE):
+            return self._take_done()
+        mended = mend_text(data)
+        if mended == data:
+            raise _malformed()
+        return self._take_event(mended)
+
     def _take_choices(self, chunk: _FirstChunk | _Chunk) -> None:
         for choice in chunk.choices or ():
-            self._seen.add(choice.index)
-            if choice.finish_reason is not None:
+            if choice.index not in self._seen:
+                if not 0 <= choice.index <= _HIGHEST_INDEX:
+                    raise _malformed()
+                self._seen.add(choice.index)
+            if choice.finish_reason:
                 if choice.finish_reason == "error":
                     raise UpstreamServerError()
                 self._finished.add(choice.index)
@@ -201,52 +239,58 @@ class OpenAIStream:
         if not chunk.choices:
             if not self._wants_usage:
                 return None
-            self._usage_event = None
+            self._owed_usage = None
             return build_event(data)
-        fields: dict[str, Raw | bytes] = dict(parse_object(data))
+        try:
+            fields: dict[str, Raw | bytes] = dict(parse_object(data))
+        except JsonError:
+            raise _malformed() from None
         if self._wants_usage:
-            self._usage_event = build_event(build_object({**fields, "choices": b"[]"}))
-        del fields["usage"]
+            self._owed_usage = {**fields, "choices": b"[]"}
+        fields.pop("usage", None)
         return build_event(build_object(fields))
 
     def _take_done(self) -> bytes:
+        out = b""
+        rest = None if self._repair is None else self._repair.finish()
+        if rest is not None:
+            out = self._take_event(_encode(rest)) or b""
         self.is_over = True
         if not self.has_content or (self._finished and not self._seen <= self._finished):
             raise UpstreamTruncated()
-        return self._close()
+        return out + self._close()
 
     def _close(self) -> bytes:
         self.is_over = True
-        return (self._usage_event or b"") + DONE_EVENT
+        owed = self._owed_usage
+        return DONE_EVENT if owed is None else build_event(build_object(owed)) + DONE_EVENT
 
     def _regular(self, data: bytes, repair: Repair) -> bytes:
-        try:
-            value = _decode_any(data)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            raise UpstreamProtocolError("The provider sent an event that is not valid.") from None
+        value = _decode_any(data)
         if not isinstance(value, dict):
-            raise UpstreamProtocolError("The provider sent an event that is not an object.")
+            raise _malformed()
         return _encode(repair(value))
 
 
 def _holds_content(choice: _FirstChoice) -> bool:
     delta = choice.delta
-    if choice.text:
+    if bytes(choice.text) not in _NO_CONTENT:
         return True
-    return delta is not None and bool(
-        delta.content
-        or delta.tool_calls
-        or delta.reasoning_content
-        or delta.reasoning
-        or delta.reasoning_details
-        or delta.refusal
-        or delta.audio
-        or delta.function_call
+    return delta is not None and any(
+        bytes(value) not in _NO_CONTENT
+        for value in (
+            delta.content,
+            delta.tool_calls,
+            delta.reasoning_content,
+            delta.reasoning,
+            delta.reasoning_details,
+            delta.refusal,
+            delta.audio,
+            delta.images,
+            delta.function_call,
+        )
     )
 
 
-def _check_utf8(data: bytes) -> None:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        raise UpstreamProtocolError("The provider sent an event that is not UTF-8.") from None
+def _malformed() -> UpstreamProtocolError:
+    return UpstreamProtocolError("The provider sent an event that is not valid.")

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 _MOST_MESSAGE_BYTES = 4096
 _DEEPEST = 3
+_STATUS = re.compile(r"[45][0-9][0-9]")
 _CODE = re.compile(r"[A-Za-z][\w.:/-]{0,63}", re.ASCII)
 
 
@@ -100,4 +101,4 @@ def _read_param(value: dict[str, Any]) -> str:
 
 def _read_status(value: object) -> int:
     text = str(value) if isinstance(value, str | int) else ""
-    return int(text) if len(text) == 3 and text.isascii() and text.isdigit() and text >= "400" else 0
+    return int(text) if _STATUS.fullmatch(text) else 0

@@ -96,7 +96,7 @@ class Program:
                 assert left_s > 0 and self._popen.poll() is None, f"no such line:\n{self.output}"
                 self._news.wait(left_s)
 
-    def wait_for_answer(self, port: int, path: str = "/health/readiness") -> float:
+    def wait_for_answer(self, port: int, path: str) -> float:
         """Return the seconds from the start until `path` is answered with 200."""
         deadline_s = self.started_s + _WITHIN_S
         while time.monotonic() < deadline_s:
@@ -288,14 +288,24 @@ def running(
 
 
 @contextmanager
-def serving(folder: Path, config: Mapping[str, Any]) -> Iterator[ServedProxy]:
+def serving(
+    folder: Path, config: Mapping[str, Any], *, ready_path: str = "/health/readiness"
+) -> Iterator[ServedProxy]:
     """Serve a configuration out of a folder, and hold the process to a good end."""
+    with starting(folder, config, ready_path=ready_path) as served:
+        yield served
+        served.check_end(served.program.stop())
+
+
+@contextmanager
+def starting(
+    folder: Path, config: Mapping[str, Any], *, ready_path: str = "/health/readiness"
+) -> Iterator[ServedProxy]:
+    """Serve a configuration out of a folder; how it ends is the caller's to judge."""
     path, port = write_config(folder, config), find_port()
     arguments = ("serve", "--config", str(path), "--port", str(port))
     with running(*arguments, "--state-dir", str(folder / "state"), cwd=folder) as program:
-        served = ServedProxy(program, port, program.wait_for_answer(port))
-        yield served
-        served.check_end(program.stop())
+        yield ServedProxy(program, port, program.wait_for_answer(port, ready_path))
 
 
 @contextmanager

@@ -20,8 +20,16 @@ async def test_a_slow_reader_pauses_its_reply_and_resumes_it() -> None:
         connection = request.protocol
         assert isinstance(connection, ClientConnection)
         connections.append(connection)
-        connection.on_pause = lambda: (calls.append("pause"), paused.set())[1]
-        connection.on_resume = lambda: (calls.append("resume"), resumed.set())[1]
+
+        def on_pause() -> None:
+            calls.append("pause")
+            paused.set()
+
+        def on_resume() -> None:
+            calls.append("resume")
+            resumed.set()
+
+        connection.on_pause, connection.on_resume = on_pause, on_resume
         response = web.StreamResponse()
         await response.prepare(request)
         assert request.transport is not None

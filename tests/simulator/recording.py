@@ -40,3 +40,7 @@ class RecordingSink:
     async def wait_chunks(self, count: int) -> None:
         """Give the loop its turns until `count` chunks have come."""
         await turns_until(lambda: len(self.chunks) >= count)
+
+    async def wait_events(self, count: int) -> None:
+        """Give the loop its turns until `count` whole events have come, however split."""
+        await turns_until(lambda: self.body.count(b"\n\n") >= count)
