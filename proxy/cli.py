@@ -11,6 +11,8 @@ import typer
 from proxy.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from proxy.config.load import LoadedConfig
     from proxy.domain.identity import KeyHasher
 
@@ -84,7 +86,9 @@ def serve(
     configure_logging(install.log_level, log)
     _tell_start(loaded)
     try:
-        run_worker(install, loaded.snapshot, hasher, log, lambda: _tell_ready(loaded))
+        run_worker(
+            install, loaded.snapshot, hasher, log, lambda urls: _tell_ready(loaded, urls)
+        )
     except OSError as error:
         _fail(f"The server cannot start: {error}")
     finally:
@@ -151,13 +155,12 @@ def _tell_start(loaded: "LoadedConfig") -> None:
         log.warning("the simulator is on: models named sim-* answer with made-up text")
 
 
-def _tell_ready(loaded: "LoadedConfig") -> None:
+def _tell_ready(loaded: "LoadedConfig", urls: "Sequence[str]") -> None:
     import structlog
 
-    addresses = [f"http://{host}:{port}" for host, port in loaded.install.listen]
     structlog.get_logger("llm_proxy.server").info(
         "serving",
-        addresses=addresses,
+        addresses=", ".join(urls),
         config=str(loaded.config_path or "packaged"),
         version=__version__,
     )

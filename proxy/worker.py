@@ -2,8 +2,9 @@
 
 import asyncio
 import gc
+import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import uvloop
 from aiohttp import web
@@ -12,8 +13,9 @@ from proxy.domain.catalog import Snapshot
 from proxy.domain.identity import KeyHasher
 from proxy.domain.settings import InstallSettings
 from proxy.server.app import build_runner
+from proxy.server.protocol import ServerRunner
 from proxy.telemetry.log_writer import LogWriter
-from proxy.wiring import open_service
+from proxy.wiring import Service, open_service
 
 BACKLOG = 4096
 DRAIN_S = 30.0
@@ -25,20 +27,19 @@ def run_worker(
     snapshot: Snapshot,
     hasher: KeyHasher,
     log: LogWriter,
-    on_ready: Callable[[], None],
+    on_ready: Callable[[Sequence[str]], None],
 ) -> None:
     """
-    Serve until SIGTERM or SIGINT; a second signal stops at once.
+    Serve until SIGTERM or SIGINT, then let open requests end; a second signal cuts them.
 
     Args:
-        install: where to listen and to keep state.
-        snapshot: what is served.
-        hasher: the one that the snapshot's callers were made with.
-        log: where request lines go; stays the caller's to close.
-        on_ready: called when the sockets accept connections.
+        install, snapshot, hasher, log: as for `open_service`.
+        on_ready: called with the URLs of the sockets when they accept connections.
 
     Raises:
-        OSError: an address cannot be listened on, or the state directory not be written.
+        OSError: an address cannot be listened on, or the state directory not be written; its
+            text says how to mend that.
+        SystemExit: with status 1, after a second signal.
     """
     uvloop.run(_serve(install, snapshot, hasher, log, on_ready))
 
@@ -48,36 +49,71 @@ async def _serve(
     snapshot: Snapshot,
     hasher: KeyHasher,
     log: LogWriter,
-    on_ready: Callable[[], None],
+    on_ready: Callable[[Sequence[str]], None],
 ) -> None:
-    service = await open_service(install, snapshot, hasher, log)
+    service = await _open_service(install, snapshot, hasher, log)
     runner = build_runner(service.app, DRAIN_S)
+    signals = _Signals(runner)
     try:
         await runner.setup()
         for host, port in install.listen:
-            await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
+            await _listen(runner, host, port)
         _quieten_collector()
-        stop = _stop_event()
-        on_ready()
-        await stop.wait()
+        on_ready([_build_url(address) for address in runner.addresses])
+        await signals.stop.wait()
     finally:
         await runner.cleanup()
         await service.close()
+    if signals.is_hurried:
+        raise SystemExit(1)
 
 
-def _stop_event() -> asyncio.Event:
-    """Return an event that SIGTERM and SIGINT set; the second signal ends the process."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+class _Signals:
+    """The first SIGTERM or SIGINT sets `stop`, the next one cuts the requests still open."""
 
-    def take_signal() -> None:
-        if stop.is_set():
-            raise SystemExit(1)
-        stop.set()
+    def __init__(self, runner: ServerRunner) -> None:
+        self.stop = asyncio.Event()
+        self.is_hurried = False
+        self._runner = runner
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._take)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, take_signal)
-    return stop
+    def _take(self) -> None:
+        if self.stop.is_set():
+            self.is_hurried = True
+            self._runner.cut()
+        self.stop.set()
+
+
+async def _open_service(
+    install: InstallSettings, snapshot: Snapshot, hasher: KeyHasher, log: LogWriter
+) -> Service:
+    try:
+        return await open_service(install, snapshot, hasher, log)
+    except OSError as error:
+        raise OSError(
+            f"the state directory '{install.state_dir}' cannot be used: {error.strerror}. "
+            "Mend its rights, or name another one with --state-dir."
+        ) from error
+
+
+async def _listen(runner: ServerRunner, host: str, port: int) -> None:
+    try:
+        await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
+    except OSError as error:
+        # The loop's own text repeats the address; names that do not resolve have no errno.
+        is_system = error.errno is not None and error.errno > 0
+        reason = os.strerror(error.errno or 0) if is_system else error.strerror
+        raise OSError(
+            f"{host}:{port} cannot be listened on: {reason}. Stop what uses it, or choose "
+            "another address with --host and --port."
+        ) from error
+
+
+def _build_url(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
+    host, port = address[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _quieten_collector() -> None:

@@ -23,8 +23,8 @@ class ProviderType(Protocol):
         """
         Return the request to send for `ask` at `deployment`.
 
-        Headers are built from nothing: of the client's only `trace_headers` are in them. Fields that
-        this provider does not take are left out and named in `ask.dropped`.
+        Headers are built from nothing: of the client's only `trace_headers` are in them.
+        Fields that this provider does not take are left out and named in `ask.dropped`.
 
         Raises:
             InvalidRequest: the provider has no such operation.

@@ -15,9 +15,9 @@ class Kind(Struct, frozen=True):
     `base_url` is None where the operator must give one. `key_variables` are environment
     names, tried in order, each also with `PROXY_API_` in front, which wins. `operations`
     are the paths behind `base_url` of what the type can do. `renames` and `drops` name
-    top-level request fields. `usage_in_streams` "ask" means that `stream_options` is sent.
-    `quirk` names a function of `quirks.py` that makes its answers regular; None passes
-    bytes through untouched.
+    top-level request fields. `usage_in_streams` "ask" means that `stream_options` is sent,
+    "always" that usage comes unasked and the field is left out. `quirk` names the repairs of
+    `quirks.py` that make its answers regular; None passes bytes through untouched.
     """
 
     type: str

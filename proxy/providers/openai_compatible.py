@@ -1,7 +1,7 @@
 """
 The providers that speak OpenAI's format, one row each.
 
-A row is all that most of them need; where data is not enough, `quirk` names a function of
+A row is all that most of them need; where data is not enough, `quirk` names repairs of
 `quirks.py`. What a row says is from the vendors' documentation as of November 2026;
 docs/providers.md marks what could not be verified against a live key.
 """
@@ -35,9 +35,9 @@ KINDS: tuple[Kind, ...] = (
         operations=_CHAT,
         health_path="/v1/models",
         renames=_TO_MAX_TOKENS,
-        drops=frozenset(("seed", "logit_bias", "user", "stream_options", "store")),
+        drops=frozenset(("seed", "logit_bias", "user", "store")),
         usage_in_streams="always",
-        quirk="perplexity",
+        quirk="tagged",
     ),
     Kind(
         type="blackbox",
@@ -54,7 +54,7 @@ KINDS: tuple[Kind, ...] = (
         base_url="https://openrouter.ai/api/v1",
         key_variables=("OPENROUTER_API_KEY",),
         health_path="/key",
-        quirk="openrouter",
+        quirk="regular",
     ),
     Kind(
         type="groq",
@@ -84,10 +84,10 @@ KINDS: tuple[Kind, ...] = (
             "seed": "random_seed",
             "dimensions": "output_dimension",
         },
-        drops=frozenset(("user", "stream_options", "logit_bias", "store", "modalities")),
+        drops=frozenset(("user", "logit_bias", "store", "modalities")),
         usage_in_streams="always",
         maps_developer_role=True,
-        quirk="mistral",
+        quirk="regular",
     ),
     Kind(
         type="deepseek",
@@ -110,7 +110,7 @@ KINDS: tuple[Kind, ...] = (
         is_local=True,
         renames=_TO_MAX_TOKENS,
         maps_developer_role=True,
-        quirk="regular",
+        quirk="tagged",
     ),
     Kind(
         type="llama_cpp",
@@ -121,7 +121,7 @@ KINDS: tuple[Kind, ...] = (
         is_local=True,
         health_path="/health",
         maps_developer_role=True,
-        quirk="regular",
+        quirk="tagged",
     ),
     Kind(
         type="vllm",
@@ -131,13 +131,13 @@ KINDS: tuple[Kind, ...] = (
         key_variables=("VLLM_API_KEY",),
         needs_key=False,
         is_local=True,
-        quirk="regular",
+        quirk="tagged",
     ),
     Kind(
         type="openai_compatible",
         title="Any other server that speaks OpenAI's format",
         base_url=None,
         needs_key=False,
-        quirk="regular",
+        quirk="tagged",
     ),
 )

@@ -1,11 +1,11 @@
-"""The provider type behind every row of `openai_compatible.py`: OpenAI's format, made to fit the row."""
+"""The provider type behind every row of `openai_compatible.py`: OpenAI's format, made to fit."""
 
 from collections.abc import Mapping
 
 import msgspec
 from msgspec import Raw
 
-from proxy.domain.catalog import Deployment
+from proxy.domain.catalog import Deployment, Provider
 from proxy.domain.errors import InvalidRequest
 from proxy.domain.exchange import OutboundRequest
 from proxy.domain.usage import Usage
@@ -42,22 +42,16 @@ class OpenAIFormat:
                 param="model",
                 code="unsupported_operation",
             )
-        headers = {
-            "Content-Type": "application/json",
-            "Accept": "text/event-stream" if ask.streams else "application/json",
-            "Accept-Encoding": "identity",
-            "User-Agent": _USER_AGENT,
-            **trace_headers,
-            **provider.headers,
-        }
-        if provider.api_key is not None:
-            headers["Authorization"] = "Bearer " + provider.api_key.reveal()
+        dropped: list[str] = []
+        fields = self._build_fields(ask, deployment.model, dropped)
+        # Assigned, not added to: an earlier attempt elsewhere may have dropped others.
+        ask.dropped = dropped
         return OutboundRequest(
             provider=provider.name,
             method="POST",
             url=provider.base_url + path,
-            headers=headers,
-            body=build_object(self._build_fields(ask, deployment.model)),
+            headers=_build_headers(ask, provider, trace_headers),
+            body=build_object(fields),
             streams=ask.streams,
             clocks=provider.clocks,
             pool=provider.pool,
@@ -70,9 +64,11 @@ class OpenAIFormat:
 
     def read_answer(self, ask: Ask, body: bytes) -> tuple[bytes, Usage | None]:
         """Check a complete answer (see `providers/base.py`)."""
-        return read_openai_answer(ask, body, open_repair(self._kind.quirk))
+        # Vectors have no quirks, and taking thousands of floats apart is not free.
+        repair = None if ask.operation == "embeddings" else open_repair(self._kind.quirk)
+        return read_openai_answer(ask, body, repair)
 
-    def _build_fields(self, ask: Ask, model: str) -> dict[str, Raw | bytes]:
+    def _build_fields(self, ask: Ask, model: str, dropped: list[str]) -> dict[str, Raw | bytes]:
         kind = self._kind
         fields: dict[str, Raw | bytes] = dict(ask.fields)
         if model != ask.model:
@@ -80,20 +76,46 @@ class OpenAIFormat:
         for old, new in kind.renames.items():
             if old in fields:
                 value = fields.pop(old)
-                fields.setdefault(new, value)
-        for name in kind.drops & fields.keys():
-            del fields[name]
-            ask.dropped.append(name)
-        if ask.streams and kind.usage_in_streams == "ask":
+                if _is_null(fields.get(new)):
+                    fields[new] = value
+        for name in sorted(kind.drops & fields.keys()):
+            # Null is "not asked for": nothing is lost with it.
+            if not _is_null(fields.pop(name)):
+                dropped.append(name)
+        if kind.usage_in_streams == "always":
+            fields.pop("stream_options", None)
+        elif ask.streams:
             fields["stream_options"] = _ask_for_usage(fields.get("stream_options"))
         if kind.maps_developer_role and ask.operation == "chat":
             fields["messages"] = _without_developer(fields["messages"])
         return fields
 
 
+def _build_headers(
+    ask: Ask, provider: Provider, trace_headers: Mapping[str, str]
+) -> dict[str, str]:
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "text/event-stream" if ask.streams else "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": _USER_AGENT,
+        **trace_headers,
+    }
+    if provider.api_key is not None:
+        headers["Authorization"] = "Bearer " + provider.api_key.reveal()
+    # The operator's own headers win, however their names are written: none is sent twice.
+    own = {name.lower() for name in provider.headers}
+    kept = {name: value for name, value in headers.items() if name.lower() not in own}
+    return {**kept, **provider.headers}
+
+
+def _is_null(raw: Raw | bytes | None) -> bool:
+    return raw is None or bytes(raw) == b"null"
+
+
 def _ask_for_usage(options: Raw | bytes | None) -> bytes:
     """Return the client's `stream_options` with usage switched on: we always need it."""
-    if options is None or bytes(options) == b"null":
+    if options is None or _is_null(options):
         return _ASK_USAGE
     return build_object({**_decode_object(options), "include_usage": b"true"})
 
@@ -102,8 +124,10 @@ def _without_developer(messages: Raw | bytes) -> Raw | bytes:
     """Return the messages with the role `developer` written as `system`."""
     if b'"developer"' not in bytes(messages):
         return messages
-    items = [
-        build_object({**item, "role": b'"system"'}) if bytes(item.get("role", b"")) == b'"developer"' else build_object(item)
-        for item in _decode_items(messages)
-    ]
+    items = []
+    for item in _decode_items(messages):
+        if bytes(item["role"]) == b'"developer"':
+            items.append(build_object({**item, "role": b'"system"'}))
+        else:
+            items.append(build_object(item))
     return b"[" + b",".join(items) + b"]"

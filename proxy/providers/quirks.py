@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from proxy.providers.think_tags import ThinkSplitter, split_whole
+from proxy.providers.think_tags import Split, ThinkSplitter, split_whole
 from proxy.providers.tool_calls import ToolCalls, repair_whole_calls
 from proxy.wire.openai_stream import Repair
 
+_OPENAI_REASONS = frozenset(("stop", "length", "tool_calls", "content_filter", "function_call"))
 _FINISH_REASONS: Mapping[str, str] = MappingProxyType(
     {
         "eos": "stop",
@@ -26,6 +27,7 @@ _FINISH_REASONS: Mapping[str, str] = MappingProxyType(
         "tool_use": "tool_calls",
         "abort": "error",
         "insufficient_system_resource": "error",
+        "error": "error",
     }
 )
 _TEXTS = ("reasoning", "reasoning_content", "refusal")
@@ -76,7 +78,10 @@ class Regular:
             index = choice["index"] = position
         if choice.get("error") and not value.get("error"):
             value["error"] = choice["error"]
-        reason = choice["finish_reason"] = _regular_reason(choice.get("finish_reason"))
+        native = choice.get("finish_reason")
+        reason = choice["finish_reason"] = _regular_reason(native)
+        if reason != native and isinstance(native, str) and native:
+            choice.setdefault("native_finish_reason", native)
         message = choice.get("message")
         if value.get("object") == "chat.completion.chunk" or "delta" in choice:
             # Perplexity repeats the whole message beside each delta.
@@ -186,10 +191,11 @@ class Groq(Regular):
 
 
 def _regular_reason(reason: object) -> str | None:
-    """Return one of OpenAI's finish reasons, "error", or one that nobody has told us of."""
+    """Return one of OpenAI's finish reasons (strict clients know no other), or "error"."""
     if not isinstance(reason, str) or not reason:
         return None
-    return _FINISH_REASONS.get(reason.lower(), reason)
+    lowered = reason.lower()
+    return lowered if lowered in _OPENAI_REASONS else _FINISH_REASONS.get(lowered, "stop")
 
 
 def _join_parts(holder: dict[str, Any]) -> None:
@@ -205,7 +211,7 @@ def _join_parts(holder: dict[str, Any]) -> None:
 
 
 def _join(parts: list[Any], kind: str) -> str:
-    texts = []
+    texts: list[str] = []
     for part in parts:
         if isinstance(part, dict) and part.get("type", "text") == kind:
             inner = part.get(kind)
@@ -223,7 +229,7 @@ def _inner_text(item: object) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _add_split(holder: dict[str, Any], split: Any) -> None:
+def _add_split(holder: dict[str, Any], split: Split) -> None:
     if split.text:
         _append(holder, "content", split.text)
     if split.reasoning:
@@ -238,9 +244,9 @@ def _append(holder: dict[str, Any], name: str, text: str) -> None:
 def _name_reasoning_twice(holder: dict[str, Any]) -> None:
     """Give reasoning both the names that clients look for."""
     reasoning, thought = holder.get("reasoning"), holder.get("reasoning_content")
-    if isinstance(reasoning, str) and thought is None:
+    if isinstance(reasoning, str) and not thought:
         holder["reasoning_content"] = reasoning
-    elif isinstance(thought, str) and reasoning is None:
+    elif isinstance(thought, str) and not reasoning:
         holder["reasoning"] = thought
 
 

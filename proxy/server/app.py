@@ -31,11 +31,10 @@ def build_runner(app: web.Application, drain_s: float) -> ServerRunner:
     """
     return ServerRunner(
         app,
+        drain_s,
         handler_cancellation=True,
         access_log=None,
         auto_decompress=False,
         keepalive_timeout=IDLE_CONNECTION_S,
         handle_signals=False,
-        # aiohttp takes 0 for "wait for ever".
-        shutdown_timeout=max(drain_s, 0.001),
     )

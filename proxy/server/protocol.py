@@ -1,10 +1,20 @@
-"""One client connection: aiohttp's protocol, which also tells its reply when to pause."""
+"""
+One client connection, and what runs all of them.
 
+aiohttp's protocol, which also tells its reply when to pause, and aiohttp's runner, which at
+the end lets open requests finish. The endpoints are in `app.py`; `worker.py` is who runs it.
+"""
+
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
+
+
+CUT_S = 5.0
+"""How long a cancelled request may take to write down how it ended."""
 
 
 class ClientConnection(RequestHandler):
@@ -22,6 +32,11 @@ class ClientConnection(RequestHandler):
         """Called by the loop when the connection is gone; aiohttp cancels its request's task."""
         self.is_lost = True
         super().connection_lost(exc)
+
+    @property
+    def task(self) -> asyncio.Task[None] | None:
+        """What reads and answers this connection's requests."""
+        return self._task_handler
 
     def pause_writing(self) -> None:
         """Called by the loop when the client reads more slowly than we write."""
@@ -45,7 +60,39 @@ class ConnectionServer(web.Server):
 
 
 class ServerRunner(web.AppRunner):
-    """Runs an application on ConnectionServer; its keyword arguments go to each connection."""
+    """
+    Runs an application on ConnectionServer; its keyword arguments go to each connection.
+
+    `cleanup` stops listening, closes idle connections and waits for open requests.
+    """
+
+    def __init__(self, app: web.Application, drain_s: float = 0.0, **kwargs: Any) -> None:
+        """Keep `drain_s`: how long open requests may go on once the runner is cleaned up."""
+        super().__init__(app, shutdown_timeout=CUT_S, **kwargs)
+        self._drain_s = drain_s
+
+    def cut(self) -> None:
+        """Cancel every open request."""
+        for task in self._open_tasks():
+            task.cancel()
+
+    async def shutdown(self) -> None:
+        """Let open requests end, and cancel those that take too long; part of `cleanup`."""
+        await super().shutdown()
+        # aiohttp's own wait takes its time twice over, and cancels without waiting for the
+        # records that cancelled requests still write.
+        tasks = self._open_tasks()
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=self._drain_s)
+            if late:
+                self.cut()
+                await asyncio.wait(late, timeout=CUT_S)
+
+    def _open_tasks(self) -> list[asyncio.Task[None]]:
+        server = self.server
+        connections = server.connections if server is not None else []
+        tasks = [c.task for c in connections if isinstance(c, ClientConnection)]
+        return [task for task in tasks if task is not None and not task.done()]
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()

@@ -65,8 +65,7 @@ def parse_usage(raw: Raw | bytes) -> Usage | None:
         cache_write_tokens=min(inputs, written),
         reasoning_tokens=min(
             outputs,
-            _read_reasoning(found.completion_tokens_details)
-            or _read_count(found.reasoning_tokens),
+            _read_reasoning(found.completion_tokens_details) or _read_count(found.reasoning_tokens),
         ),
     )
 

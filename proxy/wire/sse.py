@@ -125,9 +125,7 @@ class EventSplitter:
             self._pieces.append(rest)
             self._size_bytes += len(rest)
 
-    def _check_rest(
-        self, events: list[ServerSentEvent | bytes]
-    ) -> list[ServerSentEvent | bytes]:
+    def _check_rest(self, events: list[ServerSentEvent | bytes]) -> list[ServerSentEvent | bytes]:
         excess = self._size_bytes - self._max_event_bytes
         # One line end may already be half of the blank line behind an event at the cap.
         if excess > 1 or (excess == 1 and self._pieces[-1][-1] != _LINE_FEED):

@@ -7,7 +7,7 @@ import pytest
 
 from proxy.domain.errors import UpstreamTimeout
 from proxy.domain.settings import PoolLimits
-from proxy.upstream import aiohttp_transport
+from proxy.upstream import aiohttp_pool
 from proxy.upstream.aiohttp_transport import AiohttpTransport
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
 from tests.fakes.recording_sink import RecordingSink
@@ -30,7 +30,7 @@ class TestAiohttpTransport(TransportContract):
 
 async def test_a_full_pool_is_a_timeout_after_its_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """With `max_connections` in use a request waits POOL_WAIT_S and the dial time, then fails."""
-    monkeypatch.setattr(aiohttp_transport, "POOL_WAIT_S", 0.05)
+    monkeypatch.setattr(aiohttp_pool, "POOL_WAIT_S", 0.05)
     transport = AiohttpTransport(PoolLimits(max_connections=1))
 
     async def script(connection: UpstreamConnection) -> None:

@@ -1,0 +1,90 @@
+"""Tests of `proxy/domain/catalog.py`."""
+
+import pytest
+
+from proxy.domain.catalog import Deployment, Group, Provider, Snapshot
+from proxy.domain.settings import Settings
+
+
+def provider(name: str, *models: str, enabled: bool = True, priority: int = 1) -> Provider:
+    return Provider(
+        name=name,
+        type="openai",
+        base_url="http://127.0.0.1/v1",
+        models=models,
+        enabled=enabled,
+        priority=priority,
+    )
+
+
+def snapshot(*providers: Provider, groups: dict[str, Group] | None = None) -> Snapshot:
+    return Snapshot(
+        generation=1,
+        created_at=0.0,
+        settings=Settings(),
+        providers={p.name: p for p in providers},
+        groups=groups or {},
+        callers={},
+    )
+
+
+def found(catalog: Snapshot, name: str) -> list[str] | None:
+    group = catalog.find_group(name)
+    return None if group is None else [deployment.id for deployment in group.deployments]
+
+
+def test_a_group_of_that_name_goes_first() -> None:
+    """An alias or bare name wins over `provider/model`, also if it has a slash in it."""
+    router, direct = provider("router", "openai/gpt-4o"), provider("openai", "gpt-4o")
+    group = Group("openai/gpt-4o", (Deployment(router, "openai/gpt-4o"),))
+    catalog = snapshot(router, direct, groups={"openai/gpt-4o": group})
+    assert found(catalog, "openai/gpt-4o") == ["router/openai/gpt-4o"]
+
+
+def test_provider_and_model_are_split_at_the_first_slash() -> None:
+    """`provider/model` finds the provider by what stands before the first slash."""
+    catalog = snapshot(provider("router", "meta/llama"))
+    assert found(catalog, "router/meta/llama") == ["router/meta/llama"]
+
+
+@pytest.mark.parametrize("name", ["router/other", "router/", "/llama", "nobody/llama", "", "*"])
+def test_names_that_stand_for_nothing_are_not_found(name: str) -> None:
+    """A model that a provider does not list, half a name and no name are None."""
+    assert found(snapshot(provider("router", "llama")), name) is None
+
+
+def test_a_provider_that_is_off_is_not_found_by_its_name() -> None:
+    """`provider/model` of a disabled provider is None."""
+    assert found(snapshot(provider("router", "llama", enabled=False)), "router/llama") is None
+
+
+def test_a_provider_of_any_model_takes_any_name() -> None:
+    """With `*` in its models a provider takes a bare name and `provider/model`."""
+    catalog = snapshot(provider("any", "*"))
+    assert found(catalog, "new-model") == ["any/new-model"]
+    assert found(catalog, "any/new-model") == ["any/new-model"]
+    assert found(catalog, "org/new-model") == ["any/org/new-model"]
+
+
+def test_takers_of_any_name_stand_in_the_order_of_their_priority() -> None:
+    """Of several providers with `*` the lower priority number is tried first."""
+    catalog = snapshot(
+        provider("second", "*", priority=2),
+        provider("off", "*", enabled=False),
+        provider("first", "*", priority=1),
+    )
+    assert found(catalog, "m") == ["first/m", "second/m"]
+
+
+@pytest.mark.parametrize(
+    "name", ["*", "m\r\nx-evil: 1", "m\x00", "\uff47pt-4", "m\u202e", "x" * 257, "any/*"]
+)
+def test_a_client_cannot_choose_what_ends_up_in_headers(name: str) -> None:
+    """A provider of any model takes no control characters, look-alikes or endless names."""
+    assert found(snapshot(provider("any", "*")), name) is None
+
+
+def test_an_operators_own_names_may_be_of_any_script() -> None:
+    """The limits on characters hold for unlisted names only."""
+    group = Group("modelo-rápido", (Deployment(provider("p", "m"), "m"),))
+    assert found(snapshot(groups={"modelo-rápido": group}), "modelo-rápido") == ["p/m"]

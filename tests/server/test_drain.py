@@ -1,0 +1,115 @@
+"""The end of a server: open requests finish, late ones are cancelled, and it waits for both."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from proxy.server.app import build_runner
+from proxy.server.protocol import ServerRunner
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+
+class Endpoint:
+    """Streams a start, then waits to be let go on; notes how it ended."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.may_end = asyncio.Event()
+        self.ended: str | None = None
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"start ")
+        self.begun.set()
+        try:
+            await self.may_end.wait()
+        except asyncio.CancelledError:
+            # A record is written on the way out, which may need more than one turn of the loop.
+            await asyncio.sleep(0)
+            self.ended = "cancelled"
+            raise
+        await response.write(b"end")
+        await response.write_eof()
+        self.ended = "completed"
+        return response
+
+
+@asynccontextmanager
+async def serving(endpoint: Endpoint, drain_s: float) -> AsyncIterator[tuple[ServerRunner, str]]:
+    """Serve one endpoint; the block cleans the runner up itself."""
+    app = web.Application()
+    app.router.add_get("/", endpoint)
+    runner = build_runner(app, drain_s)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield runner, f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def test_an_open_request_is_waited_for() -> None:
+    """Cleaning up takes exactly as long as the last request, whose answer is whole."""
+    endpoint = Endpoint()
+    async with (
+        serving(endpoint, drain_s=30.0) as (runner, url),
+        aiohttp.ClientSession() as session,
+        session.get(url) as answer,
+    ):
+        cleaning = asyncio.ensure_future(runner.cleanup())
+        await asyncio.sleep(0)
+        assert not cleaning.done()
+        endpoint.may_end.set()
+        assert await answer.read() == b"start end"
+        await cleaning
+    assert endpoint.ended == "completed"
+
+
+async def test_a_late_request_is_cancelled_and_has_its_ending() -> None:
+    """After `drain_s` the request is cancelled, and cleaning up waits until it has ended."""
+    endpoint = Endpoint()
+    async with (
+        serving(endpoint, drain_s=0.05) as (runner, url),
+        aiohttp.ClientSession() as session,
+        session.get(url) as answer,
+    ):
+        await runner.cleanup()
+        assert endpoint.ended == "cancelled"
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.read()
+
+
+async def test_cutting_ends_the_wait() -> None:
+    """`cut` cancels what is open, and the cleaning up that waits for it is over at once."""
+    endpoint = Endpoint()
+    async with (
+        serving(endpoint, drain_s=3600.0) as (runner, url),
+        aiohttp.ClientSession() as session,
+        session.get(url) as answer,
+    ):
+        cleaning = asyncio.ensure_future(runner.cleanup())
+        await asyncio.sleep(0)
+        runner.cut()
+        await cleaning
+        assert endpoint.ended == "cancelled"
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.read()
+
+
+async def test_an_idle_connection_is_not_waited_for() -> None:
+    """A client that keeps its connection but asks nothing does not hold up the end."""
+    endpoint = Endpoint()
+    endpoint.may_end.set()
+    async with (
+        serving(endpoint, drain_s=3600.0) as (runner, url),
+        aiohttp.ClientSession() as session,
+    ):
+        async with session.get(url) as answer:
+            await answer.read()
+        await runner.cleanup()
