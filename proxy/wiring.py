@@ -13,6 +13,7 @@ from proxy.pipeline.context import Runtime
 from proxy.providers.registry import SIMULATOR
 from proxy.server.app import build_app
 from proxy.server.chat_endpoints import PATHS
+from proxy.server.model_endpoints import MODEL_ENDPOINTS
 from proxy.server.state import ServerState
 from proxy.simulator.transport import SimulatorTransport
 from proxy.telemetry.health import UptimeTracker, is_ready
@@ -22,6 +23,9 @@ from proxy.telemetry.observer import ManyObservers
 from proxy.telemetry.request_log import RequestLog
 from proxy.upstream.base import Transport
 from proxy.upstream.factory import open_transport
+
+ENDPOINTS = (*(path for path, _ in PATHS), *MODEL_ENDPOINTS)
+"""What the label `endpoint` of a metric may be; all else is `other`."""
 
 
 class Service:
@@ -54,9 +58,11 @@ async def open_service(
         log: where request lines go; stays the caller's to close.
 
     Raises:
-        OSError: the metrics' directory cannot be written.
+        OSError: the state directory cannot be made or written.
     """
-    metrics = Metrics(Path(install.state_dir) / "metrics", endpoints=[path for path, _ in PATHS])
+    state_dir = Path(install.state_dir)
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    metrics = Metrics(state_dir / "metrics", endpoints=ENDPOINTS)
     metrics.apply_snapshot(snapshot)
     log.on_dropped = metrics.count_dropped_log_lines
     transports = open_transports(snapshot)

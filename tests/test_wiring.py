@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,8 @@ from proxy.simulator.transport import SimulatorTransport
 from proxy.telemetry.log_writer import LogWriter, open_log_writer
 from proxy.upstream.aiohttp_transport import AiohttpTransport
 from proxy.upstream.base import Transport
-from proxy.wiring import open_service, open_transports
+from proxy.wiring import Service, open_service, open_transports
 from tests.fakes.proxy_server import AUTH, HASHER, build_chat, build_provider, build_snapshot
-
-pytestmark = pytest.mark.usefixtures("no_leaks")
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ async def log(tmp_path: Path) -> AsyncIterator[LogWriter]:
 def build_sample() -> Snapshot:
     """Return a snapshot with a simulator, a provider over HTTP and one that is switched off."""
     return build_snapshot(
-        build_provider("", name="simulator", type="simulator", models=("sim-echo",)),
+        build_provider("simulator:", name="simulator", type="simulator", models=("sim-echo",)),
         build_provider("http://127.0.0.1:1/v1"),
         build_provider("http://127.0.0.1:1/v1", name="off", enabled=False),
     )
@@ -45,6 +44,7 @@ async def close_all(transports: dict[str, Transport]) -> None:
         await transport.close()
 
 
+@pytest.mark.usefixtures("no_leaks")
 async def test_each_provider_in_use_has_its_transport() -> None:
     """The simulator needs no network, a provider that is switched off has none at all."""
     transports = open_transports(build_sample())
@@ -53,6 +53,7 @@ async def test_each_provider_in_use_has_its_transport() -> None:
     assert kinds == {"simulator": SimulatorTransport, "up": AiohttpTransport}
 
 
+@pytest.mark.usefixtures("no_leaks")
 async def test_providers_share_no_transport() -> None:
     """Two providers have pools of their own, even with one address."""
     url = "http://127.0.0.1:1/v1"
@@ -61,6 +62,16 @@ async def test_providers_share_no_transport() -> None:
     )
     await close_all(transports)
     assert transports["a"] is not transports["b"]
+
+
+@asynccontextmanager
+async def opened(install: InstallSettings, log: LogWriter) -> AsyncIterator[Service]:
+    """Open a service of the sample, and close it."""
+    service = await open_service(install, build_sample(), HASHER, log)
+    try:
+        yield service
+    finally:
+        await service.close()
 
 
 async def ask(app: web.Application, body: Any) -> tuple[int, str]:
@@ -82,11 +93,8 @@ async def ask(app: web.Application, body: Any) -> tuple[int, str]:
 async def test_a_request_reaches_log_and_metrics(state_dir: Path, log: LogWriter) -> None:
     """The application answers, and what it tells arrives in the log and under /metrics."""
     install = InstallSettings(state_dir=str(state_dir))
-    service = await open_service(install, build_sample(), HASHER, log)
-    try:
+    async with opened(install, log) as service:
         status, metrics = await ask(service.app, build_chat(model="sim-echo"))
-    finally:
-        await service.close()
     assert status == 200
     assert log.flush()
     [line] = (state_dir.parent / "requests.log").read_text().splitlines()
@@ -98,11 +106,8 @@ async def test_a_request_reaches_log_and_metrics(state_dir: Path, log: LogWriter
 async def test_the_log_level_holds_for_requests(state_dir: Path, log: LogWriter) -> None:
     """With level ERROR a good request is not written down."""
     install = InstallSettings(state_dir=str(state_dir), log_level="ERROR")
-    service = await open_service(install, build_sample(), HASHER, log)
-    try:
+    async with opened(install, log) as service:
         status, _ = await ask(service.app, build_chat(model="sim-echo"))
-    finally:
-        await service.close()
     assert status == 200
     assert log.flush()
     assert (state_dir.parent / "requests.log").read_text() == ""
@@ -111,13 +116,10 @@ async def test_the_log_level_holds_for_requests(state_dir: Path, log: LogWriter)
 async def test_lost_log_lines_are_counted(state_dir: Path, log: LogWriter) -> None:
     """What the log had to drop shows in the metrics."""
     install = InstallSettings(state_dir=str(state_dir))
-    service = await open_service(install, build_sample(), HASHER, log)
-    try:
+    async with opened(install, log) as service:
         assert log.on_dropped is not None
         log.on_dropped(7)
         _, metrics = await ask(service.app, build_chat(model="sim-echo"))
-    finally:
-        await service.close()
     assert "llm_proxy_log_lines_dropped_total 7.0" in metrics
 
 
@@ -125,13 +127,17 @@ async def test_counts_outlive_the_process(state_dir: Path, log: LogWriter) -> No
     """A second service over the same state goes on counting where the first one stopped."""
     install = InstallSettings(state_dir=str(state_dir))
     for count in (1, 2):
-        service = await open_service(install, build_sample(), HASHER, log)
-        try:
+        async with opened(install, log) as service:
             _, metrics = await ask(service.app, build_chat(model="sim-echo"))
-        finally:
-            await service.close()
         counted = [n for n in metrics.splitlines() if n.startswith("llm_proxy_requests_total{")]
         assert [line for line in counted if line.endswith(f" {count}.0")], counted
+
+
+async def test_only_the_owner_enters_the_state_directory(tmp_path: Path, log: LogWriter) -> None:
+    """It is made where it is missing, with the folders above it, for its owner alone."""
+    path = tmp_path / "deep" / "state"
+    async with opened(InstallSettings(state_dir=str(path)), log):
+        assert path.stat().st_mode & 0o777 == 0o700
 
 
 async def test_a_state_directory_that_is_a_file_is_refused(tmp_path: Path, log: LogWriter) -> None:

@@ -6,7 +6,6 @@ import msgspec
 from aiohttp import web
 
 from proxy.domain.errors import ProxyError
-from proxy.pipeline.context import build_request_id
 from proxy.server.reply import SERVER_NAME
 from proxy.wire.openai_error import build_error_body
 
@@ -26,8 +25,7 @@ def body_reply(
 
 
 def error_reply(error: ProxyError, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Return an error of the tree, with an id that the client can quote."""
+    """Return an error of the tree."""
     reply = body_reply(build_error_body(error), error.status)
-    reply.headers["x-request-id"] = build_request_id()
     reply.headers.update(headers or {})
     return reply

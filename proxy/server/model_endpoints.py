@@ -8,6 +8,8 @@ from proxy.pipeline.authenticate import authenticate
 from proxy.server.json_reply import json_reply
 from proxy.server.state import STATE
 
+MODEL_ENDPOINTS = ("/models", "/models/{id}")
+
 
 def add_model_endpoints(app: web.Application) -> None:
     """Add both paths with and without `/v1`; ids may hold slashes, raw or as %2F."""

@@ -12,7 +12,6 @@ from typing import Any
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-
 CUT_S = 5.0
 """How long a cancelled request may take to write down how it ended."""
 

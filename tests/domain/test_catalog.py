@@ -53,9 +53,9 @@ def test_names_that_stand_for_nothing_are_not_found(name: str) -> None:
     assert found(snapshot(provider("router", "llama")), name) is None
 
 
-def test_a_provider_that_is_off_is_not_found_by_its_name() -> None:
-    """`provider/model` of a disabled provider is None."""
-    assert found(snapshot(provider("router", "llama", enabled=False)), "router/llama") is None
+def test_a_provider_that_is_off_is_known_but_serves_nothing() -> None:
+    """`provider/model` of a disabled provider is a group without deployments."""
+    assert found(snapshot(provider("router", "llama", enabled=False)), "router/llama") == []
 
 
 def test_a_provider_of_any_model_takes_any_name() -> None:

@@ -22,7 +22,7 @@ class Endpoint:
         self.may_end = asyncio.Event()
         self.ended: str | None = None
 
-    async def __call__(self, request: web.Request) -> web.StreamResponse:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
         await response.write(b"start ")
@@ -44,7 +44,7 @@ class Endpoint:
 async def serving(endpoint: Endpoint, drain_s: float) -> AsyncIterator[tuple[ServerRunner, str]]:
     """Serve one endpoint; the block cleans the runner up itself."""
     app = web.Application()
-    app.router.add_get("/", endpoint)
+    app.router.add_get("/", endpoint.answer)
     runner = build_runner(app, drain_s)
     await runner.setup()
     try:

@@ -12,7 +12,14 @@ from proxy.server.app import build_runner
 from proxy.server.middleware import shape_answers
 from proxy.server.state import STATE, ServerState
 from proxy.telemetry.health import UptimeTracker
-from tests.fakes.proxy_server import HASHER, RecordingObserver, build_snapshot
+from tests.fakes.proxy_server import (
+    AUTH,
+    HASHER,
+    RecordingObserver,
+    build_provider,
+    build_snapshot,
+    serving,
+)
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -60,3 +67,33 @@ async def test_a_fault_of_ours_is_500_and_tells_nothing(caplog: pytest.LogCaptur
     assert (status, body["type"]) == (500, "internal_error")
     assert "secret words" not in body["message"]
     assert [record.name for record in caplog.records] == ["llm_proxy.server"]
+
+
+async def test_what_the_pipeline_does_not_see_is_recorded_too() -> None:
+    """Models, unknown paths and wrong methods each give one record; health and metrics none."""
+    async with (
+        serving(build_snapshot(build_provider("http://a.test/v1")), {}) as server,
+        aiohttp.ClientSession() as session,
+    ):
+        for path, headers in (
+            ("/v1/models", AUTH),
+            ("/models/m", AUTH),
+            ("/v1/models", {}),
+            ("/nowhere", AUTH),
+            ("/v1/embeddings", AUTH),
+            ("/health", {}),
+            ("/health/readiness", {}),
+            ("/metrics", AUTH),
+        ):
+            url = f"http://127.0.0.1:{server.port}{path}"
+            async with session.get(url, headers=headers) as answer:
+                last_id = answer.headers["x-request-id"]
+        records = server.observer.records
+        assert [(r.endpoint, r.status, r.error_code) for r in records] == [
+            ("/models", 200, None),
+            ("/models/{id}", 200, None),
+            ("/models", 401, "invalid_api_key"),
+            ("other", 404, "not_found"),
+            ("other", 405, "method_not_allowed"),
+        ]
+        assert last_id not in {record.request_id for record in records}

@@ -1,0 +1,127 @@
+"""Tests of `proxy/wire/provider_fault.py`."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.wire.provider_fault import UpstreamFault, parse_fault, read_fault
+
+SHAPES = {
+    "openai": (
+        {"error": {"message": "m", "type": "t", "param": "p", "code": "c"}},
+        UpstreamFault("m", "t", "c", "p"),
+    ),
+    "azure gateway": (
+        {"error": {"code": "401", "message": "Access denied"}},
+        UpstreamFault("Access denied", status=401),
+    ),
+    "azure api management": ({"statusCode": 429, "message": "m"}, UpstreamFault("m")),
+    "xai object": ({"error": {"message": "m", "code": "c"}}, UpstreamFault("m", code="c")),
+    "xai flat": (
+        {"code": "Client specified an invalid argument", "error": "m"},
+        UpstreamFault("m"),
+    ),
+    "xai text": ({"error": "m"}, UpstreamFault("m")),
+    "perplexity": (
+        {"error": {"message": "m", "type": "invalid_model", "code": 400}},
+        UpstreamFault("m", "invalid_model", status=400),
+    ),
+    "openrouter": (
+        {"error": {"code": 403, "message": "m", "metadata": {"reasons": ["violence"]}}},
+        UpstreamFault("m", status=403, is_moderated=True),
+    ),
+    "openrouter type": (
+        {"error": {"code": 429, "message": "m", "metadata": {"error_type": "rate_limit_exceeded"}}},
+        UpstreamFault("m", reason="rate_limit_exceeded", status=429),
+    ),
+    "mistral flat": (
+        {"object": "error", "message": "m", "type": "t", "param": None, "code": "1500"},
+        UpstreamFault("m", "t"),
+    ),
+    "mistral nested": (
+        {"object": "error", "message": {"detail": [{"loc": ["body", "n"], "msg": "m"}]}},
+        UpstreamFault("m", param="n"),
+    ),
+    "mistral detail": (
+        {"detail": [{"type": "missing", "loc": ["body", "messages", 0, "role"], "msg": "m"}]},
+        UpstreamFault("m", "missing", param="messages.0.role"),
+    ),
+    "detail text": ({"detail": "Unauthorized"}, UpstreamFault("Unauthorized")),
+    "llama.cpp": (
+        {"error": {"code": 400, "message": "m", "type": "exceed_context_size_error", "n_ctx": 8}},
+        UpstreamFault("m", "exceed_context_size_error", status=400),
+    ),
+    "vllm old": (
+        {"object": "error", "message": "m", "type": "BadRequestError", "param": None, "code": 400},
+        UpstreamFault("m", "BadRequestError", status=400),
+    ),
+    "array": ([{"error": {"message": "m", "code": 400}}], UpstreamFault("m", status=400)),
+    "errors": ({"errors": [{"message": "m"}]}, UpstreamFault("m")),
+    "text": ("m", UpstreamFault("m")),
+    "empty object": ({}, UpstreamFault()),
+    "empty array": ([], UpstreamFault()),
+    "null": (None, UpstreamFault()),
+    "number": (5, UpstreamFault()),
+    "flag": ({"error": True}, UpstreamFault()),
+    "too deep": ({"error": {"error": {"error": {"error": {"error": "m"}}}}}, UpstreamFault()),
+    "strange types": (
+        {"error": {"message": 5, "type": [], "code": {}, "param": 7, "metadata": "x"}},
+        UpstreamFault(),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_each_shape_is_understood(name: str) -> None:
+    """What a body says is found wherever its provider puts it."""
+    value, fault = SHAPES[name]
+    assert read_fault(value) == fault
+    assert parse_fault(json.dumps(value).encode()) == fault
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", ""),
+        (b"   ", ""),
+        (b"upstream connect error", "upstream connect error"),
+        (b"<html><h1>502</h1></html>", "<html><h1>502</h1></html>"),
+        (b"\xef\xbb\xbf no json", "no json"),
+        (b"caf\xe9", "caf\ufffd"),
+        (b'{"error": {"message": "cut of', ""),
+        (b"[" * 100_000, ""),
+        (b'{"error":{"message":"\xff"}}', ""),
+        (b"x" * 1_000_000, "x" * 4096),
+    ],
+    ids=lambda value: repr(value[:30]),
+)
+def test_what_is_no_json_is_text_or_nothing(body: bytes, message: str) -> None:
+    """Pages and plain text are the message; JSON that cannot be read says nothing."""
+    assert parse_fault(body) == UpstreamFault(message)
+
+
+@pytest.mark.parametrize("code", ["9" * 5000, 10**30, -400, 200, 399, 600, "４00", True, 4.5])
+def test_only_an_error_status_is_a_status(code: object) -> None:
+    """Numbers that are no HTTP error status are ignored."""
+    assert read_fault({"error": {"message": "m", "code": code}}).status == 0
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["error", "errors", "detail", "message", "code", "loc", "metadata"]
+                ),
+                inner,
+            )
+        ),
+    )
+)
+def test_nothing_raises(value: object) -> None:
+    """Any JSON value gives a fault."""
+    assert isinstance(read_fault(value), UpstreamFault)
