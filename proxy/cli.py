@@ -86,9 +86,7 @@ def serve(
     configure_logging(install.log_level, log)
     _tell_start(loaded)
     try:
-        run_worker(
-            install, loaded.snapshot, hasher, log, lambda urls: _tell_ready(loaded, urls)
-        )
+        run_worker(install, loaded.snapshot, hasher, log, lambda urls: _tell_ready(loaded, urls))
     except OSError as error:
         _fail(f"The server cannot start: {error}")
     finally:

@@ -60,9 +60,7 @@ async def open_service(
     Raises:
         OSError: the state directory cannot be made or written.
     """
-    state_dir = Path(install.state_dir)
-    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    metrics = Metrics(state_dir / "metrics", endpoints=ENDPOINTS)
+    metrics = Metrics(_make_state_dir(install) / "metrics", endpoints=ENDPOINTS)
     metrics.apply_snapshot(snapshot)
     log.on_dropped = metrics.count_dropped_log_lines
     transports = open_transports(snapshot)
@@ -86,3 +84,10 @@ def open_transports(snapshot: Snapshot) -> dict[str, Transport]:
         for provider in snapshot.providers.values()
         if provider.enabled
     }
+
+
+def _make_state_dir(install: InstallSettings) -> Path:
+    """Return the state directory, which only its owner can enter if it had to be made."""
+    path = Path(install.state_dir)
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path

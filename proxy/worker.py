@@ -33,7 +33,10 @@ def run_worker(
     Serve until SIGTERM or SIGINT, then let open requests end; a second signal cuts them.
 
     Args:
-        install, snapshot, hasher, log: as for `open_service`.
+        install: where to listen, and where state is kept.
+        snapshot: what is served.
+        hasher: the one that the snapshot's callers were made with.
+        log: where request lines go; stays the caller's to close.
         on_ready: called with the URLs of the sockets when they accept connections.
 
     Raises:

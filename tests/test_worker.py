@@ -1,4 +1,4 @@
-"""A worker in this process: when it is ready, how it ends, and what it says when it cannot start."""
+"""A worker in this process: when it is ready, how it ends, what it says if it cannot start."""
 
 import gc
 import os
@@ -76,9 +76,7 @@ def test_ready_means_that_connections_are_accepted(state_dir: Path, log: LogWrit
                 accepted.append(url)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    install = InstallSettings(
-        listen=(("127.0.0.1", 0), ("127.0.0.1", 0)), state_dir=str(state_dir)
-    )
+    install = InstallSettings(listen=(("127.0.0.1", 0), ("127.0.0.1", 0)), state_dir=str(state_dir))
     snapshot = build_snapshot(build_provider("http://127.0.0.1:1/v1"))
     run_worker(install, snapshot, HASHER, log, on_ready)
     assert len(set(accepted)) == 2

@@ -165,7 +165,7 @@ class OpenAIStream:
         return out[0] if len(out) == 1 else b"".join(out)
 
     def _take_irregular(self, event: ServerSentEvent) -> bytes | None:
-        data = event.data
+        data = event.data.strip()
         if event.name == "error":
             try:
                 value = _decode_any(data)
@@ -254,6 +254,7 @@ class OpenAIStream:
         out = b""
         rest = None if self._repair is None else self._repair.finish()
         if rest is not None:
+            self._repair = None
             out = self._take_event(_encode(rest)) or b""
         self.is_over = True
         if not self.has_content or (self._finished and not self._seen <= self._finished):

@@ -61,6 +61,7 @@ class Program:
             stderr=subprocess.PIPE,
         )
         self._news = threading.Condition()
+        self._open_streams = 2
         self.lines: list[str] = []
         self._errors: list[str] = []
         assert self._popen.stdout is not None
@@ -84,16 +85,15 @@ class Program:
 
     def wait_for_line(self, wanted: Callable[[str], bool], since: int = 0) -> str:
         """Return the first line from number `since` on that is wanted, as soon as it is there."""
-        deadline_s = time.monotonic() + _WITHIN_S
+        deadline_s, seen = time.monotonic() + _WITHIN_S, since
         with self._news:
-            at = since
             while True:
-                for at, line in enumerate(self.lines[at:], at):
-                    if wanted(line):
-                        return line
-                at = max(at, min(since, len(self.lines)))
+                while seen < len(self.lines):
+                    seen += 1
+                    if wanted(self.lines[seen - 1]):
+                        return self.lines[seen - 1]
                 left_s = deadline_s - time.monotonic()
-                assert left_s > 0 and self._popen.poll() is None, f"no such line:\n{self.output}"
+                assert left_s > 0 and self._open_streams, f"no such line:\n{self.output}"
                 self._news.wait(left_s)
 
     def wait_for_answer(self, port: int, path: str) -> float:
@@ -140,6 +140,7 @@ class Program:
                     into.append(line.decode().rstrip("\n"))
                     self._news.notify_all()
         with self._news:
+            self._open_streams -= 1
             self._news.notify_all()
 
 

@@ -219,9 +219,7 @@ async def test_an_unknown_model_is_a_404_as_openais(http: aiohttp.ClientSession)
 
 
 @pytest.mark.parametrize("path", ["team/fast", "team%2Ffast", "team%2ffast"])
-async def test_a_models_slash_may_be_raw_or_encoded(
-    http: aiohttp.ClientSession, path: str
-) -> None:
+async def test_a_models_slash_may_be_raw_or_encoded(http: aiohttp.ClientSession, path: str) -> None:
     """An id with a slash is found however the client writes it, with and without `/v1`."""
     for prefix in ("/v1", ""):
         url = URL(f"{prefix}/models/{path}", encoded=True)

@@ -108,7 +108,7 @@ def test_a_wrong_key_is_an_authentication_error(served: ServedProxy, key: str) -
             lambda: client.chat.completions.create(model="sim-echo", messages=ASK),
             lambda: client.chat.completions.create(model="unknown", messages=ASK),
             lambda: client.embeddings.create(model="sim-embed", input="x"),
-            lambda: client.models.list(),
+            client.models.list,
             lambda: client.models.retrieve("unknown"),
         ]
         for ask in asked:

@@ -30,9 +30,7 @@ def text_of(chunks: list[ChatCompletionChunk]) -> str:
 
 async def test_a_stream_is_whole(sdk: AsyncOpenAI, place: str) -> None:
     """Role once, content, one finish reason; one id over all chunks; no usage unasked."""
-    stream = await sdk.chat.completions.create(
-        model=f"{place}/sim-echo", messages=ASK, stream=True
-    )
+    stream = await sdk.chat.completions.create(model=f"{place}/sim-echo", messages=ASK, stream=True)
     chunks = [chunk async for chunk in stream]
     assert [c.choices[0].delta.role for c in chunks if c.choices[0].delta.role] == ["assistant"]
     assert text_of(chunks) == PROMPT
@@ -55,9 +53,7 @@ async def test_usage_comes_where_it_is_asked_for(sdk: AsyncOpenAI, place: str) -
     assert [c for c in chunks if not c.choices or c.usage is not None] == []
 
 
-async def test_usage_is_logged_unasked(
-    sdk: AsyncOpenAI, served: ServedProxy, place: str
-) -> None:
+async def test_usage_is_logged_unasked(sdk: AsyncOpenAI, served: ServedProxy, place: str) -> None:
     """The log knows the tokens of a stream whose client did not ask for them."""
     raw = await sdk.chat.completions.with_raw_response.create(
         model=f"{place}/sim-echo", messages=ASK, stream=True
@@ -194,7 +190,10 @@ async def leave_before_the_head(sdk: AsyncOpenAI, arrived: Callable[[], Awaitabl
     """Cancel a stream whose provider has not answered at all."""
     return await _cancel(
         sdk.chat.completions.create(
-            model="local/sim-echo", messages=ASK, stream=True, extra_body=knobs(fault="u4-black-hole")
+            model="local/sim-echo",
+            messages=ASK,
+            stream=True,
+            extra_body=knobs(fault="u4-black-hole"),
         ),
         arrived,
     )
@@ -235,9 +234,7 @@ async def leave_embeddings(sdk: AsyncOpenAI, arrived: Callable[[], Awaitable[Non
     )
 
 
-async def _cancel(
-    asking: Awaitable[object], arrived: Callable[[], Awaitable[None]]
-) -> float:
+async def _cancel(asking: Awaitable[object], arrived: Callable[[], Awaitable[None]]) -> float:
     task = asyncio.ensure_future(asking)
     await arrived()
     left_at = time.time()

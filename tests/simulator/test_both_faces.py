@@ -21,10 +21,7 @@ from tests.simulator.asking import WEATHER, chat_body
 from tests.simulator.recording import RecordingSink
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
-# aiohttp's client reads any number of interim responses; inside, the flood is the error
-# that the catalogue of faults asks for.
-UNLIKE = {"u31-interim-flood"}
-BOTH = [fault for fault in FAULTS.values() if len(fault.faces) == 2 and fault.name not in UNLIKE]
+BOTH = [fault for fault in FAULTS.values() if len(fault.faces) == 2]
 WITHOUT_END = {"u6-headers-then-silence", "u8-stall-after-content", "u9-drip", "u17-endless"}
 
 

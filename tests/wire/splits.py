@@ -1,6 +1,7 @@
 """Every way to cut bytes that a test needs."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     """Return the data cut at these places; empty pieces are left in."""
     bounds = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
-    return [data[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(bounds)]
 
 
 def cuts(data: bytes) -> st.SearchStrategy[list[bytes]]:

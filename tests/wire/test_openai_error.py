@@ -148,7 +148,7 @@ REJECTED: list[tuple[str, int, object, int, str | None]] = [
         400,
         {
             "object": "error",
-            "message": "Prompt contains 9 tokens, too large for model with 5 maximum context length",
+            "message": "Prompt has 9 tokens, too large for model with 5 maximum context length",
         },
         400,
         CONTEXT,

@@ -40,7 +40,12 @@ def test_the_least_request_is_taken(operation: Operation) -> None:
     assert not (ask.streams or ask.wants_usage or ask.keeps_chunk_usage or ask.wants_base64)
 
 
-@given(st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.floats(allow_nan=False))))
+@given(
+    st.dictionaries(
+        st.text(),
+        st.integers() | st.text() | st.lists(st.floats(allow_nan=False, allow_infinity=False)),
+    )
+)
 def test_fields_that_we_do_not_know_are_kept_as_they_came(more: dict[str, Any]) -> None:
     """Tomorrow's options reach the provider byte by byte."""
     unknown = {f"x-{name}": value for name, value in more.items()}

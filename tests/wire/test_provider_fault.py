@@ -102,7 +102,7 @@ def test_what_is_no_json_is_text_or_nothing(body: bytes, message: str) -> None:
     assert parse_fault(body) == UpstreamFault(message)
 
 
-@pytest.mark.parametrize("code", ["9" * 5000, 10**30, -400, 200, 399, 600, "４00", True, 4.5])
+@pytest.mark.parametrize("code", ["9" * 5000, 10**30, -400, 200, 399, 600, "\uff1400", True, 4.5])
 def test_only_an_error_status_is_a_status(code: object) -> None:
     """Numbers that are no HTTP error status are ignored."""
     assert read_fault({"error": {"message": "m", "code": code}}).status == 0
