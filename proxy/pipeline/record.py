@@ -2,6 +2,7 @@
 
 import time
 
+from proxy.domain.catalog import MAX_NAME_CHARACTERS
 from proxy.domain.exchange import RequestRecord
 from proxy.pipeline.context import Exchange
 
@@ -33,7 +34,7 @@ def _build_record(exchange: Exchange) -> RequestRecord:
         status=exchange.status or CLIENT_CLOSED_STATUS,
         ending=exchange.ending,
         streams=streams,
-        alias=exchange.alias,
+        alias=exchange.alias or _asked_name(exchange),
         provider=None if last is None else last.provider,
         model=None if last is None else last.model,
         key_id=None if caller is None else caller.key_id,
@@ -47,3 +48,8 @@ def _build_record(exchange: Exchange) -> RequestRecord:
         route_reason=exchange.route_reason,
         trace_id=None if exchange.trace is None else exchange.trace.trace_id,
     )
+
+
+def _asked_name(exchange: Exchange) -> str | None:
+    """Return the start of the name that the client asked for, where it led nowhere."""
+    return None if exchange.ask is None else exchange.ask.model[:MAX_NAME_CHARACTERS]

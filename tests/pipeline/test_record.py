@@ -5,6 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 
+from proxy.domain.catalog import MAX_NAME_CHARACTERS
 from tests.fakes.proxy_server import ANSWER, AUTH, HASHER, KEY, build_chat, proxying
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
 from tests.fakes.upstream_scripts import answering, post
@@ -34,6 +35,17 @@ async def test_a_refused_request_has_a_record_without_attempts() -> None:
     assert (status, record.status, record.ending) == (401, 401, "failed")
     assert (record.key_id, record.provider, record.attempts) == (None, None, ())
     assert record.error_code == "invalid_api_key"
+
+
+async def test_a_name_that_led_nowhere_is_in_the_record() -> None:
+    """An unknown model is recorded as the client wrote it, cut to what a name may be."""
+    async with proxying("http://127.0.0.1:1/v1") as server:
+        await post(server.url, build_chat(model="nope-" + "x" * 1000))
+        (record,) = await server.observer.wait_for_records()
+    assert record.alias is not None
+    assert record.alias.startswith("nope-xxx")
+    assert len(record.alias) <= MAX_NAME_CHARACTERS
+    assert record.provider is None
 
 
 async def test_an_error_without_a_code_is_recorded_by_its_type() -> None:

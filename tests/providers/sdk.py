@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from openai._models import construct_type_unchecked
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk
 
@@ -16,15 +17,10 @@ def accumulate(values: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the first choice's message, and its finish reason, as the helper ends up with."""
     state: ChatCompletionStreamState[Any] = ChatCompletionStreamState()
     for value in values:
-        state.handle_chunk(ChatCompletionChunk.construct(**_built(value)))
+        # The SDK builds its events without validating them, and so does this.
+        list(state.handle_chunk(construct_type_unchecked(value=value, type_=ChatCompletionChunk)))
     choice = state.get_final_completion().choices[0]
     return choice.message.to_dict() | {"finish_reason": choice.finish_reason}
-
-
-def _built(value: dict[str, Any]) -> dict[str, Any]:
-    # As the SDK does with the events of a stream: built without being validated.
-    made: ChatCompletionChunk = ChatCompletionChunk.construct(**value)
-    return dict(made.__dict__) | (made.model_extra or {})
 
 
 def repair(values: list[dict[str, Any]], quirk: str = "regular") -> list[dict[str, Any]]:
