@@ -14,7 +14,7 @@ from proxy.pipeline.call import call
 from proxy.pipeline.context import Exchange, Runtime
 from proxy.pipeline.receive import receive
 from proxy.pipeline.record import record
-from proxy.pipeline.refuse import refuse
+from proxy.pipeline.refuse import interrupt, refuse
 from proxy.pipeline.relay import relay
 from proxy.pipeline.route import route
 from proxy.telemetry.tracing import read_traceparent
@@ -38,7 +38,10 @@ async def handle(request: InboundRequest, reply: ReplyWriter, runtime: Runtime) 
     except ProxyError as error:
         await refuse(exchange, error)
     except asyncio.CancelledError:
-        exchange.ending = "client_closed" if reply.is_client_gone else "interrupted"
+        if reply.is_client_gone:
+            exchange.ending = "client_closed"
+        else:
+            interrupt(exchange)
         raise
     except Exception:  # noqa: BLE001
         # A fault of ours must cost this one client an error in its own dialect, never a

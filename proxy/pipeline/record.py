@@ -14,7 +14,7 @@ def record(exchange: Exchange) -> None:
     error = exchange.error
     if exchange.ending == "completed":
         exchange.end_attempt("ok")
-    elif error is not None:
+    elif exchange.ending == "failed" and error is not None:
         exchange.fail_attempt(error)
     else:
         exchange.end_attempt(exchange.ending)

@@ -1,6 +1,6 @@
 """How a failed request is told to its client: by status while that is possible, else in-stream."""
 
-from proxy.domain.errors import ProxyError
+from proxy.domain.errors import ProxyError, ServerShutdown
 from proxy.pipeline.context import Exchange
 from proxy.pipeline.reply_head import build_error_head
 from proxy.wire.openai_error import build_error_body, build_error_event
@@ -18,3 +18,11 @@ async def refuse(exchange: Exchange, error: ProxyError) -> None:
         await exchange.reply.send(
             error.status, build_error_head(exchange, error), build_error_body(error)
         )
+
+
+def interrupt(exchange: Exchange) -> None:
+    """Tell a client whose stream this server cuts off why it ends; there is no time to wait."""
+    exchange.ending = "interrupted"
+    exchange.error = ServerShutdown()
+    if exchange.reply.started:
+        exchange.reply.data(build_error_event(exchange.error))

@@ -203,8 +203,10 @@ def _guess_status(fault: UpstreamFault) -> int:
 def _reject_content(fault: UpstreamFault, words: set[str]) -> UpstreamRejected | None:
     """Return the error for what no other status says as well: too long, or not allowed."""
     lowered = fault.message.lower()
+    # Groq's "request too large" is about a minute's tokens, OpenAI's about one field.
+    says_more = words & (_RATE_WORDS | {"string_above_max_length"})
     if words & _CONTEXT_WORDS or (
-        fault.code != "string_above_max_length" and any(mark in lowered for mark in _CONTEXT_MARKS)
+        not says_more and any(mark in lowered for mark in _CONTEXT_MARKS)
     ):
         return _reject(400, fault, "context_length_exceeded")
     if found := words & _FILTER_WORDS:

@@ -2,11 +2,19 @@
 
 import asyncio
 
-import aiohttp
+import msgspec
 import pytest
 
 from proxy.domain.catalog import MAX_NAME_CHARACTERS
-from tests.fakes.proxy_server import ANSWER, AUTH, HASHER, KEY, build_chat, proxying
+from tests.fakes.proxy_server import (
+    ANSWER,
+    AUTH,
+    HASHER,
+    KEY,
+    build_chat,
+    build_chunk,
+    proxying,
+)
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
 from tests.fakes.upstream_scripts import answering, post
 
@@ -57,21 +65,27 @@ async def test_an_error_without_a_code_is_recorded_by_its_type() -> None:
 
 
 async def test_shutting_down_interrupts_and_says_so() -> None:
-    """A request that the server's end cuts off is `interrupted`, not `client_closed`."""
-    arrived = asyncio.Event()
+    """A stream that the server's end cuts off is `interrupted` and ends in `server_shutdown`."""
 
     async def script(connection: UpstreamConnection) -> None:
         await connection.read_request()
-        arrived.set()
+        await connection.start_chunked()
+        await connection.chunk(build_chunk("he"))
         await connection.watch()
 
-    async with open_raw_upstream(script) as upstream, aiohttp.ClientSession() as session:
+    async with open_raw_upstream(script) as upstream:
         async with proxying(upstream.url) as server:
-            task = asyncio.ensure_future(
-                session.post(server.url + "/chat/completions", json=build_chat(), headers=AUTH)
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            body = msgspec.json.encode(build_chat(stream=True))
+            writer.write(
+                b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: %b\r\n"
+                b"Content-Length: %d\r\n\r\n%b" % (AUTH["Authorization"].encode(), len(body), body)
             )
-            await arrived.wait()
-        with pytest.raises(aiohttp.ClientError):
-            await task
+            await reader.readuntil(b'"he"')
+        rest = await reader.read(-1)
+        writer.close()
         (record,) = await server.observer.wait_for_records()
-        assert record.ending == "interrupted"
+    assert b'"code":"server_shutdown"' in rest
+    assert b"[DONE]" not in rest
+    assert (record.ending, record.error_code) == ("interrupted", "server_shutdown")
+    assert [attempt.outcome for attempt in record.attempts] == ["interrupted"]

@@ -1,5 +1,7 @@
 """Tests of `proxy/providers/think_tags.py`."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,7 +54,7 @@ def test_a_block_at_the_start_is_reasoning(text: str, reasoning: str, answer: st
 def test_any_cut_gives_the_same(text: str, places: list[int]) -> None:
     """However a text is cut, reasoning and answer are the same."""
     bounds = sorted({0, len(text), *(place for place in places if place < len(text))})
-    pieces = [text[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    pieces = [text[a:b] for a, b in pairwise(bounds)]
     assert split(*pieces) == split(text)
 
 

@@ -17,7 +17,7 @@ def whole(name: str, **more: Any) -> dict[str, Any]:
 
 def stream(*events: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     calls = ToolCalls("answer:0")
-    found = copy.deepcopy(list(events))
+    found = [copy.deepcopy(pieces) for pieces in events]
     for pieces in found:
         calls.repair(pieces)
     return found

@@ -63,8 +63,11 @@ async def test_an_open_request_is_waited_for() -> None:
         session.get(url) as answer,
     ):
         cleaning = asyncio.ensure_future(runner.cleanup())
-        await asyncio.sleep(0)
+        # More turns of the loop than everything takes that does not wait for the request.
+        for _ in range(100):
+            await asyncio.sleep(0)
         assert not cleaning.done()
+        assert endpoint.ended is None
         endpoint.may_end.set()
         assert await answer.read() == b"start end"
         await cleaning

@@ -283,7 +283,7 @@ PROVIDERS_FAULT: list[tuple[str, int, object, type[e.UpstreamError]]] = [
     (
         "groq tokens a minute",
         413,
-        openai("Request too large", "tokens", code="rate_limit_exceeded"),
+        openai("Request too large for model `m`", "tokens", code="rate_limit_exceeded"),
         e.UpstreamRateLimited,
     ),
     ("empty 429", 429, b"", e.UpstreamRateLimited),

@@ -1,0 +1,22 @@
+"""Tests of `proxy/providers/kind.py`."""
+
+import pytest
+
+from proxy.providers.kind import Kind
+
+
+def test_a_row_that_says_nothing_is_openais_format() -> None:
+    """What most providers are is the default: all operations, a key, usage on request."""
+    kind = Kind(type="x", title="X", base_url=None)
+    assert set(kind.operations) == {"chat", "completions", "embeddings"}
+    assert kind.needs_key and kind.appends_v1 and not kind.is_local
+    assert kind.usage_in_streams == "ask"
+    assert not (kind.renames or kind.drops or kind.quirk or kind.maps_developer_role)
+
+
+def test_rows_share_nothing_that_can_be_changed() -> None:
+    """Each row has its own tables, and no field can be set anew."""
+    first, second = (Kind(type=name, title=name, base_url=None) for name in "ab")
+    assert first.operations is not second.operations
+    with pytest.raises(AttributeError):
+        first.title = "other"  # type: ignore[misc]

@@ -1,0 +1,214 @@
+"""Tests of `proxy/providers/openai_format.py`: the same rules for every row of the table."""
+
+import json
+from typing import Any
+
+import pytest
+
+from proxy.domain.errors import InvalidRequest
+from proxy.providers.openai_compatible import KINDS
+from proxy.providers.registry import find_type
+from proxy.wire.json_text import parse_object
+from tests.providers.asking import BASE_URL, MESSAGES, ask_for, build, deployment_of, sent
+from tests.wire.chunks import DONE, HI, STOP
+
+TYPES = [kind.type for kind in KINDS]
+DEVELOPER = [{"role": "developer", "content": "be brief", "x": 1.10}, *MESSAGES]
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+def test_a_request_goes_to_its_path_with_the_providers_key(type_name: str) -> None:
+    """Address, method and headers are complete, and the model is the deployment's."""
+    kind = next(kind for kind in KINDS if kind.type == type_name)
+    request = build(type_name, ask_for())
+    assert request.url == (kind.base_url or BASE_URL) + "/chat/completions"
+    assert request.method == "POST"
+    assert request.headers["Authorization"] == "Bearer sk-canary"
+    assert request.headers["Accept-Encoding"] == "identity"
+    assert request.headers["Content-Type"] == "application/json"
+    assert (request.provider, request.model, request.streams) == ("it", "model-x", False)
+    assert json.loads(request.body)["model"] == "model-x"
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+def test_no_key_is_no_header(type_name: str) -> None:
+    """Without a key nothing is said about one."""
+    assert "Authorization" not in build(type_name, ask_for(), api_key=None).headers
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+def test_operations_that_a_type_lacks_are_refused(type_name: str) -> None:
+    """Each operation has its path or a clear refusal."""
+    kind = next(kind for kind in KINDS if kind.type == type_name)
+    for operation in ("chat", "completions", "embeddings"):
+        ask = ask_for(operation)  # type: ignore[arg-type]
+        if operation in kind.operations:
+            assert build(type_name, ask).url.endswith(kind.operations[operation])
+        else:
+            with pytest.raises(InvalidRequest) as refusal:
+                build(type_name, ask)
+            assert refusal.value.code == "unsupported_operation"
+            assert kind.title in refusal.value.message
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+def test_unknown_fields_arrive_byte_by_byte(type_name: str) -> None:
+    """Fields that no row names, and all that is inside of them, are not touched."""
+    raw = b'{"zeta":{"a" : 1.10, "b":"\\u00e9" },"n2":1e2}'
+    body = (
+        b'{"model":"alias","messages":[{"role":"user","content":"\\u00e9"}],"x_new":' + raw + b"}"
+    )
+    ask = ask_for()
+    ask.fields = parse_object(body)
+    out = parse_object(build(type_name, ask).body)
+    assert bytes(out["x_new"]) == raw
+    assert bytes(out["messages"]) == bytes(ask.fields["messages"])
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+def test_dropped_fields_are_left_out_and_named(type_name: str) -> None:
+    """What a type would refuse is not sent, and the client is told which fields these were."""
+    kind = next(kind for kind in KINDS if kind.type == type_name)
+    ask = ask_for(**dict.fromkeys(kind.drops - kind.renames.keys(), 1))
+    assert not sent(type_name, ask).keys() & kind.drops
+    assert ask.dropped == sorted(kind.drops - kind.renames.keys())
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+def test_a_dropped_null_is_nothing_lost(type_name: str) -> None:
+    """null means absent: it is not sent and not told."""
+    kind = next(kind for kind in KINDS if kind.type == type_name)
+    ask = ask_for(**dict.fromkeys(kind.drops))
+    assert not sent(type_name, ask).keys() & kind.drops
+    assert ask.dropped == []
+
+
+def test_what_one_provider_dropped_is_not_said_of_the_next() -> None:
+    """After a failover only the fields that the answering provider did not take are named."""
+    ask = ask_for(user="u", logit_bias={})
+    build("perplexity", ask)
+    assert ask.dropped == ["logit_bias", "user"]
+    build("groq", ask)
+    assert ask.dropped == ["logit_bias"]
+    build("openai", ask)
+    assert ask.dropped == []
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+def test_renamed_fields_arrive_under_their_new_name(type_name: str) -> None:
+    """The value is the same, the old name is gone."""
+    kind = next(kind for kind in KINDS if kind.type == type_name)
+    for old, new in kind.renames.items():
+        out = sent(type_name, ask_for(**{old: 17}))
+        assert (out[new], old in out) == (17, False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "limit"),
+    [
+        ({"max_completion_tokens": 5, "max_tokens": 9}, 9),
+        ({"max_completion_tokens": 5, "max_tokens": None}, 5),
+        ({"max_completion_tokens": None, "max_tokens": 9}, 9),
+        ({"max_completion_tokens": None}, None),
+    ],
+)
+def test_a_limit_is_never_lost_by_its_new_name(fields: dict[str, Any], limit: int | None) -> None:
+    """What already stands under the new name wins, unless it is null."""
+    out = sent("together", ask_for(**fields))
+    assert out["max_tokens"] == limit
+    assert "max_completion_tokens" not in out
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+@pytest.mark.parametrize(
+    "options", ["absent", None, {"include_usage": False, "include_obfuscation": False}]
+)
+def test_usage_is_always_asked_of_a_stream(type_name: str, options: object) -> None:
+    """Usage is needed for the bill; other options of the client stay. Some need no asking."""
+    kind = next(kind for kind in KINDS if kind.type == type_name)
+    fields = {} if options == "absent" else {"stream_options": options}
+    ask = ask_for(stream=True, **fields)
+    out = sent(type_name, ask)
+    if kind.usage_in_streams == "always":
+        assert "stream_options" not in out
+    else:
+        asked = options if isinstance(options, dict) else {}
+        assert out["stream_options"] == asked | {"include_usage": True}
+    assert ask.dropped == []
+    assert not ask.wants_usage
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+def test_a_whole_answer_is_not_asked_for_stream_options(type_name: str) -> None:
+    """Without a stream the field is not made up."""
+    assert "stream_options" not in sent(type_name, ask_for())
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+def test_developers_become_systems_where_there_are_none(type_name: str) -> None:
+    """The role is written anew, the rest of each message stays; elsewhere nothing changes."""
+    kind = next(kind for kind in KINDS if kind.type == type_name)
+    request = build(type_name, ask_for(messages=DEVELOPER))
+    found = json.loads(request.body)["messages"]
+    assert found[0]["role"] == ("system" if kind.maps_developer_role else "developer")
+    assert found[1:] == MESSAGES
+    assert b"1.1" in request.body
+
+
+def test_the_word_developer_elsewhere_is_not_a_role() -> None:
+    """Only the role of a message is changed, not what people write."""
+    messages = [{"role": "user", "content": "developer", "name": "developer"}]
+    assert sent("mistral", ask_for(messages=messages))["messages"] == messages
+
+
+def test_the_operators_headers_win_and_none_is_sent_twice() -> None:
+    """A configured header replaces ours, however its name is written."""
+    headers = {"authorization": "Basic x", "user-agent": "mine", "X-Title": "t"}
+    found = build("openai", ask_for(), headers=headers).headers
+    names = [name.lower() for name in found]
+    assert len(names) == len(set(names))
+    assert (found["authorization"], found["user-agent"], found["X-Title"]) == (
+        "Basic x",
+        "mine",
+        "t",
+    )
+
+
+def test_of_the_client_only_trace_headers_go_on() -> None:
+    """Headers are built from nothing; trace context is added."""
+    request = find_type("openai").build_request(
+        ask_for(stream=True), deployment_of("openai"), {"traceparent": "00-a-b-01"}
+    )
+    assert set(request.headers) == {
+        *("Content-Type", "Accept", "Accept-Encoding", "User-Agent", "Authorization"),
+        "traceparent",
+    }
+    assert request.headers["Accept"] == "text/event-stream"
+    assert request.streams
+
+
+def test_the_model_keeps_its_spelling_where_it_is_the_same() -> None:
+    """The field is only written where alias and model differ."""
+    ask = ask_for(model="model-x")
+    assert bytes(parse_object(build("openai", ask).body)["model"]) == b'"model-x"'
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+def test_a_stream_is_read_and_an_answer_checked(type_name: str) -> None:
+    """Each type opens a reader of its format and reads whole answers."""
+    kind = find_type(type_name)
+    reader = kind.open_stream(ask_for(stream=True), 1 << 20)
+    out = reader.feed(HI + STOP + DONE)
+    assert out.endswith(DONE)
+    assert reader.is_complete and reader.error is None
+    body = json.dumps({"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]})
+    answer, usage = kind.read_answer(ask_for(), body.encode())
+    assert json.loads(answer)["choices"][0]["message"]["content"] == "x"
+    assert usage is None
+
+
+def test_vectors_pass_byte_by_byte_at_every_type() -> None:
+    """Thousands of floats are not taken apart for repairs that they cannot need."""
+    body = b'{"object":"list","data":[{"object":"embedding","index":0,"embedding":[1e-05, 0.10]}]}'
+    for type_name in TYPES:
+        assert find_type(type_name).read_answer(ask_for("embeddings"), body)[0] == body
