@@ -41,13 +41,22 @@ class EventSplitter:
     costs as much as one that comes at once.
     """
 
-    __slots__ = ("_at_start", "_max_event_bytes", "_pieces", "_size_bytes", "_skips_line_feed")
+    __slots__ = (
+        "_at_start",
+        "_is_plain",
+        "_max_event_bytes",
+        "_pieces",
+        "_size_bytes",
+        "_skips_line_feed",
+    )
 
     def __init__(self, max_event_bytes: int) -> None:
         self._max_event_bytes = max_event_bytes
         self._pieces: list[bytes] = []
         """The unfinished event; its line ends are LF."""
         self._size_bytes = 0
+        self._is_plain = False
+        """Neither of the two below holds, as nearly always: whole events may be cut at once."""
         self._at_start = True
         self._skips_line_feed = False
         """The last byte was a CR: it has ended its line, an LF next to it adds nothing."""
@@ -70,12 +79,15 @@ class EventSplitter:
 
         Source: WHATWG HTML, section 9.2.6; tests/wire/test_sse.py.
         """
+        if self._is_plain and not self._pieces and chunk.endswith(b"\n\n") and b"\r" not in chunk:
+            return self._read_blocks(chunk[:-2])
         if not chunk:
             return []
         if self._at_start:
             chunk = self._drop_byte_order_mark(chunk)
         if self._skips_line_feed or b"\r" in chunk:
             chunk = self._normalise_line_ends(chunk)
+        self._is_plain = not (self._at_start or self._skips_line_feed)
         if not chunk:
             return []
         pieces = self._pieces

@@ -12,15 +12,16 @@ from proxy.wire.openai_request import parse_ask
 
 BASE_URL = "http://127.0.0.1:9/v1"
 MESSAGES = [{"role": "user", "content": "hi"}]
+LEAST: dict[Operation, dict[str, Any]] = {
+    "chat": {"messages": MESSAGES},
+    "completions": {"prompt": "hi"},
+    "embeddings": {"input": "hi"},
+}
 
 
 def ask_for(operation: Operation = "chat", **fields: Any) -> Ask:
-    least: dict[str, Any] = {
-        "chat": {"messages": MESSAGES},
-        "completions": {"prompt": "hi"},
-        "embeddings": {"input": "hi"},
-    }[operation]
-    return parse_ask(operation, json.dumps({"model": "alias", **least, **fields}).encode())
+    body = {"model": "alias", **LEAST[operation], **fields}
+    return parse_ask(operation, json.dumps(body).encode())
 
 
 def deployment_of(type_name: str, **more: Any) -> Deployment:

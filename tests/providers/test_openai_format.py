@@ -9,7 +9,7 @@ from proxy.domain.errors import InvalidRequest
 from proxy.providers.openai_compatible import KINDS
 from proxy.providers.registry import find_type
 from proxy.wire.json_text import parse_object
-from tests.providers.asking import BASE_URL, MESSAGES, ask_for, build, deployment_of, sent
+from tests.providers.asking import BASE_URL, LEAST, MESSAGES, ask_for, build, deployment_of, sent
 from tests.wire.chunks import DONE, HI, STOP
 
 TYPES = [kind.type for kind in KINDS]
@@ -40,8 +40,8 @@ def test_no_key_is_no_header(type_name: str) -> None:
 def test_operations_that_a_type_lacks_are_refused(type_name: str) -> None:
     """Each operation has its path or a clear refusal."""
     kind = next(kind for kind in KINDS if kind.type == type_name)
-    for operation in ("chat", "completions", "embeddings"):
-        ask = ask_for(operation)  # type: ignore[arg-type]
+    for operation in LEAST:
+        ask = ask_for(operation)
         if operation in kind.operations:
             assert build(type_name, ask).url.endswith(kind.operations[operation])
         else:
@@ -69,7 +69,7 @@ def test_unknown_fields_arrive_byte_by_byte(type_name: str) -> None:
 def test_dropped_fields_are_left_out_and_named(type_name: str) -> None:
     """What a type would refuse is not sent, and the client is told which fields these were."""
     kind = next(kind for kind in KINDS if kind.type == type_name)
-    ask = ask_for(**dict.fromkeys(kind.drops - kind.renames.keys(), 1))
+    ask = ask_for("chat", **dict.fromkeys(kind.drops - kind.renames.keys(), 1))
     assert not sent(type_name, ask).keys() & kind.drops
     assert ask.dropped == sorted(kind.drops - kind.renames.keys())
 
@@ -78,7 +78,7 @@ def test_dropped_fields_are_left_out_and_named(type_name: str) -> None:
 def test_a_dropped_null_is_nothing_lost(type_name: str) -> None:
     """null means absent: it is not sent and not told."""
     kind = next(kind for kind in KINDS if kind.type == type_name)
-    ask = ask_for(**dict.fromkeys(kind.drops))
+    ask = ask_for("chat", **dict.fromkeys(kind.drops))
     assert not sent(type_name, ask).keys() & kind.drops
     assert ask.dropped == []
 
@@ -99,7 +99,7 @@ def test_renamed_fields_arrive_under_their_new_name(type_name: str) -> None:
     """The value is the same, the old name is gone."""
     kind = next(kind for kind in KINDS if kind.type == type_name)
     for old, new in kind.renames.items():
-        out = sent(type_name, ask_for(**{old: 17}))
+        out = sent(type_name, ask_for("chat", **{old: 17}))
         assert (out[new], old in out) == (17, False)
 
 
@@ -127,7 +127,7 @@ def test_usage_is_always_asked_of_a_stream(type_name: str, options: object) -> N
     """Usage is needed for the bill; other options of the client stay. Some need no asking."""
     kind = next(kind for kind in KINDS if kind.type == type_name)
     fields = {} if options == "absent" else {"stream_options": options}
-    ask = ask_for(stream=True, **fields)
+    ask = ask_for("chat", stream=True, **fields)
     out = sent(type_name, ask)
     if kind.usage_in_streams == "always":
         assert "stream_options" not in out

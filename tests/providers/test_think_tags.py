@@ -60,20 +60,12 @@ def test_any_cut_gives_the_same(text: str, places: list[int]) -> None:
 
 @given(TEXTS)
 def test_nothing_is_lost_but_tags_and_blanks(text: str) -> None:
-    """Every other character of the text is in one of the two."""
+    """Every other character is in one of the two, in its order: one tag of each kind may go."""
     reasoning, answer = split(text)
-    kept = (reasoning + answer).replace("<think>", "").replace("</think>", "")
-    assert "".join(kept.split()) in _without_tags(text)
-
-
-def _without_tags(text: str) -> set[str]:
-    # At most one opening and one closing tag are taken out, and they may make new ones.
-    variants = {text, text.replace("<think>", "", 1), text.replace("</think>", "", 1)}
-    variants.add(text.replace("<think>", "", 1).replace("</think>", "", 1))
-    return {
-        "".join(variant.replace("<think>", "").replace("</think>", "").split())
-        for variant in variants
-    }
+    kept, all_ = ("".join(part.split()) for part in (reasoning + answer, text))
+    assert len(all_) - len(kept) in (0, 7, 8, 15)
+    rest = iter(all_)
+    assert all(character in rest for character in kept)
 
 
 def test_ordinary_text_does_not_wait() -> None:

@@ -17,7 +17,22 @@ LEAST: dict[Operation, dict[str, Any]] = {
     "embeddings": {"model": "m", "input": "hi"},
 }
 OPERATIONS = tuple(LEAST)
-WRONG = [True, False, "10", 1.5, -1, 0, 2**63, 2**200, [], {}, [1], {"a": 1}, "", 1e300]
+WRONG: tuple[Any, ...] = (
+    True,
+    False,
+    "10",
+    1.5,
+    -1,
+    0,
+    2**63,
+    2**200,
+    [],
+    {},
+    [1],
+    {"a": 1},
+    "",
+    1e300,
+)
 
 
 def body(operation: Operation = "chat", **fields: Any) -> bytes:
@@ -103,7 +118,7 @@ def test_limits_are_positive_integers(operation: Operation, name: str) -> None:
     """1 to 2^31-1 is taken, null is absent, all else is refused with the field's name."""
     for good in (1, MAX_TOKENS, None):
         assert parse_ask(operation, body(operation, **{name: good}))
-    for bad in [*WRONG, MAX_TOKENS + 1]:
+    for bad in (*WRONG, MAX_TOKENS + 1):
         assert refused(body(operation, **{name: bad}), operation).param == name
 
 
@@ -111,7 +126,7 @@ def test_choices_are_a_small_positive_integer() -> None:
     """`n` is 1 to 128, null is 1, all else is refused."""
     assert parse_ask("chat", body(n=None)).choices == 1
     assert parse_ask("chat", body(n=MAX_CHOICES)).choices == MAX_CHOICES
-    for bad in [*WRONG, MAX_CHOICES + 1]:
+    for bad in (*WRONG, MAX_CHOICES + 1):
         assert refused(body(n=bad)).param == "n"
 
 
@@ -128,7 +143,8 @@ def test_the_temperature_is_a_number_from_0_to_2() -> None:
     """Integers and fractions are taken, null is absent, all else is refused."""
     for good in (0, 2, 0.0, 1.5, 2.0, None):
         assert parse_ask("chat", body(temperature=good))
-    for bad in (-0.1, 2.1, 3, True, "1", [], {}, 2**70):
+    wrong: tuple[Any, ...] = (-0.1, 2.1, 3, True, "1", [], {}, 2**70)
+    for bad in wrong:
         assert refused(body(temperature=bad)).param == "temperature"
     assert refused(body()[:-1] + b',"temperature":1e999}').param == "temperature"
 
@@ -138,7 +154,8 @@ def test_stream_is_a_boolean() -> None:
     assert parse_ask("chat", body(stream=True)).streams
     assert not parse_ask("chat", body(stream=False)).streams
     assert not parse_ask("chat", body(stream=None)).streams
-    for bad in (1, 0, "true", "", [], {}):
+    wrong: tuple[Any, ...] = (1, 0, "true", "", [], {})
+    for bad in wrong:
         assert refused(body(stream=bad)).param == "stream"
 
 
@@ -177,7 +194,8 @@ def test_embeddings_come_as_floats_or_base64() -> None:
     assert parse_ask("embeddings", body("embeddings", encoding_format="base64")).wants_base64
     for other in ("float", None):
         assert not parse_ask("embeddings", body("embeddings", encoding_format=other)).wants_base64
-    for bad in ("int8", 1, True, [], {}):
+    wrong: tuple[Any, ...] = ("int8", 1, True, [], {})
+    for bad in wrong:
         raw = body("embeddings", encoding_format=bad)
         assert refused(raw, "embeddings").param == "encoding_format"
 
@@ -187,7 +205,7 @@ def test_embeddings_come_as_floats_or_base64() -> None:
 )
 def test_a_caller_cannot_say_where_a_request_goes(name: str) -> None:
     """Fields that a gateway behind us might obey are refused, not passed on."""
-    error = refused(body(**{name: "http://canary.example"}))
+    error = refused(body("chat", **{name: "http://canary.example"}))
     assert (error.param, error.code) == (name, "unsupported_parameter")
 
 
