@@ -189,6 +189,9 @@ def _read_key(environment: Mapping[str, Variable], name: str) -> _Key | None:
 
 def _check_key(text: str, place: Place) -> _Key:
     key = text.strip()
+    if key.startswith(("os.environ/", "$")):
+        what = "this is the name of a variable, not an API key"
+        return _Key(problem=Problem(place, what, "write '${NAME}', or use api_key_env"))
     if not key.isascii() or not key.isprintable() or " " in key or "${" in key:
         what = "this API key cannot be sent in a header"
         mend = "copy the key again, without blanks, line breaks and '${...}' inside"

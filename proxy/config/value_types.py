@@ -56,7 +56,16 @@ def _check_model_id(value: str) -> str:
     return value
 
 
+LATER_TYPES = frozenset(("anthropic", "azure", "azure_openai", "cohere", "gemini", "ollama"))
+"""Types that the documents promise; a name that is known must not be called a mistake."""
+
+
 def _check_type(value: str) -> str:
+    if value in LATER_TYPES:
+        refuse(
+            "this provider type is not built yet",
+            "wait for a later version, or reach its models through openrouter",
+        )
     if find_kind(value) is None:
         close = suggest(value, (*known_types(), *ALIASES))
         refuse(

@@ -15,6 +15,7 @@ Every way a request can fail, as one tree.
     │   └── LimitExceeded            429  rate_limit_error / rate_limit_exceeded
     ├── UpstreamError                502  upstream_error: the provider's fault
     │   ├── UpstreamUnreachable      502  refused, reset while connecting, no address
+    │   ├── UpstreamPoolFull         503  all of `max_connections` are in use
     │   ├── UpstreamTlsError         502
     │   ├── UpstreamDisconnected     502  reset, or closed where more had to come
     │   ├── UpstreamTruncated        502  ended before its answer was complete
@@ -180,6 +181,18 @@ class UpstreamUnreachable(UpstreamError):
 
     code = "upstream_unreachable"
     default_message = "The provider could not be reached."
+
+
+class UpstreamPoolFull(UpstreamError):
+    """Every connection that we allow ourselves to the provider is in use: its health is fine."""
+
+    status = 503
+    type = "overloaded_error"
+    code = "upstream_pool_full"
+    counts_against_health = False
+    default_message = (
+        "All providers are currently unavailable: every connection to the provider is in use."
+    )
 
 
 class UpstreamTlsError(UpstreamError):

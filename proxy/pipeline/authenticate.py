@@ -30,8 +30,7 @@ def authenticate(headers: Mapping[str, str], snapshot: Snapshot, hasher: KeyHash
 
 def find_key(headers: Mapping[str, str], key_header: str) -> str | None:
     """Return the key that a request presents, or None."""
-    authorization = headers.get("Authorization")
-    if authorization is not None:
-        scheme, _, key = authorization.partition(" ")
-        return key.strip() if scheme.lower() == "bearer" else None
+    scheme, _, key = headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and key.strip():
+        return key.strip()
     return headers.get(key_header) or headers.get("X-API-Key") or headers.get("api-key")

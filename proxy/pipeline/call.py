@@ -16,10 +16,11 @@ from proxy.domain.errors import (
     ProxyError,
     UpstreamError,
     UpstreamProtocolError,
+    UpstreamRejected,
 )
 from proxy.domain.exchange import ResponseHead
 from proxy.pipeline.context import Attempt, Exchange
-from proxy.pipeline.reply_head import build_stream_head
+from proxy.pipeline.signs_of_life import SignsOfLife
 from proxy.pipeline.stream_answer import StreamAnswer
 from proxy.pipeline.trace_headers import build_trace_headers
 from proxy.pipeline.whole_answer import BodyCollector
@@ -50,6 +51,7 @@ async def call(
     Raises:
         ProxyError: it failed, or `request_timeout` ran out; nothing of its answer has been sent.
     """
+    signs_of_life = SignsOfLife(exchange) if ask.streams else None
     try:
         with Deadline(exchange.snapshot.settings.request_timeout_s):
             return await _attempt(exchange, ask, candidates[0])
@@ -57,6 +59,9 @@ async def call(
         error = DeadlineExceeded()
         exchange.fail_attempt(error)
         raise error from None
+    finally:
+        if signs_of_life is not None:
+            signs_of_life.stop()
 
 
 async def _attempt(
@@ -80,8 +85,19 @@ async def _attempt(
             opened.close()
             raise
     except ProxyError as error:
+        _hide_key(error, deployment)
         exchange.fail_attempt(error)
         raise
+
+
+def _hide_key(error: ProxyError, deployment: Deployment) -> None:
+    """Take our key out of a provider's words, whatever it looks like: some repeat it."""
+    key = deployment.provider.api_key
+    if key is not None and isinstance(error, UpstreamRejected):
+        text = key.reveal()
+        error.message = error.message.replace(text, "***")
+        error.param = error.param and error.param.replace(text, "***")
+        error.code = error.code and error.code.replace(text, "***")
 
 
 async def _await_content(
@@ -95,14 +111,12 @@ async def _await_content(
     settings = exchange.snapshot.settings
     clocks = attempt.deployment.provider.clocks
     reader = provider_type.open_stream(ask, settings.max_event_bytes)
-    answer = StreamAnswer(reader, opened, clocks, settings.keep_alive_s)
+    spent_s = time.monotonic() - attempt.started_monotonic_s
+    answer = StreamAnswer(reader, opened, clocks, spent_s, settings)
     inlet.target = answer
     try:
         opened.resume()
-        if not await answer.wait_for_content(settings.commit_delay_s):
-            await exchange.start_reply(build_stream_head(exchange))
-            answer.start_keep_alive(exchange.reply)
-            await answer.wait_for_content(None)
+        await answer.wait_for_content()
     except BaseException:
         exchange.usage = answer.usage
         answer.close()

@@ -31,7 +31,7 @@ def _build_record(exchange: Exchange) -> RequestRecord:
         started_at=exchange.started_at,
         duration_s=time.monotonic() - exchange.started_monotonic_s,
         endpoint=exchange.request.endpoint,
-        status=exchange.status or CLIENT_CLOSED_STATUS,
+        status=exchange.status or _unseen_status(exchange),
         ending=exchange.ending,
         streams=streams,
         alias=exchange.alias or _asked_name(exchange),
@@ -48,6 +48,13 @@ def _build_record(exchange: Exchange) -> RequestRecord:
         route_reason=exchange.route_reason,
         trace_id=None if exchange.trace is None else exchange.trace.trace_id,
     )
+
+
+def _unseen_status(exchange: Exchange) -> int:
+    """Return the status of a request whose client saw none."""
+    if exchange.ending == "interrupted" and exchange.error is not None:
+        return exchange.error.status
+    return CLIENT_CLOSED_STATUS
 
 
 def _asked_name(exchange: Exchange) -> str | None:

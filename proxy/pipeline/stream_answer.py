@@ -2,16 +2,15 @@
 
 import asyncio
 
-from proxy.domain.errors import ProxyError, UpstreamTruncated
-from proxy.domain.settings import Clocks
+from proxy.domain.errors import ProxyError, UpstreamTooLarge, UpstreamTruncated
+from proxy.domain.settings import Clocks, Settings
 from proxy.domain.usage import Usage
 from proxy.pipeline.base import ReplyWriter
+from proxy.pipeline.signs_of_life import KEEP_ALIVE
 from proxy.pipeline.stream_clock import StreamClock
 from proxy.upstream.base import OpenedResponse
 from proxy.wire.base import StreamReader
-from proxy.wire.sse import build_comment
 
-KEEP_ALIVE = build_comment(b"keep-alive")
 LINGER_S = 1.0
 """How long a provider may take to end its body after the terminal event."""
 
@@ -22,25 +21,33 @@ class StreamAnswer:
 
     Until the commit point everything is held back, so that the attempt can still fail
     unseen. Once `deliver` has begun each push is one write to the client; no task and no
-    await lie between.
+    await lie between. `spent_s` is how long the attempt has run already.
     """
 
     def __init__(
-        self, reader: StreamReader, opened: OpenedResponse, clocks: Clocks, keep_alive_s: float
+        self,
+        reader: StreamReader,
+        opened: OpenedResponse,
+        clocks: Clocks,
+        spent_s: float,
+        settings: Settings,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._reader = reader
         self._opened = opened
         self._reply: ReplyWriter | None = None
-        self._is_delivering = False
         self._is_committed = False
         self._is_finished = False
         self._has_body_ended = False
         self._error: ProxyError | None = None
         self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._max_held_bytes = settings.max_event_bytes
         self._waiter: asyncio.Future[None] | None = None
         self._linger: asyncio.TimerHandle | None = None
-        self._clock = StreamClock(clocks, keep_alive_s, self._finish, self._keep_alive)
+        self._clock = StreamClock(
+            clocks, settings.keep_alive_s, spent_s, self._time_out, self._keep_alive
+        )
 
     @property
     def usage(self) -> Usage | None:
@@ -77,27 +84,17 @@ class StreamAnswer:
             self._has_body_ended = True
             self._finish(error)
 
-    async def wait_for_content(self, patience_s: float | None) -> bool:
+    async def wait_for_content(self) -> None:
         """
-        Return True at the commit point, False when `patience_s` has passed before it.
+        Return at the commit point.
 
         Raises:
             ProxyError: the stream failed before it; the client has seen nothing of it.
         """
-        timer = None if patience_s is None else self._loop.call_later(patience_s, self._wake)
         if not self._is_committed and not self._is_finished:
             await self._wait()
-        if timer is not None:
-            timer.cancel()
-        if not self._is_committed and self._is_finished:
+        if not self._is_committed:
             raise self._error or UpstreamTruncated()
-        return self._is_committed
-
-    def start_keep_alive(self, reply: ReplyWriter) -> None:
-        """Show the client signs of life from now on; its reply has just been started."""
-        self._reply = reply
-        self._keep_alive()
-        self._clock.note_write()
 
     async def deliver(self, reply: ReplyWriter) -> None:
         """
@@ -107,7 +104,6 @@ class StreamAnswer:
             ProxyError: the stream broke; what was good of it has been sent.
         """
         self._reply = reply
-        self._is_delivering = True
         reply.on_flow(self._pause, self._resume)
         held, self._held = self._held, []
         self._take(b"".join(held))
@@ -132,11 +128,14 @@ class StreamAnswer:
 
     def _take(self, out: bytes) -> None:
         if out:
-            if self._is_delivering and self._reply is not None:
+            if self._reply is not None:
                 self._reply.data(out)
                 self._clock.note_write()
             else:
                 self._held.append(out)
+                self._held_bytes += len(out)
+                if self._held_bytes > self._max_held_bytes and not self._reader.has_content:
+                    self._finish(UpstreamTooLarge())
         if not self._is_committed and self._reader.has_content:
             self._is_committed = True
             self._clock.note_content()
@@ -148,6 +147,16 @@ class StreamAnswer:
             self._error = error
             self._clock.stop()
             self._wake()
+
+    def _time_out(self, error: ProxyError) -> None:
+        if self._reader.is_complete:
+            # All that was missing was its terminal event: the client gets that from us.
+            self._take(self._reader.finish())
+            self._opened.close()
+            self._has_body_ended = True
+            self._finish(self._reader.error)
+        else:
+            self._finish(error)
 
     async def _wait(self) -> None:
         self._waiter = self._loop.create_future()

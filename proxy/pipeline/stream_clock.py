@@ -11,14 +11,17 @@ class StreamClock:
     """
     Watches one stream: first token, idle between events, total, and the client's silence.
 
-    Every event only writes down the time. The timer looks at what was written when the
-    earliest clock could have run out, so that a busy stream costs next to nothing.
+    First token and total count from dispatch, which was `spent_s` ago; silence towards the
+    client counts once something has been written. Every event only writes down the time.
+    The timer looks at what was written when the earliest clock could have run out, so that
+    a busy stream costs next to nothing.
     """
 
     def __init__(
         self,
         clocks: Clocks,
         keep_alive_s: float,
+        spent_s: float,
         on_timeout: Callable[[ProxyError], None],
         on_silence: Callable[[], None],
     ) -> None:
@@ -27,7 +30,8 @@ class StreamClock:
         self._keep_alive_s = keep_alive_s
         self._on_timeout = on_timeout
         self._on_silence = on_silence
-        self._started_s = self._event_s = self._loop.time()
+        self._event_s = self._loop.time()
+        self._started_s = self._event_s - spent_s
         self._written_s: float | None = None
         self._has_content = False
         self._is_paused = False

@@ -12,24 +12,33 @@ from typing import Any
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+WRITE_STALL_S = 30.0
+"""How long a client may leave what we have written to it untouched."""
 CUT_S = 5.0
 """How long a cancelled request may take to write down how it ended."""
 
 
 class ClientConnection(RequestHandler):
-    """aiohttp's connection, with two callbacks for the reply that is being written."""
+    """
+    aiohttp's connection, with two callbacks for the reply that is being written.
 
-    __slots__ = ("is_lost", "on_pause", "on_resume")
+    A client that takes nothing at all for WRITE_STALL_S is cut off; a slow one is not.
+    """
+
+    __slots__ = ("_stall_timer", "_unread_bytes", "is_lost", "on_pause", "on_resume")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.on_pause: Callable[[], None] | None = None
         self.on_resume: Callable[[], None] | None = None
         self.is_lost = False
+        self._stall_timer: asyncio.TimerHandle | None = None
+        self._unread_bytes = 0
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Called by the loop when the connection is gone; aiohttp cancels its request's task."""
         self.is_lost = True
+        self._stop_stall_timer()
         super().connection_lost(exc)
 
     @property
@@ -40,14 +49,36 @@ class ClientConnection(RequestHandler):
     def pause_writing(self) -> None:
         """Called by the loop when the client reads more slowly than we write."""
         super().pause_writing()
+        self._watch_stall()
         if self.on_pause is not None:
             self.on_pause()
 
     def resume_writing(self) -> None:
         """Called by the loop when the client has caught up."""
         super().resume_writing()
+        self._stop_stall_timer()
         if self.on_resume is not None:
             self.on_resume()
+
+    def _watch_stall(self) -> None:
+        if self.transport is not None:
+            self._unread_bytes = self.transport.get_write_buffer_size()
+            self._stall_timer = self._loop.call_later(WRITE_STALL_S, self._check_stall)
+
+    def _check_stall(self) -> None:
+        transport = self.transport
+        if transport is None:
+            return
+        if transport.get_write_buffer_size() < self._unread_bytes:
+            self._watch_stall()
+        else:
+            # connection_lost follows, and with it everything that a client's leaving brings.
+            transport.abort()
+
+    def _stop_stall_timer(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
 
 
 class ConnectionServer(web.Server):

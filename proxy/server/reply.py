@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from proxy.domain.errors import BodyTooLarge, RequestTimeout, UnsupportedMediaType
 from proxy.domain.exchange import Operation
@@ -92,6 +92,9 @@ class AiohttpReply:
         self.response = response = web.StreamResponse(
             status=status, headers=self._build_headers(headers)
         )
+        if self._request.version < HttpVersion11:
+            # Without chunks only the close tells the client that its answer is over.
+            response.force_close()
         try:
             writer = await response.prepare(self._request)
         except ConnectionError:

@@ -125,6 +125,9 @@ class _LineHandler(logging.Handler):
         """Write one record; its exception's text and stack are left out."""
         error = _read_error(record.exc_info)
         fields = _describe_error(error)
+        request_id = getattr(record, "request_id", None)
+        if isinstance(request_id, str):
+            fields["request_id"] = redact(request_id)
         level = record.levelname
         if record.name == "aiohttp.server":
             # Its texts quote headers and paths, keys among them.

@@ -18,7 +18,7 @@ from proxy.telemetry.metric_store import Histogram, MetricStore, Number
 from proxy.telemetry.metric_table import NONE, OTHER
 from proxy.version import __version__
 
-_NOT_ERRORS = frozenset({"ok", "client_closed"})
+_NOT_ERRORS = frozenset({"ok", "client_closed", "interrupted"})
 _MAX_UPSTREAM_CODES = 64
 _is_upstream_code = re.compile(r"upstream_[a-z_]{1,40}").fullmatch
 

@@ -1,7 +1,10 @@
 """Connections to one provider, kept by aiohttp's connector; no bytes are read or written here."""
 
+import asyncio
 import socket
+from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -13,6 +16,27 @@ from proxy.domain.exchange import OutboundRequest
 from proxy.domain.settings import Clocks, PoolLimits
 
 POOL_WAIT_S = 2.0
+"""How long a request waits for a connection where `max_connections` are in use."""
+
+
+class PoolFull(aiohttp.ClientError):
+    """No connection became free within POOL_WAIT_S."""
+
+
+class ProviderConnection(ResponseHandler):
+    """aiohttp's connection, which also tells when a read has been parsed."""
+
+    has_answered = False
+    """A byte has come since the request was written: it must not be sent a second time."""
+    on_read: Callable[[], None] | None = None
+    """Called after each read: everything that it held has been pushed by then."""
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop with what has come."""
+        self.has_answered = True
+        super().data_received(data)
+        if self.on_read is not None:
+            self.on_read()
 
 
 class Dials:
@@ -32,8 +56,7 @@ class Pool:
 
     def __init__(self, limits: PoolLimits) -> None:
         self._pooled = _Connector(limits)
-        self._fresh: aiohttp.TCPConnector | None = None
-        self._wait_s = POOL_WAIT_S if limits.max_connections else None
+        self._fresh: _Connector | None = None
         self._targets: dict[str, tuple[aiohttp.ClientRequest, bytes]] = {}
         self._timeouts: dict[tuple[Clocks, str], aiohttp.ClientTimeout] = {}
 
@@ -42,8 +65,9 @@ class Pool:
         Return a connection to the request's origin, and the first lines of its head.
 
         Raises:
+            PoolFull: no connection became free in time.
             aiohttp.ClientError: no connection could be made.
-            TimeoutError: dialling, or waiting for a place in the pool, took too long.
+            TimeoutError: dialling took too long.
         """
         _dials.set(dials)
         target, first_lines = self._find_target(request)
@@ -59,9 +83,7 @@ class Pool:
     async def connect_anew(self, request: OutboundRequest) -> tuple[Connection, bytes]:
         """Return a connection that nobody has used before; raises as `connect` does."""
         if self._fresh is None:
-            self._fresh = aiohttp.TCPConnector(
-                force_close=True, limit=0, socket_factory=_open_socket
-            )
+            self._fresh = _Connector(PoolLimits(), force_close=True)
         target, first_lines = self._find_target(request)
         return await self._fresh.connect(target, [], self._find_timeout(request)), first_lines
 
@@ -89,22 +111,30 @@ class Pool:
         if timeout is None:
             clocks = request.clocks
             dial_s = clocks.connect_s + (clocks.tls_s if scheme == "https" else 0.0)
-            wait_s = None if self._wait_s is None else self._wait_s + dial_s
-            timeout = aiohttp.ClientTimeout(total=None, connect=wait_s, sock_connect=dial_s)
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=dial_s)
             self._timeouts[request.clocks, scheme] = timeout
         return timeout
 
 
 class _Connector(aiohttp.TCPConnector):
-    """aiohttp's pool, which also knows how many idle connections are enough."""
+    """aiohttp's pool, with our connections, our waits, and a bound on idle ones."""
 
-    def __init__(self, limits: PoolLimits) -> None:
+    def __init__(self, limits: PoolLimits, *, force_close: bool = False) -> None:
         super().__init__(
             limit=limits.max_connections or 0,
-            keepalive_timeout=limits.keepalive_s,
+            keepalive_timeout=None if force_close else limits.keepalive_s,
+            force_close=force_close,
             socket_factory=_open_socket,
         )
         self._max_idle = limits.max_keepalive_connections
+        self._factory: Any = partial(ProviderConnection, loop=self._loop)
+
+    async def _wait_for_available_connection(self, key: Any, traces: Any) -> None:
+        try:
+            async with asyncio.timeout(POOL_WAIT_S):
+                await super()._wait_for_available_connection(key, traces)
+        except TimeoutError:
+            raise PoolFull from None
 
     def _release(self, key: Any, protocol: ResponseHandler, *, should_close: bool = False) -> None:
         if self._max_idle is not None and len(self._conns.get(key, ())) >= self._max_idle:

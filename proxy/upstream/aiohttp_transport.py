@@ -13,7 +13,6 @@ import asyncio
 from typing import Any
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
@@ -22,6 +21,7 @@ from proxy.domain.errors import (
     ProxyError,
     UpstreamDisconnected,
     UpstreamError,
+    UpstreamPoolFull,
     UpstreamProtocolError,
     UpstreamTimeout,
     UpstreamTlsError,
@@ -29,7 +29,7 @@ from proxy.domain.errors import (
 )
 from proxy.domain.exchange import OutboundRequest, ResponseHead
 from proxy.domain.settings import PoolLimits
-from proxy.upstream.aiohttp_pool import Dials, Pool
+from proxy.upstream.aiohttp_pool import Dials, Pool, PoolFull, ProviderConnection
 from proxy.upstream.base import BodySink, OpenedResponse
 from proxy.upstream.deadline import Deadline
 
@@ -51,10 +51,11 @@ class AiohttpTransport:
         try:
             with Deadline(request.clocks.headers_s if request.streams else request.clocks.answer_s):
                 connection, first_lines = await self._connect(request, dials)
+                protocol = _protocol_of(connection)
                 try:
                     head, body = await _exchange(connection, first_lines, request)
                 except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-                    if dials.count:
+                    if dials.count or protocol.has_answered:
                         raise
                     # The pooled connection had died unnoticed and nothing came back on it:
                     # once more on one that is certainly new.
@@ -89,6 +90,7 @@ async def _exchange(
     """Write a request and read its answer's head; whatever goes wrong closes the connection."""
     try:
         protocol = _protocol_of(connection)
+        protocol.has_answered = False
         protocol.set_response_params(read_until_eof=True, auto_decompress=False)
         _write(protocol, first_lines, request)
         for _ in range(MAX_INTERIM_ANSWERS):
@@ -101,7 +103,7 @@ async def _exchange(
         raise
 
 
-def _write(protocol: ResponseHandler, first_lines: bytes, request: OutboundRequest) -> None:
+def _write(protocol: ProviderConnection, first_lines: bytes, request: OutboundRequest) -> None:
     body = request.body
     fields = "".join([f"{name}: {value}\r\n" for name, value in request.headers.items()])
     head = b"%b%bContent-Length: %d\r\n\r\n" % (first_lines, fields.encode("latin-1"), len(body))
@@ -114,9 +116,10 @@ def _write(protocol: ResponseHandler, first_lines: bytes, request: OutboundReque
         protocol.transport.write(body)
 
 
-def _protocol_of(connection: Connection) -> ResponseHandler:
+def _protocol_of(connection: Connection) -> ProviderConnection:
     protocol = connection.protocol
-    if protocol is None:
+    if not isinstance(protocol, ProviderConnection):
+        # It was closed while it changed hands.
         raise aiohttp.ServerDisconnectedError
     return protocol
 
@@ -186,8 +189,6 @@ class _AiohttpResponse:
     def push(self, chunk: bytes) -> None:
         """Take one piece from the parser; pieces of one read go to the sink together."""
         self._chunks.append(chunk)
-        if len(self._chunks) == 1 and not self._paused:
-            self._loop.call_soon(self._flush)
 
     def push_end(self) -> None:
         """Take note of the end of the body."""
@@ -199,7 +200,11 @@ class _AiohttpResponse:
 
     def _start(self) -> None:
         reader = self._reader
-        is_complete = reader is EMPTY_PAYLOAD or reader.is_eof()
+        if reader is EMPTY_PAYLOAD:
+            self._connection.release()
+            self._finish(None)
+            return
+        is_complete = reader.is_eof()
         self._chunks.extend(reader._buffer)
         if reader.exception() is not None:
             self._finish(UpstreamDisconnected())
@@ -209,6 +214,7 @@ class _AiohttpResponse:
         else:
             reader.__class__ = _PushedReader
             reader._buffer = self  # type: ignore[assignment]
+            _protocol_of(self._connection).on_read = self._flush
             self._flush()
             # The reader may have stopped the socket while nobody took its bytes.
             self._set_reading(True)
@@ -243,6 +249,9 @@ class _AiohttpResponse:
         """Forget who pushes and who is pushed to: a ring of them would wait for the collector."""
         self._unfinished.discard(self)
         self._sink = _NOBODY
+        protocol = self._connection.protocol
+        if isinstance(protocol, ProviderConnection):
+            protocol.on_read = None
         if isinstance(self._reader, _PushedReader):
             self._reader._buffer = _NOBODY
 
@@ -317,6 +326,8 @@ def _describe(error: aiohttp.ClientError | HttpProcessingError) -> UpstreamError
         return UpstreamTlsError()
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return UpstreamTimeout(code="upstream_connect_timeout")
+    if isinstance(error, PoolFull):
+        return UpstreamPoolFull()
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.InvalidURL):
         return UpstreamUnreachable()
     if isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError):

@@ -30,7 +30,7 @@ class Ask(Struct):
     keeps_chunk_usage: bool = False
     """The client asked for `continuous_usage_stats`: usage on every chunk is wanted."""
     choices: int = 1
-    """`n`, or 1."""
+    """How many answers are due: `n` of each prompt, or one vector of each input."""
     wants_base64: bool = False
     """The client asked for `encoding_format: base64`."""
     dropped: list[str] = field(default_factory=list)

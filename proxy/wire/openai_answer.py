@@ -18,6 +18,8 @@ from proxy.wire.openai_usage import parse_usage
 
 class _Choice(Struct):
     finish_reason: str | None = None
+    message: Raw = NO_VALUE
+    text: Raw = NO_VALUE
 
 
 class _Answer(Struct):
@@ -62,7 +64,7 @@ def read_openai_answer(ask: Ask, body: bytes, repair: Repair | None) -> tuple[by
 
     Raises:
         UpstreamProtocolError: not JSON, or not the shape of the operation's answer.
-        UpstreamTruncated: no choice at all.
+        UpstreamTruncated: no choice at all, one that says nothing, or vectors are missing.
         UpstreamError: an error object inside the 200, classified as the status it stands for.
 
     Source: wire-formats §2.3-2.5, §2.12; tests/wire/test_openai_answer.py.
@@ -85,7 +87,7 @@ def _read(ask: Ask, body: bytes, repair: Repair | None) -> tuple[bytes, Usage | 
         body.decode()
     if repair is not None:
         body = _regular(body, repair)
-    return _read_vectors(ask, body) if ask.operation == "embeddings" else _read_choices(body)
+    return _read_vectors(ask, body) if ask.operation == "embeddings" else _read_choices(ask, body)
 
 
 def _regular(body: bytes, repair: Repair) -> bytes:
@@ -96,15 +98,20 @@ def _regular(body: bytes, repair: Repair) -> bytes:
     return body if value.get("error") else _encode(repair(value))
 
 
-def _read_choices(body: bytes) -> tuple[bytes, Usage | None]:
+def _read_choices(ask: Ask, body: bytes) -> tuple[bytes, Usage | None]:
     answer = _decode_answer(body)
     check_no_error(answer.error, answer.object, body)
     if answer.choices is None:
         raise UpstreamProtocolError()
     if not answer.choices:
         raise UpstreamTruncated("The provider's answer holds no choice.")
-    if any(choice.finish_reason == "error" for choice in answer.choices):
-        raise UpstreamServerError()
+    is_chat = ask.operation == "chat"
+    for choice in answer.choices:
+        if choice.finish_reason == "error":
+            raise UpstreamServerError()
+        said, start = (choice.message, b"{") if is_chat else (choice.text, b'"')
+        if not bytes(said).startswith(start):
+            raise UpstreamTruncated("The provider's answer holds a choice that says nothing.")
     return body, _usage(answer)
 
 
@@ -112,6 +119,10 @@ def _read_vectors(ask: Ask, body: bytes) -> tuple[bytes, Usage | None]:
     answer = _decode_vectors(body)
     check_no_error(answer.error, answer.object, body)
     if answer.data is None:
+        raise UpstreamProtocolError()
+    if len(answer.data) < ask.choices:
+        raise UpstreamTruncated("The provider's answer holds fewer vectors than were asked for.")
+    if not all(bytes(item.embedding).startswith((b"[", b'"')) for item in answer.data):
         raise UpstreamProtocolError()
     if ask.wants_base64 and any(bytes(item.embedding).startswith(b"[") for item in answer.data):
         body = _pack_vectors(body)

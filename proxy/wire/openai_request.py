@@ -76,6 +76,7 @@ def parse_ask(operation: Operation, body: bytes) -> Ask:
     if operation == "embeddings":
         _require(fields, "input", "must be a string, a list of strings or a list of tokens")
         ask.wants_base64 = _read_encoding(fields) == "base64"
+        ask.choices = _count_prompts(fields["input"])
         return ask
     prompts = 1
     if operation == "chat":

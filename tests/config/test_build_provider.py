@@ -132,6 +132,22 @@ def test_a_key_that_cannot_be_sent_is_a_problem(tmp_path: Path) -> None:
     assert "canary" not in problem
 
 
+@pytest.mark.parametrize("text", ["os.environ/OPENAI_API_KEY", "$OPENAI_API_KEY"])
+def test_the_name_of_a_variable_is_not_sent_as_a_key(tmp_path: Path, text: str) -> None:
+    """Other products' ways to name a variable are refused, with ours in their place."""
+    entry = f"{{name: p, type: openai, models: [m], api_key: {text}}}"
+    (problem,) = problems_of(tmp_path, f"api_keys: [{GOOD_KEY}]\nproviders:\n  - {entry}\n", {})
+    assert "the name of a variable" in problem
+    assert "${NAME}" in problem
+
+
+def test_a_type_that_comes_later_is_not_called_a_mistake(tmp_path: Path) -> None:
+    """A provider type that the documents promise is told to be not built yet."""
+    text = f"api_keys: [{GOOD_KEY}]\nproviders:\n  - {{name: p, type: anthropic, models: [m]}}\n"
+    (problem,) = problems_of(tmp_path, text, {})
+    assert "not built yet" in problem
+
+
 @pytest.mark.parametrize(
     ("entry", "top", "clocks"),
     [

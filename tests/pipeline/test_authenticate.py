@@ -49,3 +49,10 @@ def test_all_else_is_refused_with_one_answer(headers: dict[str, str]) -> None:
         authenticate(CIMultiDict(headers), build_snapshot(), HASHER)
     assert caught.value.message == InvalidApiKey().message
     assert caught.value.message.startswith("Invalid API key")
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz"])
+def test_an_authorization_of_another_kind_does_not_hide_a_key(authorization: str) -> None:
+    """What a front proxy put into Authorization is passed over if it is no bearer key."""
+    headers = CIMultiDict({"Authorization": authorization, "X-API-Key": KEY})
+    assert authenticate(headers, build_snapshot(), HASHER).key_id == HASHER.key_id(KEY)

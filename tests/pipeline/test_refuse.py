@@ -3,10 +3,8 @@
 import msgspec
 import pytest
 
-from tests.fakes.proxy_server import (
-    build_chat,
-    proxying,
-)
+from proxy.domain.secret import Secret
+from tests.fakes.proxy_server import build_chat, build_provider, build_snapshot, proxying, serving
 from tests.fakes.raw_upstream import open_raw_upstream
 from tests.fakes.upstream_scripts import answering, post
 
@@ -42,3 +40,16 @@ async def test_retry_after_reaches_the_client_in_whole_seconds() -> None:
     async with open_raw_upstream(script) as upstream, proxying(upstream.url) as server:
         status, headers, _ = await post(server.url, build_chat())
     assert (status, headers["Retry-After"]) == (429, "2")
+
+
+async def test_a_provider_that_repeats_our_key_shows_it_to_nobody() -> None:
+    """Whatever our key looks like, it is taken out of the words that a client gets."""
+    key = "correct-horse-7"
+    fault = {"error": {"message": f"bad header: {key}!", "param": key, "code": f"no_{key}"}}
+    async with open_raw_upstream(answering(fault, 400)) as upstream:
+        provider = build_provider(upstream.url, api_key=Secret(key))
+        async with serving(build_snapshot(provider)) as server:
+            status, _, body = await post(server.url, build_chat())
+    assert status == 400
+    assert key.encode() not in body
+    assert b"bad header: ***!" in body

@@ -5,6 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 
+from proxy.domain.settings import Clocks
 from proxy.pipeline import stream_answer
 from tests.fakes.proxy_server import AUTH, DONE, build_chat, build_chunk, proxying
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
@@ -140,3 +141,48 @@ async def test_many_streams_at_once_keep_apart() -> None:
             assert body == b"".join([*expected, build_chunk(finish="stop"), DONE])
 
         await asyncio.gather(*(ask(number) for number in range(200)))
+
+
+async def test_a_stall_after_the_finish_reason_is_no_failure_either() -> None:
+    """A provider that never sends its `[DONE]` costs the idle time, not the answer."""
+
+    async def script(connection: UpstreamConnection) -> None:
+        await connection.read_request()
+        await connection.start_chunked()
+        await connection.chunk(build_chunk("he") + build_chunk(finish="stop"))
+        await connection.watch()
+
+    clocks = Clocks(idle_s=0.05)
+    async with (
+        open_raw_upstream(script) as upstream,
+        proxying(upstream.url, clocks=clocks) as server,
+    ):
+        _, _, body = await post(server.url, build_chat(stream=True))
+        (record,) = await server.observer.wait_for_records()
+        await upstream.connections[0].wait_closed()
+    assert body.endswith(DONE)
+    assert record.ending == "completed"
+
+
+async def test_what_is_held_back_before_content_has_a_cap() -> None:
+    """A provider that sends events without content for ever is cut off, not stored."""
+
+    async def script(connection: UpstreamConnection) -> None:
+        await connection.read_request()
+        await connection.start_chunked()
+        try:
+            while True:
+                await connection.chunk(build_chunk(padding="x" * 1000))
+        finally:
+            let_go.set()
+
+    let_go = asyncio.Event()
+
+    async with (
+        open_raw_upstream(script) as upstream,
+        proxying(upstream.url, max_event_bytes=100_000) as server,
+    ):
+        status, _, body = await post(server.url, build_chat(stream=True))
+        await let_go.wait()
+    assert status == 502
+    assert b"upstream_too_large" in body

@@ -15,13 +15,17 @@ FOREVER = 3600.0
 class Watched:
     """A clock, and what it has called."""
 
-    def __init__(self, keep_alive_s: float = FOREVER, **clocks: float) -> None:
+    def __init__(
+        self, keep_alive_s: float = FOREVER, spent_s: float = 0.0, **clocks: float
+    ) -> None:
         given = {"first_token_s": FOREVER, "idle_s": FOREVER, "total_s": FOREVER, **clocks}
         self.timed_out = asyncio.Event()
         self.codes: list[str | None] = []
         self.silences = 0
         self.on_silence: Callable[[], None] = lambda: None
-        self.clock = StreamClock(Clocks(**given), keep_alive_s, self._timeout, self._silence)
+        self.clock = StreamClock(
+            Clocks(**given), keep_alive_s, spent_s, self._timeout, self._silence
+        )
 
     def _timeout(self, error: ProxyError) -> None:
         self.codes.append(error.code)
@@ -112,3 +116,10 @@ async def test_a_stopped_clock_never_calls() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await watched.timed_out.wait()
+
+
+async def test_the_first_token_counts_from_dispatch() -> None:
+    """Time that the attempt had spent before its head came is part of the wait for content."""
+    watched = Watched(first_token_s=100.0, spent_s=99.99)
+    await watched.timed_out.wait()
+    assert watched.codes == ["upstream_first_token_timeout"]

@@ -43,11 +43,12 @@ async def test_streams_are_chunked_over_http_1_1_and_the_connection_stays() -> N
         writer.close()
 
 
-async def test_streams_over_http_1_0_end_with_the_connection() -> None:
+@pytest.mark.parametrize("headers", [(), ("Connection: keep-alive",)])
+async def test_streams_over_http_1_0_end_with_the_connection(headers: tuple[str, ...]) -> None:
     """A client of HTTP/1.0 gets the bare events, and the close tells it that they are over."""
     async with open_raw_upstream(Recorder(*STREAM)) as upstream, proxying(upstream.url) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        writer.write(build_raw("1.0"))
+        writer.write(build_raw("1.0", BODY, *headers))
         head = await reader.readuntil(b"\r\n\r\n")
         assert b"chunked" not in head
         assert await reader.read(-1) == b"".join(STREAM)

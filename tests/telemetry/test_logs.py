@@ -72,6 +72,14 @@ def test_standard_loggers_have_the_same_shape(lines: Lines) -> None:
     assert (first["level"], first["message"]) == ("DEBUG", "Pool of alpha is 3")
 
 
+def test_a_fault_can_be_found_by_its_request(lines: Lines) -> None:
+    """A line about a request carries the id that its client was given."""
+    logging.getLogger("llm_proxy.pipeline").error("It failed", extra={"request_id": "req_1"})
+
+    (line,) = _read(lines)
+    assert line["request_id"] == "req_1"
+
+
 def test_misfit_arguments_do_not_lose_the_line(lines: Lines) -> None:
     """A library's message whose arguments do not fit is written as its bare template."""
     (handler,) = (h for h in logging.getLogger().handlers if type(h).__module__ == logs.__name__)

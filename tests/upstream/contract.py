@@ -227,6 +227,71 @@ class TransportContract:
             assert served == 2
             assert len(upstream.connections) == 2
 
+    @pytest.mark.parametrize("start", [b"HTTP/1.1 2", b"HTTP/1.1 100 Continue\r\n\r\n"])
+    async def test_what_was_answered_in_part_is_never_sent_again(
+        self, transport: Transport, start: bytes
+    ) -> None:
+        """Once a byte of an answer has come, a break is a break, also on a pooled connection."""
+        requests = 0
+
+        async def script(connection: UpstreamConnection) -> None:
+            nonlocal requests
+            while True:
+                await connection.read_request()
+                requests += 1
+                if requests == 2:
+                    await connection.write(start)
+                    connection.close()
+                    return
+                await connection.answer(b"{}")
+
+        async with open_raw_upstream(script) as upstream:
+            sink = RecordingSink()
+            (await transport.open(build_request(upstream), sink)).resume()
+            await sink.over.wait()
+            with pytest.raises((UpstreamDisconnected, UpstreamProtocolError)):
+                await transport.open(build_request(upstream), RecordingSink())
+        assert requests == 2
+
+    @pytest.mark.parametrize("status", [204, 304])
+    async def test_an_answer_without_a_body_ends_at_once(
+        self, transport: Transport, status: int
+    ) -> None:
+        """A status that has no body is complete when it is resumed, and its connection stays."""
+
+        async def script(connection: UpstreamConnection) -> None:
+            while True:
+                await connection.read_request()
+                await connection.write(b"HTTP/1.1 %d Nothing\r\n\r\n" % status)
+
+        async with open_raw_upstream(script) as upstream:
+            for _ in range(2):
+                sink = RecordingSink()
+                (await transport.open(build_request(upstream), sink)).resume()
+                await sink.over.wait()
+                assert (sink.body, sink.endings) == (b"", [None])
+            assert len(upstream.connections) == 1
+
+    async def test_interim_answers_are_passed_over_but_not_for_ever(
+        self, transport: Transport
+    ) -> None:
+        """A few 1xx come before the answer; a flood of them is UpstreamProtocolError."""
+        count = 3
+
+        async def script(connection: UpstreamConnection) -> None:
+            await connection.read_request()
+            await connection.write(b"HTTP/1.1 103 Early\r\n\r\n" * count)
+            await connection.answer(b"{}")
+            await stay_until_closed(connection)
+
+        async with open_raw_upstream(script) as upstream:
+            opened = await transport.open(build_request(upstream), RecordingSink())
+            assert opened.head.status == 200
+            opened.close()
+            count = 1000
+            with pytest.raises(UpstreamProtocolError):
+                await transport.open(build_request(upstream), RecordingSink())
+
     @pytest.mark.parametrize("how", ["chunked cut", "chunked reset", "length short"])
     async def test_a_cut_body_fails(self, transport: Transport, how: str) -> None:
         """A body that breaks before its own end fails, after what came of it has been pushed."""

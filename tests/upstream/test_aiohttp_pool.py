@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from proxy.domain.errors import UpstreamTimeout
+from proxy.domain.errors import UpstreamPoolFull
 from proxy.domain.settings import PoolLimits
 from proxy.upstream import aiohttp_pool
 from proxy.upstream.aiohttp_transport import AiohttpTransport
@@ -49,8 +49,8 @@ async def test_bytes_that_nobody_asked_for_never_answer_the_next_request(when: s
         await transport.close()
 
 
-async def test_a_full_pool_is_a_timeout_after_its_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With `max_connections` in use a request waits POOL_WAIT_S and the dial time, then fails."""
+async def test_a_full_pool_is_our_own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `max_connections` in use a request waits POOL_WAIT_S; the provider is not blamed."""
     monkeypatch.setattr(aiohttp_pool, "POOL_WAIT_S", 0.05)
     transport = AiohttpTransport(PoolLimits(max_connections=1))
 
@@ -60,10 +60,10 @@ async def test_a_full_pool_is_a_timeout_after_its_wait(monkeypatch: pytest.Monke
         await connection.watch()
 
     async with open_raw_upstream(script) as upstream:
-        held = await transport.open(build_request(upstream, connect_s=0.05), RecordingSink())
-        with pytest.raises(UpstreamTimeout) as caught:
-            await transport.open(build_request(upstream, connect_s=0.05), RecordingSink())
-        assert caught.value.code == "upstream_connect_timeout"
+        held = await transport.open(build_request(upstream), RecordingSink())
+        with pytest.raises(UpstreamPoolFull) as caught:
+            await transport.open(build_request(upstream), RecordingSink())
+        assert (caught.value.status, caught.value.counts_against_health) == (503, False)
         held.close()
         await transport.close()
 

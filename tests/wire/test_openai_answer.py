@@ -180,3 +180,27 @@ def test_any_body_is_an_answer_or_an_error_of_ours(
         read_openai_answer(ask, body, repair)
     except ProxyError:
         return
+
+
+@pytest.mark.parametrize(
+    ("ask", "value"),
+    [
+        (CHAT, {"choices": [{}]}),
+        (CHAT, {"choices": [{"message": None}]}),
+        (CHAT, {"choices": [{"text": "not a chat"}]}),
+        (Ask("completions", "m", {}), {"choices": [{"message": {"content": "not a text"}}]}),
+        (Ask("completions", "m", {}), {"choices": [{"text": None}]}),
+        (VECTORS, {"data": []}),
+        (Ask("embeddings", "m", {}, choices=3), {"data": [{"embedding": [1.0], "index": 0}]}),
+    ],
+)
+def test_an_answer_that_lacks_what_was_asked_for_is_truncated(ask: Ask, value: Any) -> None:
+    """A choice without its message or text, and missing vectors, are no success."""
+    with pytest.raises(UpstreamTruncated):
+        read_openai_answer(ask, json.dumps(value).encode(), None)
+
+
+def test_a_vector_of_nothing_is_refused() -> None:
+    """An embedding that is neither a list nor a text is not the dialect."""
+    with pytest.raises(UpstreamProtocolError):
+        read_openai_answer(VECTORS, b'{"data":[{"embedding":null,"index":0}]}', None)

@@ -1,0 +1,60 @@
+"""A client of a stream hears of us before its provider has anything to show."""
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from tests.fakes.proxy_server import AUTH, DONE, build_chat, build_chunk, proxying
+from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+
+@pytest.mark.parametrize("silent_before_its_head", [True, False])
+async def test_comments_come_from_dispatch_on_until_content(silent_before_its_head: bool) -> None:
+    """Silence counts from dispatch, whether the provider holds its head or its content back."""
+    seen = asyncio.Event()
+
+    async def script(connection: UpstreamConnection) -> None:
+        await connection.read_request()
+        if silent_before_its_head:
+            await seen.wait()
+        await connection.start_chunked()
+        await seen.wait()
+        await connection.chunk(build_chunk("he") + build_chunk(finish="stop") + DONE)
+        await connection.chunk(b"")
+        await connection.watch()
+
+    async with (
+        open_raw_upstream(script) as upstream,
+        proxying(upstream.url, commit_delay_s=0.02, keep_alive_s=0.02) as server,
+        aiohttp.ClientSession() as session,
+        session.post(
+            server.url + "/chat/completions", json=build_chat(stream=True), headers=AUTH
+        ) as answer,
+    ):
+        assert answer.headers["x-llm-proxy-provider"] == "up"
+        body = b""
+        while body.count(b": keep-alive\n\n") < 3:
+            body += await answer.content.readany()
+        seen.set()
+        body += await answer.read()
+    good = build_chunk("he") + build_chunk(finish="stop") + DONE
+    assert body.replace(b": keep-alive\n\n", b"") == good
+
+
+async def test_a_json_answer_gets_no_comments() -> None:
+    """Only streams are kept alive: a JSON answer keeps its status until it is known."""
+
+    async def script(connection: UpstreamConnection) -> None:
+        await connection.read_request()
+        await connection.watch()
+
+    async with (
+        open_raw_upstream(script) as upstream,
+        proxying(upstream.url, commit_delay_s=0.01, request_timeout_s=0.1) as server,
+        aiohttp.ClientSession() as session,
+        session.post(server.url + "/chat/completions", json=build_chat(), headers=AUTH) as answer,
+    ):
+        assert answer.status == 504
