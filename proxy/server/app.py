@@ -4,9 +4,9 @@ from aiohttp import web
 
 from proxy.server.chat_endpoints import add_chat_endpoints
 from proxy.server.health_endpoints import add_health_endpoints
-from proxy.server.middleware import shape_answers
 from proxy.server.model_endpoints import add_model_endpoints
 from proxy.server.protocol import ServerRunner
+from proxy.server.shape import answer_other_requests
 from proxy.server.state import STATE, ServerState
 
 IDLE_CONNECTION_S = 75.0
@@ -14,11 +14,12 @@ IDLE_CONNECTION_S = 75.0
 
 def build_app(state: ServerState) -> web.Application:
     """Return the application; the pipeline itself checks body sizes."""
-    app = web.Application(middlewares=[shape_answers], client_max_size=0)
+    app = web.Application(client_max_size=0)
     app[STATE] = state
     add_chat_endpoints(app, state.runtime)
     add_model_endpoints(app)
     add_health_endpoints(app)
+    app.router.add_route("*", "/{path:.*}", answer_other_requests)
     return app
 
 

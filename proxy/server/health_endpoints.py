@@ -7,6 +7,7 @@ from aiohttp import web
 
 from proxy.pipeline.authenticate import authenticate
 from proxy.server.json_reply import body_reply, json_reply
+from proxy.server.shape import shaped
 from proxy.server.state import STATE
 from proxy.telemetry.health import build_health, is_ready
 
@@ -15,11 +16,11 @@ _LOOPBACK = ("127.0.0.1", "::1")
 
 def add_health_endpoints(app: web.Application) -> None:
     """Add `/health`, its two short forms and `/metrics`."""
-    app.router.add_get("/health", show_health)
+    app.router.add_get("/health", shaped(show_health))
     for path in ("/health/liveness", "/health/liveliness"):
-        app.router.add_get(path, show_liveness)
-    app.router.add_get("/health/readiness", show_readiness)
-    app.router.add_get("/metrics", show_metrics)
+        app.router.add_get(path, shaped(show_liveness))
+    app.router.add_get("/health/readiness", shaped(show_readiness))
+    app.router.add_get("/metrics", shaped(show_metrics))
 
 
 async def show_health(request: web.Request) -> web.Response:

@@ -6,6 +6,7 @@ from proxy.domain.catalog import Group, Snapshot
 from proxy.domain.errors import ModelNotFound
 from proxy.pipeline.authenticate import authenticate
 from proxy.server.json_reply import json_reply
+from proxy.server.shape import shaped
 from proxy.server.state import STATE
 
 MODEL_ENDPOINTS = ("/models", "/models/{id}")
@@ -14,8 +15,8 @@ MODEL_ENDPOINTS = ("/models", "/models/{id}")
 def add_model_endpoints(app: web.Application) -> None:
     """Add both paths with and without `/v1`; ids may hold slashes, raw or as %2F."""
     for prefix in ("/v1", ""):
-        app.router.add_get(f"{prefix}/models", list_models)
-        app.router.add_get(f"{prefix}/models/{{id:.+}}", show_model)
+        app.router.add_get(f"{prefix}/models", shaped(list_models))
+        app.router.add_get(f"{prefix}/models/{{id:.+}}", shaped(show_model))
 
 
 async def list_models(request: web.Request) -> web.Response:

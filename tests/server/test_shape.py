@@ -9,7 +9,7 @@ from aiohttp import web
 from proxy.domain.errors import PermissionDenied
 from proxy.pipeline.context import Runtime
 from proxy.server.app import build_runner
-from proxy.server.middleware import shape_answers
+from proxy.server.shape import shaped
 from proxy.server.state import STATE, ServerState
 from proxy.telemetry.health import UptimeTracker
 from tests.fakes.proxy_server import (
@@ -30,11 +30,11 @@ async def ask_endpoint_that_raises(error: Exception) -> tuple[int, dict[str, str
     async def endpoint(request: web.Request) -> web.Response:
         raise error
 
-    app = web.Application(middlewares=[shape_answers])
+    app = web.Application()
     runtime = Runtime(build_snapshot(), HASHER, {}, RecordingObserver())
     uptime = UptimeTracker(0.0, is_routable=True)
     app[STATE] = ServerState(runtime, 0.0, uptime, lambda: (b"", ""))
-    app.router.add_get("/", endpoint)
+    app.router.add_get("/", shaped(endpoint))
     runner = build_runner(app, 0.0)
     await runner.setup()
     try:
