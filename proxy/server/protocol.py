@@ -60,6 +60,17 @@ class ClientConnection(RequestHandler):
         if self.on_resume is not None:
             self.on_resume()
 
+    async def drain(self) -> None:
+        """
+        Wait until the client has taken most of what was written.
+
+        A client that leaves meanwhile cancels the waiting task, like any other of its request.
+        """
+        try:
+            await self._drain_helper()
+        except ConnectionError:
+            return
+
     def _watch_stall(self) -> None:
         if self.transport is not None:
             self._unread_bytes = self.transport.get_write_buffer_size()

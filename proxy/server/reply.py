@@ -2,8 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 
 from aiohttp import HttpVersion11, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.helpers import rfc822_formatted_time
 
 from proxy.domain.errors import BodyTooLarge, RequestTimeout, UnsupportedMediaType
 from proxy.domain.exchange import Operation
@@ -11,6 +14,9 @@ from proxy.server.protocol import ClientConnection
 
 BODY_S = 30.0
 SERVER_NAME = "llm-proxy-api"
+REASONS = {status.value: status.phrase for status in HTTPStatus}
+JOINED_BODY_BYTES = 64 * 1024
+"""Up to here copying a body behind its head costs less than a second write."""
 
 
 class AiohttpRequest:
@@ -56,14 +62,19 @@ class AiohttpRequest:
 
 
 class AiohttpReply:
-    """A ReplyWriter; `response` is what the aiohttp handler must return afterwards."""
+    """
+    A ReplyWriter; `response` is what the aiohttp handler must return afterwards.
 
-    __slots__ = ("_extra_headers", "_request", "_writes_chunks", "response", "started")
+    Head and body are written straight to the connection: through aiohttp's response objects
+    the same bytes cost a fifth of everything else that a request costs.
+    """
+
+    __slots__ = ("_extra_headers", "_is_chunked", "_request", "response", "started")
 
     def __init__(self, request: web.Request, extra_headers: Mapping[str, str]) -> None:
         self._request = request
         self._extra_headers = extra_headers
-        self._writes_chunks = False
+        self._is_chunked = False
         self.response: web.StreamResponse | None = None
         self.started = False
 
@@ -75,40 +86,24 @@ class AiohttpReply:
 
     async def send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Send a complete answer."""
-        self.response = response = web.Response(
-            status=status, body=body, headers=self._build_headers(headers)
-        )
-        try:
-            await response.prepare(self._request)
-            self.started = True
-            await response.write_eof()
-        except ConnectionError:
-            # The client has left: there is nobody to tell, and the record says so.
-            self.started = True
+        head = self._begin(status, headers, f"Content-Length: {len(body)}\r\n")
+        if len(body) <= JOINED_BODY_BYTES:
+            self._write(head + body)
+        else:
+            self._write(head)
+            self._write(body)
+            await self._drain()
 
     async def start(self, status: int, headers: Mapping[str, str]) -> None:
         """Send status line and headers of a streamed answer."""
-        self.started = True
-        self.response = response = web.StreamResponse(
-            status=status, headers=self._build_headers(headers)
-        )
-        if self._request.version < HttpVersion11:
-            # Without chunks only the close tells the client that its answer is over.
-            response.force_close()
-        try:
-            writer = await response.prepare(self._request)
-        except ConnectionError:
-            return
-        self._writes_chunks = writer is not None and getattr(writer, "chunked", False)
+        self._is_chunked = self._request.version >= HttpVersion11
+        framing = "Transfer-Encoding: chunked\r\n" if self._is_chunked else ""
+        self._write(self._begin(status, headers, framing))
 
     def data(self, chunk: bytes) -> None:
         """Write the next bytes of a streamed answer: one write, no waiting."""
-        transport = self._request.transport
-        if transport is not None and chunk:
-            if self._writes_chunks:
-                transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-            else:
-                transport.write(chunk)
+        if chunk:
+            self._write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if self._is_chunked else chunk)
 
     def on_flow(self, pause: Callable[[], None], resume: Callable[[], None]) -> None:
         """Have `pause` and `resume` called as the client's reading asks for it."""
@@ -121,11 +116,9 @@ class AiohttpReply:
     async def end(self) -> None:
         """Complete a streamed answer."""
         self._forget_flow()
-        if self.response is not None:
-            try:
-                await self.response.write_eof()
-            except ConnectionError:
-                return
+        if self._is_chunked:
+            self._write(b"0\r\n\r\n")
+        await self._drain()
 
     def abort(self) -> None:
         """Close the connection in the middle of the answer."""
@@ -134,13 +127,61 @@ class AiohttpReply:
         if transport is not None:
             transport.abort()
 
+    def _begin(self, status: int, headers: Mapping[str, str], framing: str) -> bytes:
+        """Return the head of an answer; `framing` is the field that tells where its body ends."""
+        self.started = True
+        # Without a length and without chunks only the close tells that a body is over.
+        keeps_alive = self._request.keep_alive and bool(framing)
+        self.response = _WrittenResponse(keeps_alive)
+        fields = [f"{name}: {value}\r\n" for name, value in self._extra_headers.items()]
+        fields += [f"{name}: {value}\r\n" for name, value in headers.items()]
+        text = "".join(fields)
+        if text.count("\n") != len(fields) or "\0" in text:
+            raise ValueError("a header of an answer holds a line break")
+        if not keeps_alive:
+            framing += "Connection: close\r\n"
+        elif self._request.version < HttpVersion11:
+            framing += "Connection: keep-alive\r\n"
+        return (
+            f"HTTP/1.1 {status} {REASONS.get(status, '')}\r\nServer: {SERVER_NAME}\r\n"
+            f"Date: {rfc822_formatted_time()}\r\n{text}{framing}\r\n"
+        ).encode()
+
+    def _write(self, data: bytes) -> None:
+        # A client that has left gets nothing; its request's task is about to be cancelled.
+        transport = self._request.transport
+        if transport is not None and not transport.is_closing():
+            transport.write(data)
+
+    async def _drain(self) -> None:
+        connection = self._request.protocol
+        if isinstance(connection, ClientConnection) and connection.writing_paused:
+            await connection.drain()
+
     def _forget_flow(self) -> None:
         connection = self._request.protocol
         if isinstance(connection, ClientConnection):
             connection.on_pause = connection.on_resume = None
 
-    def _build_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        return {"Server": SERVER_NAME, **self._extra_headers, **headers}
+
+class _WrittenResponse(web.StreamResponse):
+    """Tells aiohttp that an answer has been written, and whether its connection may go on."""
+
+    def __init__(self, keeps_alive: bool) -> None:
+        super().__init__()
+        self._keep_alive = keeps_alive
+
+    @property
+    def prepared(self) -> bool:
+        """The head is out."""
+        return True
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Do nothing: the head is out."""
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Do nothing: the body is out."""
 
 
 def _too_large(limit_bytes: int) -> str:
