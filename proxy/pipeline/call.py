@@ -82,6 +82,7 @@ async def _attempt(
                 return await _await_content(exchange, ask, provider_type, opened, inlet, attempt)
             return await _collect(exchange, ask, provider_type, opened, inlet, attempt)
         except BaseException:
+            # A cancelled request, too, lets go of its provider at once.
             opened.close()
             raise
     except ProxyError as error:

@@ -1,9 +1,11 @@
 """Who may ask: keys in the headers that clients use, and nothing told to who has none."""
 
 import pytest
+from msgspec.structs import replace
 from multidict import CIMultiDict
 
 from proxy.domain.errors import InvalidApiKey
+from proxy.domain.identity import Caller
 from proxy.pipeline.authenticate import LONGEST_KEY, authenticate
 from tests.fakes.proxy_server import HASHER, KEY, build_snapshot
 
@@ -56,3 +58,11 @@ def test_an_authorization_of_another_kind_does_not_hide_a_key(authorization: str
     """What a front proxy put into Authorization is passed over if it is no bearer key."""
     headers = CIMultiDict({"Authorization": authorization, "X-API-Key": KEY})
     assert authenticate(headers, build_snapshot(), HASHER).key_id == HASHER.key_id(KEY)
+
+
+def test_no_key_is_hashed_that_is_longer_than_a_key_can_be() -> None:
+    """Even a key that is known is refused above LONGEST_KEY: the work per request has a bound."""
+    long_key = "x" * (LONGEST_KEY + 1)
+    snapshot = replace(build_snapshot(), callers={HASHER.digest(long_key): Caller("key_long")})
+    with pytest.raises(InvalidApiKey):
+        authenticate(CIMultiDict({"X-API-Key": long_key}), snapshot, HASHER)

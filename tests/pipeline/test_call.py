@@ -166,3 +166,18 @@ async def test_nobody_there_is_a_bad_gateway(loopback_port: int) -> None:
     async with proxying(f"http://127.0.0.1:{loopback_port}/v1") as server:
         status, _, body = await post(server.url, build_chat(stream=True))
     assert (status, msgspec.json.decode(body)["error"]["code"]) == (502, "upstream_unreachable")
+
+
+async def test_what_a_failed_attempt_has_used_is_recorded() -> None:
+    """Tokens that a provider reports before it fails without content are in the record."""
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    script = Recorder(
+        b"data: " + msgspec.json.encode({"choices": [], "usage": usage}) + b"\n\n",
+        b'data: {"error":{"message":"x","code":500}}\n\n',
+    )
+    async with open_raw_upstream(script) as upstream, proxying(upstream.url) as server:
+        status, _, _ = await post(server.url, build_chat(stream=True))
+        (record,) = await server.observer.wait_for_records()
+    assert status == 502
+    assert record.usage is not None
+    assert record.usage.total_tokens == 5

@@ -1,5 +1,6 @@
 """Bodies that are no request are refused before anything goes upstream."""
 
+import asyncio
 from typing import Any
 
 import aiohttp
@@ -88,3 +89,15 @@ async def test_a_body_in_many_chunks_arrives_whole() -> None:
     ):
         assert answer.status == 200
     assert script.body() == build_chat()
+
+
+async def test_a_body_without_end_is_refused_at_the_cap() -> None:
+    """Nobody reads on past `max_body_bytes`: the answer comes while the client still sends."""
+
+    async def endless() -> Any:
+        yield b" " * 5000
+        await asyncio.Event().wait()
+
+    async with proxying("http://127.0.0.1:1/v1", max_body_bytes=1000) as server:
+        status, error = await post_raw(server, endless())
+    assert (status, error["code"]) == (413, "request_too_large")

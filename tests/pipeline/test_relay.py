@@ -159,36 +159,6 @@ async def test_a_stalled_stream_ends_with_an_error() -> None:
     assert b"[DONE]" not in body
 
 
-async def test_silence_before_content_shows_signs_of_life() -> None:
-    """After `commit_delay_s` of silence headers and comments go out, and the stream follows."""
-    comments_seen = asyncio.Event()
-
-    async def script(connection: UpstreamConnection) -> None:
-        await connection.read_request()
-        await connection.start_chunked()
-        await comments_seen.wait()
-        for chunk in (*HELLO, DONE):
-            await connection.chunk(chunk)
-        await connection.chunk(b"")
-        await connection.watch()
-
-    async with (
-        open_raw_upstream(script) as upstream,
-        proxying(upstream.url, commit_delay_s=0.02, keep_alive_s=0.02) as server,
-        aiohttp.ClientSession() as session,
-        session.post(
-            server.url + "/chat/completions", json=build_chat(stream=True), headers=AUTH
-        ) as answer,
-    ):
-        assert answer.status == 200
-        body = b""
-        while body.count(b": keep-alive\n\n") < 3:
-            body += await answer.content.readany()
-        comments_seen.set()
-        body += await answer.read()
-    assert body.replace(b": keep-alive\n\n", b"") == b"".join([*HELLO, DONE])
-
-
 async def test_an_error_after_signs_of_life_is_told_in_the_stream() -> None:
     """Once headers have gone out for silence, a failure is an error event without `[DONE]`."""
 

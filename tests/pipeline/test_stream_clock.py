@@ -123,3 +123,16 @@ async def test_the_first_token_counts_from_dispatch() -> None:
     watched = Watched(first_token_s=100.0, spent_s=99.99)
     await watched.timed_out.wait()
     assert watched.codes == ["upstream_first_token_timeout"]
+
+
+async def test_a_client_that_does_not_read_is_not_written_to() -> None:
+    """While the client holds the stream up, its silence is its own: no comment is added."""
+    watched = Watched(keep_alive_s=0.01)
+    watched.clock.note_content()
+    watched.clock.note_write()
+    watched.clock.note_pause(True)
+    later = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.1, later.set)
+    await later.wait()
+    assert watched.silences == 0
+    watched.clock.stop()
