@@ -70,7 +70,7 @@ class AiohttpTransport:
     async def close(self) -> None:
         """Close every connection (see `upstream/base.py`)."""
         for response in list(self._unfinished):
-            response.push_error(UpstreamDisconnected())
+            response.disconnect()
         await self._pool.close()
 
     async def _connect(
@@ -163,6 +163,8 @@ class _AiohttpResponse:
 
     def resume(self) -> None:
         """Let the body flow."""
+        if self._over:
+            return
         if not self._started:
             self._started = True
             self._start()
@@ -186,6 +188,14 @@ class _AiohttpResponse:
             self._let_go()
             self._connection.close()
 
+    def disconnect(self) -> None:
+        """Fail: the transport is closing. A body that was not asked for yet fails when it is."""
+        if self._started:
+            self._finish(UpstreamDisconnected())
+        else:
+            self._unfinished.discard(self)
+            self._connection.close()
+
     def push(self, chunk: bytes) -> None:
         """Take one piece from the parser; pieces of one read go to the sink together."""
         self._chunks.append(chunk)
@@ -200,6 +210,9 @@ class _AiohttpResponse:
 
     def _start(self) -> None:
         reader = self._reader
+        if self._connection.protocol is None:
+            self._finish(UpstreamDisconnected())
+            return
         if reader is EMPTY_PAYLOAD:
             self._connection.release()
             self._finish(None)

@@ -1,9 +1,9 @@
 """
 The interface to whatever carries bytes to a provider and back.
 
-`aiohttp_transport.py` speaks HTTP, `simulator/` answers from inside the process,
-`scripted.py` plays a script for tests. One contract suite (`tests/upstream/contract.py`)
-holds all of them to the words below. The pipeline knows nothing but this file.
+`aiohttp_transport.py` speaks HTTP, `simulator/transport.py` answers from inside the process.
+`tests/upstream/contract.py` holds every transport over HTTP to the words below. The pipeline
+knows nothing but this file.
 """
 
 from typing import Protocol
@@ -81,4 +81,8 @@ class Transport(Protocol):
         """
 
     async def close(self) -> None:
-        """Close every connection; answers still open fail with UpstreamDisconnected."""
+        """
+        Close every connection; answers still open fail with UpstreamDisconnected.
+
+        An answer that was not resumed yet fails at its first `resume()`.
+        """

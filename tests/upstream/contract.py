@@ -350,8 +350,10 @@ class TransportContract:
 
         async with open_raw_upstream(script) as upstream:
             sink = RecordingSink()
-            (await transport.open(build_request(upstream), sink)).close()
+            opened = await transport.open(build_request(upstream), sink)
+            opened.close()
             await upstream.connections[0].wait_closed()
+            opened.resume()
             assert (sink.chunks, sink.endings) == ([], [])
 
     async def test_pause_holds_the_peer_up(self, transport: Transport) -> None:
@@ -475,5 +477,24 @@ class TransportContract:
             (await transport.open(build_request(upstream), sink)).resume()
             await sink.got_data.wait()
             await transport.close()
+            await sink.over.wait()
+            assert [type(ending) for ending in sink.endings] == [UpstreamDisconnected]
+
+    async def test_an_answer_that_was_not_resumed_fails_when_it_is(
+        self, transport: Transport
+    ) -> None:
+        """A transport that closes calls no sink whose body nobody has asked for yet."""
+
+        async def script(connection: UpstreamConnection) -> None:
+            await connection.read_request()
+            await connection.start_chunked()
+            await connection.watch()
+
+        async with open_raw_upstream(script) as upstream:
+            sink = RecordingSink()
+            opened = await transport.open(build_request(upstream), sink)
+            await transport.close()
+            assert sink.endings == []
+            opened.resume()
             await sink.over.wait()
             assert [type(ending) for ending in sink.endings] == [UpstreamDisconnected]
