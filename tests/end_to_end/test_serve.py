@@ -213,6 +213,9 @@ async def wait_until_refused(port: int) -> None:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
         except ConnectionRefusedError:
             return
+        except ConnectionResetError:
+            # It was waiting in the queue of the socket in the moment that this was closed.
+            continue
         writer.close()
         try:
             await writer.wait_closed()
