@@ -34,7 +34,7 @@ class ReplyWriter(Protocol):
     """
     The way back to one client; the mirror image of `upstream.base.OpenedResponse`.
 
-    Either `send` once, or `start`, any number of `data`, then `end` or `abort`. When the
+    Either `send` once, or `start`, any number of `data`, then `end`. When the
     client leaves, the task that runs the request is cancelled; writes after that are lost
     silently.
     """
@@ -60,6 +60,3 @@ class ReplyWriter(Protocol):
 
     async def end(self) -> None:
         """Complete a streamed answer."""
-
-    def abort(self) -> None:
-        """Close the connection so that the client cannot take the answer for complete."""

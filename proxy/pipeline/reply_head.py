@@ -1,12 +1,9 @@
 """The headers of our replies: built here, none of a provider's is passed on."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from proxy.domain.errors import ProxyError
-
-if TYPE_CHECKING:
-    from proxy.pipeline.context import Exchange
+from proxy.pipeline.context import Exchange
 
 STREAM_HEADERS: Mapping[str, str] = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -16,7 +13,7 @@ STREAM_HEADERS: Mapping[str, str] = {
 JSON_HEADERS: Mapping[str, str] = {"Content-Type": "application/json"}
 
 
-def build_head(exchange: "Exchange") -> dict[str, str]:
+def build_head(exchange: Exchange) -> dict[str, str]:
     """Return the headers that every reply carries: ids, and how the request was routed."""
     headers = {"x-request-id": exchange.request_id}
     if exchange.alias is not None:
@@ -34,17 +31,17 @@ def build_head(exchange: "Exchange") -> dict[str, str]:
     return headers
 
 
-def build_stream_head(exchange: "Exchange") -> dict[str, str]:
+def build_stream_head(exchange: Exchange) -> dict[str, str]:
     """Return the headers of a streamed reply."""
     return {**STREAM_HEADERS, **build_head(exchange)}
 
 
-def build_json_head(exchange: "Exchange") -> dict[str, str]:
+def build_json_head(exchange: Exchange) -> dict[str, str]:
     """Return the headers of a JSON reply."""
     return {**JSON_HEADERS, **build_head(exchange)}
 
 
-def build_error_head(exchange: "Exchange", error: ProxyError) -> dict[str, str]:
+def build_error_head(exchange: Exchange, error: ProxyError) -> dict[str, str]:
     """Return the headers of an error reply, with how long to wait where that is known."""
     headers = build_json_head(exchange)
     if error.retry_after_s is not None:

@@ -120,13 +120,6 @@ class AiohttpReply:
             self._write(b"0\r\n\r\n")
         await self._drain()
 
-    def abort(self) -> None:
-        """Close the connection in the middle of the answer."""
-        self._forget_flow()
-        transport = self._request.transport
-        if transport is not None:
-            transport.abort()
-
     def _begin(self, status: int, headers: Mapping[str, str], framing: str) -> bytes:
         """Return the head of an answer; `framing` is the field that tells where its body ends."""
         self.started = True

@@ -4,8 +4,6 @@ from proxy.domain.catalog import Provider
 from proxy.upstream.aiohttp_transport import AiohttpTransport
 from proxy.upstream.base import Transport
 
-TRANSPORTS = ("aiohttp",)
-
 
 def open_transport(provider: Provider) -> Transport:
     """Return a new transport to a provider that is reached over HTTP."""

@@ -6,26 +6,14 @@ from typing import Any
 
 import pytest
 from openai import AsyncOpenAI, OpenAI
-from openai.types.chat import ChatCompletionToolParam
 from pydantic import BaseModel
 
 from proxy.simulator.embeddings import pack_embedding
 from tests.end_to_end.asking import ASK, knobs
 from tests.end_to_end.served import KEY, PROMPT, ServedProxy
+from tests.simulator.asking import WEATHER
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
-
-WEATHER: ChatCompletionToolParam = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "parameters": {
-            "type": "object",
-            "properties": {"city": {"type": "string"}, "unit": {"enum": ["c", "f"]}},
-            "required": ["city", "unit"],
-        },
-    },
-}
 
 
 class Book(BaseModel):
