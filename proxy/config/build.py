@@ -19,7 +19,7 @@ from proxy.config.schema import ConfigFile
 from proxy.config.validate import Checked
 from proxy.domain.catalog import Provider, Snapshot
 from proxy.domain.identity import KeyHasher
-from proxy.domain.settings import InstallSettings, Settings
+from proxy.domain.settings import ClientClocks, InstallSettings, Settings
 
 
 class Built(Struct, frozen=True):
@@ -105,6 +105,17 @@ def _build_settings(top: ConfigFile) -> Settings:
         max_body_bytes=top.max_body_bytes,
         max_event_bytes=top.limits.max_event_bytes,
         max_answer_bytes=top.limits.max_answer_bytes,
+        max_stream_bytes=top.limits.max_stream_bytes,
+        client_clocks=ClientClocks(
+            head_s=top.clocks.request_head_s,
+            body_s=top.clocks.request_body_s,
+            write_stall_s=top.clocks.write_stall_s,
+        ),
+        min_body_bytes_per_s=top.limits.min_body_bytes_per_s,
+        max_in_flight=top.limits.max_in_flight,
+        max_client_connections=top.limits.max_client_connections,
+        max_connections_per_address=top.limits.max_connections_per_address,
+        trusted_proxies=tuple(top.limits.trusted_proxies),
         api_key_header=top.api_key_header,
         cors_origins=tuple(top.cors_origins),
         metrics_auth=top.metrics_auth,

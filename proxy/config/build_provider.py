@@ -99,6 +99,7 @@ def build_provider(
         headers=dict(entry.headers),
         clocks=_build_clocks(entry, kind, top),
         pool=_build_pool(entry, top),
+        private_networks=tuple(entry.private_networks),
         transport=SIMULATOR_TYPE if kind.type == SIMULATOR_TYPE else entry.transport,
     )
     return BuiltProvider(

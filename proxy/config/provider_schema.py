@@ -10,6 +10,7 @@ from proxy.config.value_types import (
     HeaderValue,
     ModelId,
     Name,
+    Network,
     Rank,
     Seconds,
     SentHeaderName,
@@ -67,6 +68,13 @@ class ProviderEntry(Section):
         description=(
             "Where it is. The type's own address if not set; `/v1` is added to an address "
             "without a path where the type needs it."
+        ),
+    )
+    private_networks: list[Network] = Field(
+        default=[],
+        description=(
+            "Networks that are not public but that the host name in `base_url` may lead to, "
+            "such as `10.0.0.0/8`. Not needed for `localhost` or an address in `base_url`."
         ),
     )
     api_key: str | None = Field(

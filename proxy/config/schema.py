@@ -19,6 +19,7 @@ from proxy.config.value_types import (
     Listen,
     ModelId,
     Name,
+    Network,
     Origin,
     Rank,
     Seconds,
@@ -64,6 +65,21 @@ class ClocksEntry(Section):
     keep_alive_s: Seconds = Field(
         default=10.0, description="Seconds between keep-alive comments while a stream is silent."
     )
+    request_head_s: Seconds = Field(
+        default=10.0,
+        description="Seconds a client may take for the first line and headers of a request.",
+    )
+    request_body_s: Seconds = Field(
+        default=30.0,
+        description=(
+            "Seconds of silence within a request's body; a body that takes longer than that "
+            "must come at `limits.min_body_bytes_per_s`, and within `request_timeout`."
+        ),
+    )
+    write_stall_s: Seconds = Field(
+        default=30.0,
+        description="Seconds a client may leave what was written to it untouched.",
+    )
 
 
 class LimitsEntry(Section):
@@ -75,13 +91,32 @@ class LimitsEntry(Section):
     max_answer_bytes: Bytes = Field(
         default=64 * 1024 * 1024, description="The largest answer that is not streamed."
     )
+    max_stream_bytes: Bytes = Field(
+        default=256 * 1024 * 1024, description="The largest streamed answer, over all its events."
+    )
+    min_body_bytes_per_s: Count = Field(
+        default=1024,
+        description="The least average speed of a request's body, after `clocks.request_body_s`.",
+    )
     max_in_flight: Count = Field(
-        default=2000, description="Requests at the same time per worker.", json_schema_extra=LATER
+        default=2000, description="Requests at the same time per worker; more get 503."
+    )
+    max_client_connections: Count = Field(
+        default=8192, description="Client connections per worker; more are reset."
     )
     max_connections_per_address: Count = Field(
         default=256,
-        description="Connections from one client address, not counting loopback.",
-        json_schema_extra=LATER,
+        description=(
+            "Connections from one client address per worker; loopback and `trusted_proxies` "
+            "are not counted."
+        ),
+    )
+    trusted_proxies: list[Network] = Field(
+        default=[],
+        description=(
+            "Addresses or networks of reverse proxies in front of this server: many clients "
+            "stand behind each, so their connections are not counted by address."
+        ),
     )
 
 
@@ -213,8 +248,7 @@ class ConfigFile(Section):
     )
     max_connections: Count | None = Field(
         default=None,
-        description="Connections to all providers together; null is no limit.",
-        json_schema_extra=LATER,
+        description="Connections of one worker to all providers together; null is no limit.",
     )
     max_keepalive_connections: Count | None = Field(
         default=None,

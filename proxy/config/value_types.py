@@ -5,6 +5,7 @@ Checks that need more than the one value (another setting, the environment) live
 `validate.py` and in the `build_*` modules. No message repeats the value it is about.
 """
 
+import ipaddress
 import re
 from typing import Annotated, NoReturn
 from urllib.parse import urlsplit
@@ -151,6 +152,14 @@ def _check_listen(value: str) -> str:
     return value
 
 
+def _check_network(value: str) -> str:
+    try:
+        network = ipaddress.ip_network(value)
+    except ValueError:
+        refuse("this is not a network", "write an address or a network: '10.0.0.0/8', '::1'")
+    return str(network)
+
+
 def _check_client_key(value: str) -> str:
     if not value or not value.isascii() or not value.isprintable() or " " in value:
         refuse(
@@ -175,6 +184,7 @@ HeaderValue = Annotated[str, AfterValidator(_check_header_value)]
 Origin = Annotated[str, AfterValidator(_check_origin)]
 Host = Annotated[str, AfterValidator(_check_host)]
 Listen = Annotated[str, AfterValidator(_check_listen)]
+Network = Annotated[str, AfterValidator(_check_network)]
 ClientKey = Annotated[str, AfterValidator(_check_client_key)]
 UpperCase = BeforeValidator(_raise_level)
 

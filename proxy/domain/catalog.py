@@ -35,6 +35,8 @@ class Provider(Struct, frozen=True):
     clocks: Clocks = Clocks()
     pool: PoolLimits = PoolLimits()
     transport: str = "aiohttp"
+    private_networks: tuple[str, ...] = ()
+    """Networks in CIDR notation that `base_url` may lead to although they are not public."""
 
 
 class Deployment(Struct, frozen=True):

@@ -12,9 +12,12 @@ Every way a request can fail, as one tree.
     │   ├── RequestTimeout           408  timeout_error / request_timeout
     │   ├── BodyTooLarge             413  invalid_request_error / request_too_large
     │   ├── UnsupportedMediaType     415  invalid_request_error / unsupported_media_type
+    │   ├── ExpectationFailed        417  invalid_request_error / expectation_failed
+    │   ├── HeadTooLarge             431  invalid_request_error / request_head_too_large
     │   └── LimitExceeded            429  rate_limit_error / rate_limit_exceeded
     ├── UpstreamError                502  upstream_error: the provider's fault
     │   ├── UpstreamUnreachable      502  refused, reset while connecting, no address
+    │   ├── UpstreamAddressRefused   502  its name leads to an address that it may not have
     │   ├── UpstreamPoolFull         503  all of `max_connections` are in use
     │   ├── UpstreamTlsError         502
     │   ├── UpstreamDisconnected     502  reset, or closed where more had to come
@@ -30,6 +33,7 @@ Every way a request can fail, as one tree.
     │   ├── UpstreamOverloaded       503  overloaded_error
     │   ├── UpstreamTimeout          504  timeout_error: one of our clocks ran out
     │   └── UpstreamRejected         4xx  the provider calls the request wrong
+    ├── ServerOverloaded             503  overloaded_error / server_overloaded
     ├── NoHealthyProvider            503  overloaded_error / no_healthy_provider
     ├── DeadlineExceeded             504  timeout_error / deadline_exceeded
     ├── ServerShutdown               503  overloaded_error / server_shutdown
@@ -156,6 +160,25 @@ class UnsupportedMediaType(RequestError):
     default_message = "Send the body as uncompressed 'application/json'."
 
 
+class ExpectationFailed(RequestError):
+    """An `Expect` header that asks for something else than 100-continue."""
+
+    status = 417
+    code = "expectation_failed"
+    default_message = "The only expectation that can be met here is 'Expect: 100-continue'."
+
+
+class HeadTooLarge(RequestError):
+    """Request line, one header or their number above our caps."""
+
+    status = 431
+    code = "request_head_too_large"
+    default_message = (
+        "The request's head is too large: its first line and each of its headers may have "
+        "8190 bytes, and there may be 128 headers."
+    )
+
+
 class LimitExceeded(RequestError):
     """The caller's own limit with us."""
 
@@ -181,6 +204,15 @@ class UpstreamUnreachable(UpstreamError):
 
     code = "upstream_unreachable"
     default_message = "The provider could not be reached."
+
+
+class UpstreamAddressRefused(UpstreamError):
+    """The provider's name leads to an address that it may not have (see `upstream/guard.py`)."""
+
+    code = "upstream_address_refused"
+    default_message = (
+        "The provider's name leads to an address that is not public and was not allowed."
+    )
 
 
 class UpstreamPoolFull(UpstreamError):
@@ -316,6 +348,15 @@ class UpstreamRejected(UpstreamError):
     ) -> None:
         super().__init__(message, param=param, code=code)
         self.status = status
+
+
+class ServerOverloaded(ProxyError):
+    """This server has as many requests under way as it takes."""
+
+    status = 503
+    type = "overloaded_error"
+    code = "server_overloaded"
+    default_message = "This server has too many requests under way; send the request again."
 
 
 class NoHealthyProvider(ProxyError):

@@ -10,6 +10,10 @@ from proxy.domain.usage import Usage
 
 Operation = Literal["chat", "completions", "embeddings"]
 Ending = Literal["completed", "failed", "client_closed", "interrupted"]
+Anomaly = Literal["utf8_replaced", "usage_anomaly"]
+"""Broken text that was mended; token counts that could not be billed from."""
+ConnectionFault = Literal["connection_rejected", "write_stall", "head_timeout", "invalid_http"]
+"""Why a client's connection was refused or closed by us."""
 
 
 class OutboundRequest(Struct, frozen=True):
@@ -89,3 +93,5 @@ class RequestRecord(Struct, frozen=True):
     attempts: tuple[AttemptRecord, ...] = field(default_factory=tuple)
     route_reason: str | None = None
     trace_id: str | None = None
+    anomalies: tuple[Anomaly, ...] = ()
+    """What was odd about the provider's answer and was mended or set aside."""

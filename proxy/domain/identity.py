@@ -6,6 +6,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from proxy.domain.settings import RateLimit
+
 Role = Literal["user", "admin"]
 
 
@@ -15,6 +17,10 @@ class Caller(Struct, frozen=True):
     key_id: str
     organization_id: str = "default"
     role: Role = "user"
+    models: frozenset[str] | None = None
+    """The names that this key may ask for; None is all of them."""
+    rate_limit: RateLimit | None = None
+    """None is the one of `Settings`."""
 
 
 class KeyHasher:

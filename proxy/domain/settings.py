@@ -21,6 +21,29 @@ class Clocks(Struct, frozen=True):
     answer_s: float = 300.0
 
 
+class ClientClocks(Struct, frozen=True):
+    """
+    How long a client may take, in seconds.
+
+    `head_s` from the first byte of a request (of a new connection: from its opening) to the
+    end of the request's head. `body_s` is the longest silence within a body; a body must
+    also come at `Settings.min_body_bytes_per_s` once it has taken longer than that, and
+    within `request_timeout_s`. `write_stall_s` is how long a client may leave what we have
+    written to it untouched.
+    """
+
+    head_s: float = 10.0
+    body_s: float = 30.0
+    write_stall_s: float = 30.0
+
+
+class RateLimit(Struct, frozen=True):
+    """At most `requests` at once, which come back evenly over `window_s` seconds."""
+
+    requests: int
+    window_s: float
+
+
 class PoolLimits(Struct, frozen=True):
     """Connections to one provider; None is no limit."""
 
@@ -38,6 +61,16 @@ class Settings(Struct, frozen=True):
     max_body_bytes: int = 32 * 1024 * 1024
     max_event_bytes: int = 16 * 1024 * 1024
     max_answer_bytes: int = 64 * 1024 * 1024
+    max_stream_bytes: int = 256 * 1024 * 1024
+    client_clocks: ClientClocks = ClientClocks()
+    min_body_bytes_per_s: int = 1024
+    max_in_flight: int = 2000
+    max_client_connections: int = 8192
+    max_connections_per_address: int = 256
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks whose addresses are not counted: many clients stand behind each."""
+    rate_limit: RateLimit | None = None
+    """Of every key that has none of its own; None is no limit."""
     api_key_header: str = "X-API-Key"
     cors_origins: tuple[str, ...] = ()
     metrics_auth: bool = True
@@ -54,6 +87,7 @@ class InstallSettings(Struct, frozen=True):
     log_level: str = "INFO"
     log_file: str | None = None
     max_connections: int | None = None
+    """Connections of one worker to all providers together; None is no limit."""
     database_url: str | None = None
     redis_url: str | None = None
     debug: bool = False

@@ -1,6 +1,10 @@
 """What one answer consumed, in tokens."""
 
+from typing import Literal
+
 from msgspec import Struct
+
+UsageSource = Literal["reported", "estimated"]
 
 
 class Usage(Struct, frozen=True):
@@ -16,6 +20,8 @@ class Usage(Struct, frozen=True):
     cached_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
+    source: UsageSource = "reported"
+    """Who counted: the provider, or we, from the bytes that were delivered."""
 
     @property
     def total_tokens(self) -> int:

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from proxy.domain.exchange import AttemptRecord, RequestRecord
+from proxy.domain.exchange import AttemptRecord, ConnectionFault, RequestRecord
 
 
 class Observer(Protocol):
@@ -16,3 +16,6 @@ class Observer(Protocol):
 
     def request_ended(self, record: RequestRecord) -> None:
         """A request is over, however it ended; called exactly once per request."""
+
+    def connection_failed(self, fault: ConnectionFault) -> None:
+        """A client's connection was refused, or closed by us because of what the client did."""

@@ -107,6 +107,19 @@ LOG_LINES_DROPPED = Metric(
     (),
     "Log lines that were lost because their target was blocked or failed.",
 )
+ANOMALIES = Metric(
+    "llm_proxy_anomalies_total",
+    "counter",
+    ("provider", "kind"),
+    "Odd answers that were mended or set aside: utf8_replaced, usage_anomaly.",
+)
+CONNECTION_FAULTS = Metric(
+    "llm_proxy_connection_faults_total",
+    "counter",
+    ("kind",),
+    "Client connections that were refused or closed by us: connection_rejected, "
+    "write_stall, head_timeout, invalid_http.",
+)
 BUILD_INFO = Metric(
     "llm_proxy_build_info",
     "gauge",
@@ -128,5 +141,7 @@ METRICS: tuple[Metric, ...] = (
     TIME_TO_FIRST_TOKEN,
     MODEL_DURATION,
     LOG_LINES_DROPPED,
+    ANOMALIES,
+    CONNECTION_FAULTS,
     BUILD_INFO,
 )

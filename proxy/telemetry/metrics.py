@@ -12,7 +12,7 @@ from pathlib import Path
 
 from proxy.domain.catalog import WILDCARD, Snapshot
 from proxy.domain.errors import ProxyError
-from proxy.domain.exchange import AttemptRecord, RequestRecord
+from proxy.domain.exchange import AttemptRecord, ConnectionFault, RequestRecord
 from proxy.telemetry import metric_table as table
 from proxy.telemetry.metric_store import Histogram, MetricStore, Number
 from proxy.telemetry.metric_table import NONE, OTHER
@@ -125,12 +125,18 @@ class Metrics:
                 record.model,
                 record.ttft_s,
             )
+        for kind in record.anomalies:
+            self._store.open_number(table.ANOMALIES, provider, kind).add(1.0)
         usage = record.usage
         if usage is not None:
             self._count_tokens(provider, "prompt", usage.input_tokens)
             self._count_tokens(provider, "completion", usage.output_tokens)
             self._count_tokens(provider, "cached", usage.cached_tokens)
             self._count_tokens(provider, "reasoning", usage.reasoning_tokens)
+
+    def connection_failed(self, fault: ConnectionFault) -> None:
+        """Count a client's connection that was refused, or closed by us."""
+        self._store.open_number(table.CONNECTION_FAULTS, fault).add(1.0)
 
     def count_dropped_log_lines(self, count: int) -> None:
         """Count log lines that were lost; a `LogWriter` calls it, from any thread."""

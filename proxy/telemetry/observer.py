@@ -5,7 +5,7 @@ Here lives only the fan-out; what the observers do is in `request_log.py` and `m
 `wiring.py` builds one `ManyObservers` and hands it to the pipeline.
 """
 
-from proxy.domain.exchange import AttemptRecord, RequestRecord
+from proxy.domain.exchange import AttemptRecord, ConnectionFault, RequestRecord
 from proxy.telemetry.base import Observer
 
 
@@ -31,3 +31,8 @@ class ManyObservers:
         """Tell all that a request is over."""
         for observer in self._observers:
             observer.request_ended(record)
+
+    def connection_failed(self, fault: ConnectionFault) -> None:
+        """Tell all that a client's connection was refused, or closed by us."""
+        for observer in self._observers:
+            observer.connection_failed(fault)

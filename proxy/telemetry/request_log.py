@@ -11,7 +11,7 @@ import time
 
 import orjson
 
-from proxy.domain.exchange import AttemptRecord, Ending, RequestRecord
+from proxy.domain.exchange import AttemptRecord, ConnectionFault, Ending, RequestRecord
 from proxy.telemetry.log_writer import LogWriter
 from proxy.telemetry.redaction import redact, redact_name
 
@@ -44,6 +44,9 @@ class RequestLog:
     def attempt_ended(self, attempt: AttemptRecord) -> None:
         """Write nothing: attempts are summed up in the request's line."""
 
+    def connection_failed(self, fault: ConnectionFault) -> None:
+        """Write nothing: a flood of connections would be a flood of lines; they are counted."""
+
     def request_ended(self, record: RequestRecord) -> None:
         """Write the request's one line."""
         level, level_name = _decide_level(record)
@@ -74,6 +77,8 @@ class RequestLog:
             "route_reason": redact_name(record.route_reason),
             "key_id": redact_name(record.key_id),
             "organization_id": redact_name(record.organization_id),
+            "usage_source": None if usage is None else usage.source,
+            "anomalies": record.anomalies,
             "trace_id": None if record.trace_id is None else _clean_id(record.trace_id),
         }
         self._writer.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))

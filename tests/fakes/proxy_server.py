@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from proxy.domain.catalog import Deployment, Group, Provider, Snapshot
-from proxy.domain.exchange import AttemptRecord, RequestRecord
+from proxy.domain.exchange import AttemptRecord, ConnectionFault, RequestRecord
 from proxy.domain.identity import Caller, KeyHasher
 from proxy.domain.secret import Secret
 from proxy.domain.settings import Clocks, Settings
@@ -34,6 +34,7 @@ class RecordingObserver:
         self.started: list[str] = []
         self.attempts: list[AttemptRecord] = []
         self.records: list[RequestRecord] = []
+        self.connection_faults: list[ConnectionFault] = []
         self._news = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -51,6 +52,10 @@ class RecordingObserver:
         task = asyncio.ensure_future(self._tell())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def connection_failed(self, fault: ConnectionFault) -> None:
+        """Keep it."""
+        self.connection_faults.append(fault)
 
     async def wait_for_records(self, count: int = 1) -> list[RequestRecord]:
         """Return the records as soon as there are `count` of them."""

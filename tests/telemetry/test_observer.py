@@ -1,6 +1,6 @@
 """The fan-out to several observers."""
 
-from proxy.domain.exchange import AttemptRecord, RequestRecord
+from proxy.domain.exchange import AttemptRecord, ConnectionFault, RequestRecord
 from proxy.telemetry.observer import ManyObservers
 from tests.telemetry.records import build_attempt, build_record
 
@@ -21,6 +21,9 @@ class Recorder:
     def request_ended(self, record: RequestRecord) -> None:
         self.told.append((self.name, record))
 
+    def connection_failed(self, fault: ConnectionFault) -> None:
+        self.told.append((self.name, fault))
+
 
 def test_all_are_told_in_order() -> None:
     """Each call reaches each observer once, in the order in which they were given."""
@@ -31,8 +34,9 @@ def test_all_are_told_in_order() -> None:
     observers.attempt_started("alpha")
     observers.attempt_ended(attempt)
     observers.request_ended(record)
+    observers.connection_failed("write_stall")
 
     expected: list[tuple[str, object]] = []
-    for event in ("alpha", attempt, record):
+    for event in ("alpha", attempt, record, "write_stall"):
         expected += [("first", event), ("second", event)]
     assert expected == told
