@@ -9,6 +9,7 @@ files in `metric_store.py`. `wiring.py` makes one per worker; `server/` serves `
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import get_args
 
 from proxy.domain.catalog import WILDCARD, Snapshot
 from proxy.domain.errors import ProxyError
@@ -60,6 +61,11 @@ class Metrics:
         self._dropped = self._store.open_number(table.LOG_LINES_DROPPED)
         self._store.open_number(table.HEALTH_CACHE_SIZE)
         self._store.open_number(table.BUILD_INFO, version).set(1.0)
+        # From 0 on, so that an alert sees the first one rise.
+        self._connection_faults = {
+            kind: self._store.open_number(table.CONNECTION_FAULTS, kind)
+            for kind in get_args(ConnectionFault)
+        }
 
     def apply_snapshot(self, snapshot: Snapshot) -> None:
         """Take the known providers and deployments from the catalog that is now in force."""
@@ -136,7 +142,7 @@ class Metrics:
 
     def connection_failed(self, fault: ConnectionFault) -> None:
         """Count a client's connection that was refused, or closed by us."""
-        self._store.open_number(table.CONNECTION_FAULTS, fault).add(1.0)
+        self._connection_faults[fault].add(1.0)
 
     def count_dropped_log_lines(self, count: int) -> None:
         """Count log lines that were lost; a `LogWriter` calls it, from any thread."""

@@ -200,6 +200,29 @@ def test_upgrade_leaves_one_version(tmp_path: Path) -> None:
     metrics.close()
 
 
+def test_odd_answers_are_counted_by_provider_and_kind(metrics: Metrics) -> None:
+    """Each anomaly of a request counts under the provider that answered."""
+    metrics.request_ended(build_record(anomalies=("utf8_replaced", "usage_anomaly")))
+    metrics.request_ended(build_record(anomalies=("usage_anomaly",)))
+
+    assert _read(metrics, "llm_proxy_anomalies_total") == {
+        ("alpha", "utf8_replaced"): 1,
+        ("alpha", "usage_anomaly"): 2,
+    }
+
+
+def test_connections_that_we_refuse_or_close_are_counted(metrics: Metrics) -> None:
+    """Every kind of connection fault is there from the start, and counts what is told."""
+    metrics.connection_failed("write_stall")
+
+    assert _read(metrics, "llm_proxy_connection_faults_total") == {
+        ("connection_rejected",): 0,
+        ("write_stall",): 1,
+        ("head_timeout",): 0,
+        ("invalid_http",): 0,
+    }
+
+
 def test_dropped_log_lines_are_counted(tmp_path: Path) -> None:
     """What a log writer loses appears in the metrics, also when it comes after the end."""
     metrics = Metrics(tmp_path)
@@ -214,7 +237,7 @@ def test_dropped_log_lines_are_counted(tmp_path: Path) -> None:
 
 def test_exposition_is_valid_and_complete(metrics: Metrics) -> None:
     """The text parses, every family is in the table with its help, and none is missing."""
-    metrics.request_ended(build_record())
+    metrics.request_ended(build_record(anomalies=("utf8_replaced",)))
     _run(metrics)
     _run(metrics, outcome="upstream_timeout")
     body, content_type = metrics.render()

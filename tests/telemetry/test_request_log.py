@@ -45,6 +45,7 @@ def test_exact_shape() -> None:
         b'"alias":"chat","stream":true,"outcome":"completed","attempts":1,"ttft_s":0.5,'
         b'"prompt_tokens":100,"completion_tokens":50,"error_code":null,"detail":null,'
         b'"route_reason":"priority","key_id":"key_0123456789ab","organization_id":"default",'
+        b'"usage_source":"reported","anomalies":[],'
         b'"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736"}\n'
     )
     assert [expected] == lines.lines
