@@ -13,7 +13,7 @@ from proxy.domain.catalog import Snapshot
 from proxy.domain.identity import KeyHasher
 from proxy.domain.settings import InstallSettings
 from proxy.server.app import build_runner
-from proxy.server.protocol import ServerRunner
+from proxy.server.runner import ServerRunner
 from proxy.telemetry.log_writer import LogWriter
 from proxy.wiring import Service, open_service
 

@@ -1,16 +1,90 @@
 """
 Fixtures that every folder of tests may use: a free port, a state directory, a leak check.
 
-What belongs to one floor stands in that folder's own conftest.py.
+The hooks have the watch of `canaries.py` look on while each test runs. What belongs to one
+floor stands in that folder's own conftest.py.
 """
 
 import socket
-from collections.abc import AsyncIterator
+import warnings
+from collections.abc import AsyncIterator, Callable, Generator
 from pathlib import Path
 
 import pytest
 
+from tests.canaries import RAN_BEFORE, WATCH, install
 from tests.leaks import leaving_nothing
+
+_UNINSTALL = pytest.StashKey[Callable[[], None]]()
+_LEFT = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the watch look on from before the first fixture."""
+    config.stash[_UNINSTALL] = install(WATCH)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Take the watch away, for whoever runs several sessions in one process."""
+    config.stash[_UNINSTALL]()
+
+
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """Tell the watch which test it is that runs."""
+    WATCH.test = nodeid
+
+
+def pytest_warning_recorded(
+    warning_message: warnings.WarningMessage, when: str, nodeid: str
+) -> None:
+    """Show the watch every warning."""
+    WATCH.see(f"a warning ({when})", str(warning_message.message))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the watch what the test printed, and fail the test if a canary was seen."""
+    report = yield
+    if report.passed:
+        # What a failure prints is for people at a test run, and shows values on purpose.
+        for title, text in report.sections:
+            if title in (f"Captured stdout {report.when}", f"Captured stderr {report.when}"):
+                WATCH.see(title, text)
+        if found := WATCH.take_findings(item.nodeid):
+            report.outcome = "failed"
+            report.longrepr = "\n".join(["a canary was seen:", *found])
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Show the watch every file that was left, and fail the session if a canary is in one."""
+    WATCH.test = "the whole session"
+    if (folder := _base_folder(session.config)) is not None:
+        WATCH.see_files(folder)
+    found = session.config.stash[_LEFT] = WATCH.take_findings()
+    WATCH.test = RAN_BEFORE
+    if found and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Name what the watch has found where no single test could be failed for it."""
+    if found := config.stash.get(_LEFT, []):
+        terminalreporter.section("canaries were seen", red=True)
+        for finding in found:
+            terminalreporter.line(finding)
+
+
+def _base_folder(config: pytest.Config) -> Path | None:
+    """Return the session's temporary directory, None if no test asked for one."""
+    factory = getattr(config, "_tmp_path_factory", None)
+    folder: Path | None = getattr(factory, "_basetemp", None)
+    return folder if folder is not None and folder.exists() else None
 
 
 @pytest.fixture

@@ -11,14 +11,19 @@ import pytest
 from aiohttp import web
 
 from proxy.domain.catalog import Snapshot
+from proxy.domain.errors import UpstreamPoolFull
 from proxy.domain.settings import InstallSettings
-from proxy.server.app import build_runner
+from proxy.server.app import App, build_runner
 from proxy.simulator.transport import SimulatorTransport
 from proxy.telemetry.log_writer import LogWriter, open_log_writer
+from proxy.upstream import aiohttp_pool
 from proxy.upstream.aiohttp_transport import AiohttpTransport
 from proxy.upstream.base import Transport
 from proxy.wiring import Service, open_service, open_transports
 from tests.fakes.proxy_server import AUTH, HASHER, build_chat, build_provider, build_snapshot
+from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
+from tests.fakes.recording_sink import RecordingSink
+from tests.upstream.asking import build_request
 
 
 @pytest.fixture
@@ -64,6 +69,29 @@ async def test_providers_share_no_transport() -> None:
     assert transports["a"] is not transports["b"]
 
 
+@pytest.mark.usefixtures("no_leaks")
+async def test_max_connections_holds_for_all_providers_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With `max_connections: 1` a request to one provider keeps another's from being sent."""
+    monkeypatch.setattr(aiohttp_pool, "POOL_WAIT_S", 0.05)
+
+    async def script(connection: UpstreamConnection) -> None:
+        await connection.read_request()
+        await connection.start_chunked()
+        await connection.watch()
+
+    async with open_raw_upstream(script) as upstream:
+        a, b = (build_provider(upstream.url, name=name) for name in "ab")
+        transports = open_transports(build_snapshot(a, b), 1)
+        held = await transports["a"].open(build_request(upstream), RecordingSink())
+        with pytest.raises(UpstreamPoolFull):
+            await transports["b"].open(build_request(upstream), RecordingSink())
+        held.close()
+        (await transports["b"].open(build_request(upstream), RecordingSink())).close()
+        await close_all(transports)
+
+
 @asynccontextmanager
 async def opened(install: InstallSettings, log: LogWriter) -> AsyncIterator[Service]:
     """Open a service of the sample, and close it."""
@@ -74,7 +102,7 @@ async def opened(install: InstallSettings, log: LogWriter) -> AsyncIterator[Serv
         await service.close()
 
 
-async def ask(app: web.Application, body: Any) -> tuple[int, str]:
+async def ask(app: App, body: Any) -> tuple[int, str]:
     """Return (status of a chat request to the application, text of its metrics afterwards)."""
     runner = build_runner(app, drain_s=0.0)
     await runner.setup()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from proxy.config.build_callers import BuiltCallers, build_callers
+from proxy.config.build_callers import BuiltCallers, build_callers, find_unknown_models
 from proxy.config.build_groups import BuiltGroups, build_groups
 from proxy.config.build_provider import BuiltProvider, build_provider
 from proxy.config.environment import Variable
@@ -20,6 +20,7 @@ from proxy.config.validate import Checked
 from proxy.domain.catalog import Provider, Snapshot
 from proxy.domain.identity import KeyHasher
 from proxy.domain.settings import ClientClocks, InstallSettings, Settings
+from proxy.policy.limits import build_rate_limit
 
 
 class Built(Struct, frozen=True):
@@ -70,6 +71,7 @@ def build(
         groups=groups.groups,
         callers=callers.callers,
     )
+    warnings.extend(find_unknown_models(top, tree, snapshot))
     return Built(
         install=_build_install(top, tree, listen, state_dir),
         snapshot=snapshot,
@@ -116,6 +118,11 @@ def _build_settings(top: ConfigFile) -> Settings:
         max_client_connections=top.limits.max_client_connections,
         max_connections_per_address=top.limits.max_connections_per_address,
         trusted_proxies=tuple(top.limits.trusted_proxies),
+        rate_limit=(
+            None
+            if top.rate_limit_rpm is None
+            else build_rate_limit(top.rate_limit_rpm, top.rate_limit_window)
+        ),
         api_key_header=top.api_key_header,
         cors_origins=tuple(top.cors_origins),
         metrics_auth=top.metrics_auth,

@@ -24,6 +24,7 @@ from proxy.domain.secret import Secret
 from proxy.domain.settings import Clocks, PoolLimits
 from proxy.providers.kind import Kind
 from proxy.providers.registry import find_kind
+from proxy.upstream.guard import find_url_problem
 
 SIMULATOR_TYPE = "simulator"
 SIMULATED = "sim-"
@@ -115,6 +116,10 @@ def _find_problems(
         what = f"'base_url' is missing here, and the type '{kind.type}' has no address of its own"
         mend = "add a line 'base_url: http://host:port/v1'"
         problems.append(Problem(tree.place_of(*steps), what, mend))
+    found = None if entry.base_url is None else find_url_problem(entry.base_url)
+    if found is not None:
+        what, mend = found
+        problems.append(Problem(tree.place_of(*steps, "base_url"), f"base_url: {what}", mend))
     spans = {entry.keepalive_timeout, entry.keepalive_expiry} - {None}
     if len(spans) > 1:
         what = "keepalive_timeout and keepalive_expiry are two names of one setting, and differ"

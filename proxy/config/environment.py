@@ -81,7 +81,7 @@ def _read_value(text: str) -> str | None:
     quote = text[:1]
     if quote not in ("'", '"'):
         # A comment begins at a '#' after a blank, so that '#' may stand inside a key.
-        return re.split(r"(?:^|\s+)#", text, maxsplit=1)[0]
+        return re.split(r"(?:^|\s)#", text, maxsplit=1)[0].rstrip()
     end = 1
     while end < len(text) and text[end] != quote:
         end += 2 if quote == '"' and text[end] == "\\" else 1

@@ -119,10 +119,10 @@ def _list_targets(tree: Node) -> Iterator[tuple[str, _Target]]:
     for setting in list_settings():
         top, _, below = setting.path.partition("[].")
         is_section = setting.default == "{}" and not setting.path.endswith("headers")
-        if is_section or setting.item == "object" or top in ("routes", "end_of_config"):
+        if is_section or setting.item == "object" or top == "end_of_config":
             continue
         if below:
-            if below != "name":
+            if top == "providers" and below != "name":
                 below_provider.append((below, setting))
             continue
         yield _canonical(top), _Target(tuple(top.split(".")), setting)

@@ -9,13 +9,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from proxy.config.key_schema import ApiKey
 from proxy.config.provider_schema import NOT_IN_FORCE, ProviderEntry, Section
 from proxy.config.value_types import (
     Bytes,
     ClientKey,
     Count,
-    HeaderName,
     Host,
+    KeyHeaderName,
     Listen,
     ModelId,
     Name,
@@ -201,19 +202,22 @@ class ConfigFile(Section):
     workers: Annotated[int, Field(ge=1, le=256)] = Field(
         default=1, description="Worker processes. More than one is not in force yet."
     )
-    api_keys: list[ClientKey] = Field(
+    api_keys: list[ApiKey] = Field(
         default=[],
         repr=False,
-        description="The keys clients authenticate with. With none, every request is refused.",
+        description=(
+            "The keys clients authenticate with, each a text or a section. With none, every "
+            "request is refused."
+        ),
         json_schema_extra={"writeOnly": True},
     )
     admin_keys: list[ClientKey] = Field(
         default=[],
         repr=False,
-        description="Keys that may administrate too, of at least 22 random characters.",
-        json_schema_extra={"writeOnly": True, **LATER},
+        description="Keys that may do everything, of at least 22 random characters.",
+        json_schema_extra={"writeOnly": True},
     )
-    api_key_header: HeaderName = Field(
+    api_key_header: KeyHeaderName = Field(
         default="X-API-Key", description="The header that is read beside `Authorization: Bearer`."
     )
     cors_origins: list[Origin] = Field(
@@ -228,13 +232,14 @@ class ConfigFile(Section):
     )
     rate_limit_rpm: Count | None = Field(
         default=None,
-        description="Requests per minute and key; null is no limit.",
-        json_schema_extra=LATER,
+        description="Requests per minute of a key without a limit of its own; null is none.",
     )
     rate_limit_window: Count = Field(
         default=60,
-        description="Seconds over which `rate_limit_rpm` is averaged.",
-        json_schema_extra=LATER,
+        description=(
+            "Seconds over which `rate_limit_rpm` is averaged: 2000 and 120 are 4000 requests at "
+            "once, which come back evenly."
+        ),
     )
     request_timeout: Seconds = Field(
         default=300.0,

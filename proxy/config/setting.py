@@ -63,23 +63,29 @@ def _walk(section: dict[str, Any], parts: dict[str, Any], prefix: str) -> Iterat
         options = [_follow(option, parts) for option in field.get("anyOf", (field,))]
         kinds = tuple(_kind(option) for option in options)
         below = next((o for o in options if "properties" in o), None)
-        item: dict[str, Any] = {}
-        for option in options:
-            item = _follow(option.get("items", {}), parts) or item
+        items = [item for option in options for item in _list_items(option, parts)]
+        item = next((item for item in items if "properties" in item), {})
         yield Setting(
             path=path,
             kinds=kinds,
             default=REQUIRED if name in required else _default(field, below),
             # pydantic leaves a description out that equals the docstring of the section.
             description=field.get("description") or (below or {})["description"],
-            item=item.get("type", ""),
+            item=" or ".join(item["type"] for item in items),
             in_force=not field.get(NOT_IN_FORCE, False),
             choices=tuple(choice for option in options for choice in option.get("enum", ())),
         )
         if below is not None:
             yield from _walk(below, parts, f"{path}.")
-        elif "properties" in item:
+        elif item:
             yield from _walk(item, parts, f"{path}[].")
+
+
+def _list_items(option: dict[str, Any], parts: dict[str, Any]) -> list[dict[str, Any]]:
+    if "items" not in option:
+        return []
+    items = _follow(option["items"], parts)
+    return [_follow(item, parts) for item in items.get("anyOf", (items,))]
 
 
 def _follow(field: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,8 @@ _MANAGED_HEADERS = frozenset(
     )
 )  # fmt: skip
 
+_KEY_HEADERS = frozenset(("api-key", "x-api-key", "x-goog-api-key"))
+
 
 def refuse(what: str, mend: str) -> NoReturn:
     """Refuse a value from within a pydantic validator."""
@@ -111,6 +113,16 @@ def _check_header_name(value: str) -> str:
     return value
 
 
+def _check_key_header(value: str) -> str:
+    _check_header_name(value)
+    if value.lower() in _MANAGED_HEADERS - _KEY_HEADERS:
+        refuse(
+            "this header cannot hold a key of its own",
+            "choose another; 'Authorization: Bearer', 'X-API-Key' and 'api-key' are always read",
+        )
+    return value
+
+
 def _check_sent_header(value: str) -> str:
     _check_header_name(value)
     if value.lower() in _MANAGED_HEADERS:
@@ -160,7 +172,8 @@ def _check_network(value: str) -> str:
     return str(network)
 
 
-def _check_client_key(value: str) -> str:
+def check_client_key(value: str) -> str:
+    """Return a key that clients may send in a header; any other is refused."""
     if not value or not value.isascii() or not value.isprintable() or " " in value:
         refuse(
             "this key cannot be sent in a header",
@@ -178,14 +191,14 @@ ModelId = Annotated[str, AfterValidator(_check_model_id)]
 TypeName = Annotated[str, AfterValidator(_check_type)]
 BaseUrl = Annotated[str, AfterValidator(_check_base_url)]
 VariableName = Annotated[str, AfterValidator(_check_variable)]
-HeaderName = Annotated[str, AfterValidator(_check_header_name)]
+KeyHeaderName = Annotated[str, AfterValidator(_check_key_header)]
 SentHeaderName = Annotated[str, AfterValidator(_check_sent_header)]
 HeaderValue = Annotated[str, AfterValidator(_check_header_value)]
 Origin = Annotated[str, AfterValidator(_check_origin)]
 Host = Annotated[str, AfterValidator(_check_host)]
 Listen = Annotated[str, AfterValidator(_check_listen)]
 Network = Annotated[str, AfterValidator(_check_network)]
-ClientKey = Annotated[str, AfterValidator(_check_client_key)]
+ClientKey = Annotated[str, AfterValidator(check_client_key)]
 UpperCase = BeforeValidator(_raise_level)
 
 Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]

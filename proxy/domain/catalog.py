@@ -9,7 +9,7 @@ from proxy.domain.identity import Caller
 from proxy.domain.secret import Secret
 from proxy.domain.settings import Clocks, PoolLimits, Settings
 
-MAX_NAME_CHARACTERS = 256
+MAX_NAME_CHARACTERS = 128
 """Longest model name that is sent to a provider which takes any."""
 
 Strategy = Literal["priority", "weighted", "least_latency", "least_cost"]
@@ -79,6 +79,11 @@ class Snapshot(Struct, frozen=True):
     groups: Mapping[str, Group]
     callers: Mapping[bytes, Caller]
 
+    @property
+    def has_admin_keys(self) -> bool:
+        """At least one key may administrate."""
+        return any(caller.role == "admin" for caller in self.callers.values())
+
     def find_group(self, name: str) -> Group | None:
         """
         Return what a client's model name stands for, or None.
@@ -111,4 +116,5 @@ class Snapshot(Struct, frozen=True):
 def _is_name(text: str) -> bool:
     # The client chose these characters, not the operator: they end up in headers and logs.
     is_short = 0 < len(text) <= MAX_NAME_CHARACTERS
-    return is_short and text != WILDCARD and text.isascii() and text.isprintable()
+    is_plain = text.isascii() and text.isprintable() and " " not in text
+    return is_short and is_plain and text != WILDCARD

@@ -122,8 +122,10 @@ class ModelNotFound(RequestError):
     code = "model_not_found"
 
     def __init__(self, model: str) -> None:
-        # A name of any length may come; an error does not carry a megabyte of it back.
-        shown = f"The model '{model}'" if len(model) <= 128 else "The model that was asked for"
+        # Anything may come as a name; an error carries no megabyte of it back, and nothing
+        # that a terminal or a reader could take for something else.
+        is_plain = len(model) <= 128 and model.isascii() and model.isprintable()
+        shown = f"The model '{model}'" if is_plain else "The model that was asked for"
         super().__init__(f"{shown} does not exist.", param="model")
 
 

@@ -22,6 +22,10 @@ class Caller(Struct, frozen=True):
     rate_limit: RateLimit | None = None
     """None is the one of `Settings`."""
 
+    def may_ask_for(self, name: str) -> bool:
+        """Return whether this key may ask for a model by that name."""
+        return self.models is None or name in self.models
+
 
 class KeyHasher:
     """Turn a presented key into the digest that snapshots are indexed by."""

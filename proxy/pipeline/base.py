@@ -7,7 +7,10 @@ What the pipeline needs from a server: a request to read and a reply to write.
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from multidict import MultiMapping
+
 from proxy.domain.exchange import Operation
+from proxy.domain.settings import Settings
 
 
 class InboundRequest(Protocol):
@@ -16,17 +19,20 @@ class InboundRequest(Protocol):
     operation: Operation
     endpoint: str
     """The route's pattern without its `/v1`, such as `/chat/completions`: a bounded label."""
-    headers: Mapping[str, str]
-    """Case-insensitive; the first value where a name came twice."""
+    headers: MultiMapping[str]
+    """Names are looked up in any case; `getall` gives every value where one came twice."""
 
-    async def read_body(self, limit_bytes: int) -> bytes:
+    async def read_body(self, settings: Settings) -> bytes:
         """
-        Return the whole body.
+        Return the whole body; what the head tells is checked before any of it is asked for.
 
         Raises:
-            BodyTooLarge: declared or actual size above `limit_bytes`.
-            UnsupportedMediaType: the body is compressed.
-            RequestTimeout: the body came too slowly.
+            UnsupportedMediaType: not declared as JSON, or compressed.
+            BodyTooLarge: declared or actual size above `max_body_bytes`, or crumbs of chunks.
+            ExpectationFailed: an `Expect` that is not 100-continue.
+            RequestTimeout: silent for longer than `client_clocks.body_s`, after that time
+                slower than `min_body_bytes_per_s`, or not whole within `request_timeout_s`.
+            InvalidRequest: its framing broke off.
         """
 
 

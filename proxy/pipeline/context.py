@@ -6,10 +6,12 @@ from random import getrandbits
 
 from proxy.domain.catalog import Deployment, Snapshot
 from proxy.domain.errors import ProxyError, UpstreamRejected
-from proxy.domain.exchange import AttemptRecord, Ending
+from proxy.domain.exchange import Anomaly, AttemptRecord, Ending
 from proxy.domain.identity import Caller, KeyHasher
 from proxy.domain.usage import Usage
 from proxy.pipeline.base import InboundRequest, ReplyWriter
+from proxy.policy.limits import RateDecision
+from proxy.stores.base import RateStore
 from proxy.telemetry.base import Observer
 from proxy.telemetry.tracing import Trace
 from proxy.upstream.base import Transport
@@ -25,11 +27,15 @@ class Runtime:
         hasher: KeyHasher,
         transports: Mapping[str, Transport],
         observer: Observer,
+        rates: RateStore,
     ) -> None:
         self.snapshot = snapshot
         self.hasher = hasher
         self.transports = transports
         self.observer = observer
+        self.rates = rates
+        self.in_flight = 0
+        """Requests under way, which `limit` counts."""
 
 
 class Exchange:
@@ -45,12 +51,15 @@ class Exchange:
         self.started_monotonic_s = time.monotonic()
         self.trace: Trace | None = None
         self.caller: Caller | None = None
+        self.is_in_flight = False
+        self.rate: RateDecision | None = None
         self.ask: Ask | None = None
         self.alias: str | None = None
         self.route_reason: str | None = None
         self.attempts: list[AttemptRecord] = []
         self.attempt: Attempt | None = None
         self.usage: Usage | None = None
+        self.anomalies: tuple[Anomaly, ...] = ()
         self.first_content_monotonic_s: float | None = None
         self.status = 0
         self.ending: Ending = "interrupted"
@@ -76,9 +85,7 @@ class Exchange:
 
     def fail_attempt(self, error: ProxyError) -> None:
         """Note the error that the attempt under way ended with; nothing if there is none."""
-        # A provider's own code for a client's mistake is not a word of ours, nor a bounded label.
-        is_rejected = isinstance(error, UpstreamRejected)
-        self.end_attempt("upstream_rejected" if is_rejected else error.code or error.type)
+        self.end_attempt(name_error(error))
 
     def end_attempt(self, outcome: str) -> None:
         """Note how the attempt under way ended; nothing if there is none."""
@@ -111,6 +118,13 @@ class Attempt:
             duration_s=time.monotonic() - started_s,
             first_byte_s=None if head_s is None else head_s - started_s,
         )
+
+
+def name_error(error: ProxyError) -> str:
+    """Return the word of ours for an error, as it may stand in a log and be a metric's label."""
+    # A provider's own code for a client's mistake is neither ours nor one of a known few.
+    is_rejected = isinstance(error, UpstreamRejected)
+    return "upstream_rejected" if is_rejected else error.code or error.type
 
 
 def build_request_id() -> str:

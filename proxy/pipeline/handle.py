@@ -1,7 +1,7 @@
 """
 One request, from its head to its record, stage by stage.
 
-Stages that have no work yet (limit, cache) stand where they will be in `pipeline/README.md`.
+A stage that has no work yet (cache) stands where it will be in `pipeline/README.md`.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from proxy.pipeline.authenticate import authenticate
 from proxy.pipeline.base import InboundRequest, ReplyWriter
 from proxy.pipeline.call import call
 from proxy.pipeline.context import Exchange, Runtime
+from proxy.pipeline.limit import limit, release
 from proxy.pipeline.receive import receive
 from proxy.pipeline.record import record
 from proxy.pipeline.refuse import interrupt, refuse
@@ -28,9 +29,10 @@ async def handle(request: InboundRequest, reply: ReplyWriter, runtime: Runtime) 
     snapshot = exchange.snapshot
     try:
         exchange.trace = read_traceparent(request.headers.get("traceparent"))
-        exchange.caller = authenticate(request.headers, snapshot, runtime.hasher)
-        exchange.ask = ask = await receive(request, snapshot.settings.max_body_bytes)
-        chosen = route(ask.model, snapshot)
+        exchange.caller = caller = authenticate(request.headers, snapshot, runtime.hasher)
+        await limit(exchange, caller)
+        exchange.ask = ask = await receive(request, snapshot.settings)
+        chosen = route(ask.model, snapshot, caller)
         exchange.alias, exchange.route_reason = chosen.alias, chosen.reason
         answer = await call(exchange, ask, chosen.candidates)
         await relay(exchange, answer)
@@ -49,4 +51,5 @@ async def handle(request: InboundRequest, reply: ReplyWriter, runtime: Runtime) 
         _log.exception("request failed", extra={"request_id": exchange.request_id})
         await refuse(exchange, InternalError())
     finally:
+        release(exchange)
         record(exchange)

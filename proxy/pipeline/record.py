@@ -4,7 +4,7 @@ import time
 
 from proxy.domain.catalog import MAX_NAME_CHARACTERS
 from proxy.domain.exchange import RequestRecord
-from proxy.pipeline.context import Exchange
+from proxy.pipeline.context import Exchange, name_error
 
 CLIENT_CLOSED_STATUS = 499
 
@@ -39,11 +39,12 @@ def _build_record(exchange: Exchange) -> RequestRecord:
         model=None if last is None else last.model,
         key_id=None if caller is None else caller.key_id,
         organization_id=None if caller is None else caller.organization_id,
-        error_code=None if error is None else error.code or error.type,
+        error_code=None if error is None else name_error(error),
         ttft_s=None
         if content_s is None or not streams
         else content_s - exchange.started_monotonic_s,
         usage=exchange.usage,
+        anomalies=exchange.anomalies,
         attempts=tuple(exchange.attempts),
         route_reason=exchange.route_reason,
         trace_id=None if exchange.trace is None else exchange.trace.trace_id,

@@ -1,9 +1,9 @@
 """Stage: give the client its answer, and say honestly when it breaks."""
 
-from proxy.pipeline.call import WholeAnswer
 from proxy.pipeline.context import Exchange
 from proxy.pipeline.reply_head import build_json_head, build_stream_head
 from proxy.pipeline.stream_answer import StreamAnswer
+from proxy.pipeline.whole_answer import WholeAnswer
 
 
 async def relay(exchange: Exchange, answer: StreamAnswer | WholeAnswer) -> None:
@@ -15,14 +15,24 @@ async def relay(exchange: Exchange, answer: StreamAnswer | WholeAnswer) -> None:
             and the reply is still open for the error.
     """
     if isinstance(answer, WholeAnswer):
+        if answer.is_stream:
+            await _begin_stream(exchange)
+            exchange.reply.data(answer.body)
+            await exchange.reply.end()
+            return
         exchange.status = 200
         await exchange.reply.send(200, build_json_head(exchange), answer.body)
         return
     try:
-        if not exchange.reply.started:
-            await exchange.start_reply(build_stream_head(exchange))
+        await _begin_stream(exchange)
         await answer.deliver(exchange.reply)
         await exchange.reply.end()
     finally:
-        exchange.usage = answer.usage
+        exchange.usage, exchange.anomalies = answer.usage, answer.anomalies
         answer.close()
+
+
+async def _begin_stream(exchange: Exchange) -> None:
+    """Send the head of a stream, unless it went out while the provider was silent."""
+    if not exchange.reply.started:
+        await exchange.start_reply(build_stream_head(exchange))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from proxy.domain.errors import ProxyError
 from proxy.pipeline.context import Exchange
+from proxy.wire.openai_rate_headers import build_rate_headers
 
 STREAM_HEADERS: Mapping[str, str] = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -14,8 +15,11 @@ JSON_HEADERS: Mapping[str, str] = {"Content-Type": "application/json"}
 
 
 def build_head(exchange: Exchange) -> dict[str, str]:
-    """Return the headers that every reply carries: ids, and how the request was routed."""
+    """Return the headers that every reply carries: ids, limits, and how the request was routed."""
     headers = {"x-request-id": exchange.request_id}
+    rate = exchange.rate
+    if rate is not None:
+        headers |= build_rate_headers(rate.limit_requests, rate.remaining_requests, rate.reset_s)
     if exchange.alias is not None:
         headers["x-llm-proxy-model"] = exchange.alias
         headers["x-llm-proxy-attempts"] = str(

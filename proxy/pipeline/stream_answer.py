@@ -3,6 +3,7 @@
 import asyncio
 
 from proxy.domain.errors import ProxyError, UpstreamTooLarge, UpstreamTruncated
+from proxy.domain.exchange import Anomaly
 from proxy.domain.settings import Clocks, Settings
 from proxy.domain.usage import Usage
 from proxy.pipeline.base import ReplyWriter
@@ -43,20 +44,33 @@ class StreamAnswer:
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._max_held_bytes = settings.max_event_bytes
+        self._room_bytes = settings.max_stream_bytes
         self._waiter: asyncio.Future[None] | None = None
         self._linger: asyncio.TimerHandle | None = None
         self._clock = StreamClock(
-            clocks, settings.keep_alive_s, spent_s, self._time_out, self._keep_alive
+            clocks, settings.keep_alive_s, spent_s, self._give_up, self._keep_alive
         )
 
     @property
     def usage(self) -> Usage | None:
-        """Token counts as far as the provider has told them."""
-        return self._reader.usage
+        """Token counts: as reported, else estimated, else None: nothing has been delivered."""
+        reader = self._reader
+        if reader.usage is None and self._is_committed:
+            return reader.estimate_usage()
+        return reader.usage
+
+    @property
+    def anomalies(self) -> tuple[Anomaly, ...]:
+        """What was odd about the provider's events."""
+        return tuple(self._reader.anomalies)
 
     def data(self, chunk: bytes) -> None:
         """Take the next bytes from the provider."""
         if self._is_finished:
+            return
+        self._room_bytes -= len(chunk)
+        if self._room_bytes < 0:
+            self._take_last(chunk)
             return
         reader = self._reader
         events_before = reader.event_count
@@ -141,6 +155,18 @@ class StreamAnswer:
             self._clock.note_content()
             self._wake()
 
+    def _take_last(self, chunk: bytes) -> None:
+        """Take what the stream's cap leaves of a piece, and no more of the provider."""
+        fitting_bytes = self._room_bytes = len(chunk) + self._room_bytes
+        self.data(chunk[:fitting_bytes])
+        if not self._is_finished:
+            self._give_up(
+                UpstreamTooLarge(
+                    "The provider's stream is longer than this proxy accepts.",
+                    code="limit_exceeded",
+                )
+            )
+
     def _finish(self, error: ProxyError | None) -> None:
         if not self._is_finished:
             self._is_finished = True
@@ -148,7 +174,8 @@ class StreamAnswer:
             self._clock.stop()
             self._wake()
 
-    def _time_out(self, error: ProxyError) -> None:
+    def _give_up(self, error: ProxyError) -> None:
+        """Take no more of the provider: the answer fails, unless it is complete already."""
         if self._reader.is_complete:
             # All that was missing was its terminal event: the client gets that from us.
             self._take(self._reader.finish())

@@ -2,8 +2,17 @@
 
 import asyncio
 
+from msgspec import Struct
+
 from proxy.domain.errors import ProxyError, UpstreamTimeout, UpstreamTooLarge
 from proxy.upstream.base import OpenedResponse
+
+
+class WholeAnswer(Struct):
+    """A complete answer, checked, in the client's dialect; a stream has its `[DONE]`."""
+
+    body: bytes
+    is_stream: bool = False
 
 
 class BodyCollector:

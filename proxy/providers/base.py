@@ -8,8 +8,7 @@ from typing import Protocol
 
 from proxy.domain.catalog import Deployment
 from proxy.domain.exchange import OutboundRequest
-from proxy.domain.usage import Usage
-from proxy.wire.base import Ask, StreamReader
+from proxy.wire.base import Ask, CheckedAnswer, StreamReader
 
 
 class ProviderType(Protocol):
@@ -33,7 +32,7 @@ class ProviderType(Protocol):
     def open_stream(self, ask: Ask, max_event_bytes: int) -> StreamReader:
         """Return the reader for one streamed answer to `ask`."""
 
-    def read_answer(self, ask: Ask, body: bytes) -> tuple[bytes, Usage | None]:
+    def read_answer(self, ask: Ask, body: bytes) -> CheckedAnswer:
         """
         Check a complete 200 answer's body and return the client's body and its usage.
 

@@ -8,11 +8,10 @@ from msgspec import Raw
 from proxy.domain.catalog import Deployment, Provider
 from proxy.domain.errors import InvalidRequest
 from proxy.domain.exchange import OutboundRequest
-from proxy.domain.usage import Usage
 from proxy.providers.kind import Kind
 from proxy.providers.quirks import open_repair
 from proxy.version import __version__
-from proxy.wire.base import Ask, StreamReader
+from proxy.wire.base import Ask, CheckedAnswer, StreamReader
 from proxy.wire.json_text import build_object, encode
 from proxy.wire.openai_answer import read_openai_answer
 from proxy.wire.openai_stream import OpenAIStream
@@ -62,7 +61,7 @@ class OpenAIFormat:
         """Return the reader for one streamed answer (see `providers/base.py`)."""
         return OpenAIStream(ask, max_event_bytes, open_repair(self._kind.quirk))
 
-    def read_answer(self, ask: Ask, body: bytes) -> tuple[bytes, Usage | None]:
+    def read_answer(self, ask: Ask, body: bytes) -> CheckedAnswer:
         """Check a complete answer (see `providers/base.py`)."""
         # Vectors have no quirks, and taking thousands of floats apart is not free.
         repair = None if ask.operation == "embeddings" else open_repair(self._kind.quirk)

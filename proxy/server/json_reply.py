@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 
 from proxy.domain.errors import ProxyError
-from proxy.server.reply import SERVER_NAME
+from proxy.server.written_answer import SERVER_NAME
 from proxy.wire.openai_error import build_error_body
 
 

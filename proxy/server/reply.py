@@ -1,22 +1,26 @@
 """The pipeline's request and reply (see `pipeline/base.py`) over aiohttp's server."""
 
-import asyncio
+import logging
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
+from contextlib import suppress
 
 from aiohttp import HttpVersion11, web
-from aiohttp.abc import AbstractStreamWriter
 from aiohttp.helpers import rfc822_formatted_time
+from multidict import MultiMapping
 
-from proxy.domain.errors import BodyTooLarge, RequestTimeout, UnsupportedMediaType
+from proxy.domain.errors import BodyTooLarge, RequestTimeout
 from proxy.domain.exchange import Operation
-from proxy.server.protocol import ClientConnection
+from proxy.domain.settings import Settings
+from proxy.server.connection import ClientConnection
+from proxy.server.request_body import is_body_coming, read_body
+from proxy.server.written_answer import REASONS, SERVER_NAME, WrittenResponse
 
-BODY_S = 30.0
-SERVER_NAME = "llm-proxy-api"
-REASONS = {status.value: status.phrase for status in HTTPStatus}
 JOINED_BODY_BYTES = 64 * 1024
 """Up to here copying a body behind its head costs less than a second write."""
+UNWANTED_BODY = frozenset((RequestTimeout.status, BodyTooLarge.status))
+"""After these the rest of a body is not waited for, however short it is."""
+
+_log = logging.getLogger("llm_proxy.server")
 
 
 class AiohttpRequest:
@@ -28,37 +32,11 @@ class AiohttpRequest:
         self._request = request
         self.operation: Operation = operation
         self.endpoint = endpoint
-        self.headers: Mapping[str, str] = request.headers
+        self.headers: MultiMapping[str] = request.headers
 
-    async def read_body(self, limit_bytes: int) -> bytes:
+    async def read_body(self, settings: Settings) -> bytes:
         """Return the whole body (see `pipeline/base.py`)."""
-        request = self._request
-        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise UnsupportedMediaType()
-        if (request.content_length or 0) > limit_bytes:
-            raise BodyTooLarge(_too_large(limit_bytes))
-        content = request.content
-        if content.is_eof():
-            # Nearly every body has come with its head: no clock, no loop, no copy.
-            body = content.read_nowait(-1)
-        else:
-            body = await self._read_rest(limit_bytes)
-        if len(body) > limit_bytes:
-            raise BodyTooLarge(_too_large(limit_bytes))
-        return body
-
-    async def _read_rest(self, limit_bytes: int) -> bytes:
-        parts, size_bytes = [], 0
-        try:
-            async with asyncio.timeout(BODY_S):
-                while part := await self._request.content.readany():
-                    parts.append(part)
-                    size_bytes += len(part)
-                    if size_bytes > limit_bytes:
-                        break
-        except TimeoutError:
-            raise RequestTimeout() from None
-        return b"".join(parts)
+        return await read_body(self._request, settings)
 
 
 class AiohttpReply:
@@ -93,6 +71,8 @@ class AiohttpReply:
             self._write(head)
             self._write(body)
             await self._drain()
+        if not self._request.content.is_eof():
+            self._leave_body()
 
     async def start(self, status: int, headers: Mapping[str, str]) -> None:
         """Send status line and headers of a streamed answer."""
@@ -121,24 +101,51 @@ class AiohttpReply:
         await self._drain()
 
     def _begin(self, status: int, headers: Mapping[str, str], framing: str) -> bytes:
-        """Return the head of an answer; `framing` is the field that tells where its body ends."""
-        self.started = True
+        """
+        Return the head of an answer; `framing` is the field that tells where its body ends.
+
+        Raises:
+            ValueError: a header cannot be sent; nothing has been. An error goes without it.
+        """
+        request = self._request
         # Without a length and without chunks only the close tells that a body is over.
-        keeps_alive = self._request.keep_alive and bool(framing)
-        self.response = _WrittenResponse(keeps_alive)
-        fields = [f"{name}: {value}\r\n" for name, value in self._extra_headers.items()]
-        fields += [f"{name}: {value}\r\n" for name, value in headers.items()]
-        text = "".join(fields)
-        if text.count("\n") != len(fields) or "\0" in text:
-            raise ValueError("a header of an answer holds a line break")
+        keeps_alive = request.keep_alive and bool(framing)
+        if not request.content.is_eof() and (
+            status in UNWANTED_BODY or not is_body_coming(request)
+        ):
+            keeps_alive = False
+        try:
+            text = _build_fields(self._extra_headers) + _build_fields(headers)
+        except ValueError:
+            if status < 400:  # the client gets an error instead, which comes through here
+                raise
+            _log.error("an answer's header could not be sent", extra={"status_code": status})
+            text = _build_sendable_fields(self._extra_headers, headers)
         if not keeps_alive:
             framing += "Connection: close\r\n"
-        elif self._request.version < HttpVersion11:
+        elif request.version < HttpVersion11:
             framing += "Connection: keep-alive\r\n"
+        self.started = True
+        self.response = WrittenResponse(keeps_alive)
         return (
             f"HTTP/1.1 {status} {REASONS.get(status, '')}\r\nServer: {SERVER_NAME}\r\n"
             f"Date: {rfc822_formatted_time()}\r\n{text}{framing}\r\n"
         ).encode()
+
+    def _leave_body(self) -> None:
+        """Take no more of the request's body in, where the connection ends with this answer."""
+        if self.response is None or self.response.keep_alive:
+            return
+        connection, content = self._request.protocol, self._request.content
+        # What still comes is dropped unparsed. aiohttp waits for it a while: closing on unread
+        # bytes would reset the connection, and take the answer away from a client that sends.
+        connection.close()
+        if content.exception() is not None:
+            content.feed_eof()  # waiting for a broken body would only be told as our fault
+        transport = self._request.transport
+        if transport is not None and not transport.is_closing() and transport.can_write_eof():
+            with suppress(OSError):  # the client has reset the connection meanwhile
+                transport.write_eof()
 
     def _write(self, data: bytes) -> None:
         # A client that has left gets nothing; its request's task is about to be cancelled.
@@ -157,25 +164,22 @@ class AiohttpReply:
             connection.on_pause = connection.on_resume = None
 
 
-class _WrittenResponse(web.StreamResponse):
-    """Tells aiohttp that an answer has been written, and whether its connection may go on."""
-
-    def __init__(self, keeps_alive: bool) -> None:
-        super().__init__()
-        self._keep_alive = keeps_alive
-
-    @property
-    def prepared(self) -> bool:
-        """The head is out."""
-        return True
-
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Do nothing: the head is out."""
-        return None
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Do nothing: the body is out."""
+def _build_fields(headers: Mapping[str, str]) -> str:
+    fields = [f"{name}: {value}\r\n" for name, value in headers.items()]
+    text = "".join(fields)
+    if not text.isascii():
+        text.encode()  # a lone surrogate raises
+    if text.count("\n") != len(fields) or text.count("\r") != len(fields) or "\0" in text:
+        raise ValueError("a header of an answer holds a line break or a NUL")
+    return text
 
 
-def _too_large(limit_bytes: int) -> str:
-    return f"The request body is larger than the {limit_bytes} bytes that are taken here."
+def _build_sendable_fields(*groups: Mapping[str, str]) -> str:
+    """Return the fields of those headers that can be sent."""
+    text = ""
+    for name, value in [item for headers in groups for item in headers.items()]:
+        try:
+            text += _build_fields({name: value})
+        except ValueError:
+            continue
+    return text

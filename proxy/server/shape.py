@@ -1,35 +1,31 @@
 """
-What holds for every endpoint that the pipeline does not answer: one error shape, an id, a record.
+What holds for every endpoint that the pipeline does not answer.
 
-Endpoints are wrapped one by one. As a middleware this would also stand around the endpoints
-of the pipeline, which do all of it themselves, and cost each of their requests 12 us.
+Access is checked on the route that was found, errors have one shape, every answer an id and
+every request a record. `registrar.py` wraps each endpoint as it is registered. As a middleware
+this would also stand around those of the pipeline, which do all of it themselves.
 """
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
+from msgspec import Struct
 
-from proxy.domain.errors import (
-    BodyTooLarge,
-    InternalError,
-    InvalidRequest,
-    MethodNotAllowed,
-    ProxyError,
-    RouteNotFound,
-)
+from proxy.domain.catalog import Snapshot
+from proxy.domain.errors import InternalError, InvalidApiKey, ProxyError
 from proxy.domain.exchange import RequestRecord
-from proxy.pipeline.context import build_request_id
-from proxy.server.cors import build_cors_headers, build_preflight_headers
+from proxy.domain.identity import Caller
+from proxy.pipeline.authenticate import find_caller
+from proxy.pipeline.context import Runtime, build_request_id
+from proxy.policy.access import Access, check_access
+from proxy.server.cors import build_cors_headers
 from proxy.server.json_reply import error_reply
-from proxy.server.reply import SERVER_NAME
-from proxy.server.state import STATE
+from proxy.server.request_body import check_expectation, is_body_coming
+from proxy.server.request_rules import read_path
+from proxy.server.routes import Handler, read_parameter
 
-Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-EVERY_PATH = "/{path}"
-"""The canonical form of the route that takes what no other takes."""
 UNRECORDED = frozenset(
     ("/health", "/health/liveness", "/health/liveliness", "/health/readiness", "/metrics")
 )
@@ -37,94 +33,100 @@ UNRECORDED = frozenset(
 _log = logging.getLogger("llm_proxy.server")
 
 
-def shaped(endpoint: Endpoint) -> Endpoint:
-    """
-    Return the endpoint with whatever it raises turned into JSON, and an id on its answers.
+class Visit(Struct, frozen=True):
+    """One request that may be answered: what an endpoint gets."""
 
-    Every request gets a record, but for health and metrics, which machines ask for ever.
-    """
+    request: web.Request
+    snapshot: Snapshot
+    """The one that access was checked with; the endpoint answers from it."""
+    caller: Caller | None
+    """Who asks; None where nobody had to say."""
+    parameter: str
+    """What the path has for the `{name}` of its route's pattern, decoded."""
 
-    async def shaped_endpoint(request: web.Request) -> web.StreamResponse:
-        return await _answer(request, endpoint)
-
-    return shaped_endpoint
-
-
-@shaped
-async def answer_other_requests(request: web.Request) -> web.StreamResponse:
-    """Answer what no endpoint takes: browsers' preflights, wrong methods, unknown paths."""
-    if request.method == "OPTIONS":
-        origins = request.app[STATE].runtime.snapshot.settings.cors_origins
-        origin = request.headers.get("Origin")
-        asked = request.headers.get("Access-Control-Request-Headers")
-        return web.Response(
-            status=204,
-            headers={"Server": SERVER_NAME, **build_preflight_headers(origin, asked, origins)},
-        )
-    allowed: set[str] = set()
-    for resource in request.app.router.resources():
-        if resource is not request.match_info.route.resource:
-            allowed |= (await resource.resolve(request))[1]
-    if allowed:
-        raise web.HTTPMethodNotAllowed(request.method, allowed)
-    raise RouteNotFound()
+    @property
+    def known_caller(self) -> Caller:
+        """Who asks, at a route that is not open."""
+        if self.caller is None:
+            raise InvalidApiKey()
+        return self.caller
 
 
-async def _answer(request: web.Request, endpoint: Endpoint) -> web.StreamResponse:
-    started_at, started_monotonic_s = time.time(), time.monotonic()
-    error: ProxyError | None = None
-    allowed: dict[str, str] = {}
-    response: web.StreamResponse | None = None
-    try:
-        response = await endpoint(request)
-    except ProxyError as refusal:
-        error = refusal
-    except web.HTTPException as refusal:
-        error, allowed = _translate(refusal), _read_allowed(refusal)
-    except Exception:  # noqa: BLE001
-        # A fault of ours costs this one client a JSON error; the log says where it happened.
-        _log.exception("endpoint failed")
-        error = InternalError()
-    if response is None:
-        response = error_reply(error or InternalError(), allowed)
-    request_id = build_request_id()
-    origins = request.app[STATE].runtime.snapshot.settings.cors_origins
-    response.headers["x-request-id"] = request_id
-    response.headers.update(build_cors_headers(request.headers.get("Origin"), origins))
-    path = _read_path(request)
-    if path not in UNRECORDED and request.method != "OPTIONS":
-        request.app[STATE].runtime.observer.request_ended(
-            RequestRecord(
-                request_id=request_id,
-                started_at=started_at,
-                duration_s=time.monotonic() - started_monotonic_s,
-                endpoint=path,
-                status=response.status,
-                ending="completed" if response.status < 400 else "failed",
-                error_code=None if error is None else error.code or error.type,
+Endpoint = Callable[[Visit], Awaitable[web.StreamResponse]]
+Opening = Callable[[web.Request, Snapshot], bool]
+"""Whether this request needs no key although its route asks for one."""
+
+
+class Shape(Struct, frozen=True):
+    """How the requests of one route are treated around its endpoint."""
+
+    access: Access
+    pattern: str
+    label: str
+    """The endpoint in records: the pattern without its `/v1`, "other" where there is no path."""
+    opening: Opening | None = None
+    error_headers: Mapping[str, str] = {}
+    """What answers with an error carry besides, such as `Allow`."""
+    is_recorded: bool = True
+
+
+def shaped(endpoint: Endpoint, shape: Shape, runtime: Runtime) -> Handler:
+    """Return the endpoint behind its access check, with an id and a record of its answers."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        started_at, started_monotonic_s = time.time(), time.monotonic()
+        # Admission and answer are of one snapshot, whatever is published meanwhile.
+        snapshot = runtime.snapshot
+        error: ProxyError | None = None
+        try:
+            check_expectation(request)
+            response = await endpoint(_admit(request, shape, snapshot, runtime))
+        except ProxyError as refusal:
+            error = refusal
+        except Exception:  # noqa: BLE001
+            # A fault of ours costs this one client a JSON error; the log says where it happened.
+            _log.exception("endpoint failed")
+            error = InternalError()
+        if error is not None:
+            response = error_reply(error, shape.error_headers)
+        request_id = build_request_id()
+        response.headers["x-request-id"] = request_id
+        if shape.access != "admin":
+            origins = snapshot.settings.cors_origins
+            response.headers.update(build_cors_headers(request.headers.get("Origin"), origins))
+        if not request.content.is_eof() and not is_body_coming(request):
+            response.force_close()
+        if shape.is_recorded and shape.label not in UNRECORDED:
+            runtime.observer.request_ended(
+                RequestRecord(
+                    request_id=request_id,
+                    started_at=started_at,
+                    duration_s=time.monotonic() - started_monotonic_s,
+                    endpoint=shape.label,
+                    status=response.status,
+                    ending="completed" if response.status < 400 else "failed",
+                    error_code=None if error is None else error.code or error.type,
+                )
             )
-        )
-    return response
+        return response
+
+    return handler
 
 
-def _read_path(request: web.Request) -> str:
-    """Return the pattern of the route without its `/v1`, "other" where there is none."""
-    resource = request.match_info.route.resource
-    if resource is None or resource.canonical == EVERY_PATH:
-        return "other"
-    return resource.canonical.removeprefix("/v1")
+def _admit(request: web.Request, shape: Shape, snapshot: Snapshot, runtime: Runtime) -> Visit:
+    """
+    Return the visit of a request that may be answered.
 
-
-def _translate(refusal: web.HTTPException) -> ProxyError:
-    if refusal.status == 404:
-        return RouteNotFound()
-    if refusal.status == 405:
-        return MethodNotAllowed()
-    if refusal.status == 413:
-        return BodyTooLarge()
-    return InvalidRequest()
-
-
-def _read_allowed(refusal: web.HTTPException) -> dict[str, str]:
-    allow = refusal.headers.get("Allow")
-    return {} if allow is None else {"Allow": allow}
+    Raises:
+        InvalidApiKey, PermissionDenied: it may not.
+        InvalidRequest: two different keys.
+    """
+    access = shape.access
+    if shape.opening is not None and shape.opening(request, snapshot):
+        access = "open"
+    caller = None
+    if access != "open":
+        caller = find_caller(request.headers, snapshot, runtime.hasher)
+        check_access(access, caller, snapshot)
+    parameter = read_parameter(shape.pattern, read_path(request.raw_path))
+    return Visit(request, snapshot, caller, parameter)

@@ -1,8 +1,7 @@
-"""What the endpoints need of the running process, and the keys it is found under."""
+"""What the endpoints need of the running process."""
 
 from collections.abc import Callable
 
-from aiohttp import web
 from msgspec import Struct
 
 from proxy.pipeline.context import Runtime
@@ -16,6 +15,3 @@ class ServerState(Struct):
     started_at: float
     uptime: UptimeTracker
     render_metrics: Callable[[], tuple[bytes, str]]
-
-
-STATE: web.AppKey[ServerState] = web.AppKey("state", ServerState)

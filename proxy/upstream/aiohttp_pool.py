@@ -3,7 +3,6 @@
 import asyncio
 import socket
 from collections.abc import Callable
-from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -12,20 +11,47 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from yarl import URL
 
+from proxy.domain.catalog import Provider
+from proxy.domain.errors import UpstreamAddressRefused
 from proxy.domain.exchange import OutboundRequest
 from proxy.domain.settings import Clocks, PoolLimits
+from proxy.upstream.connection_cap import ConnectionCap
+from proxy.upstream.deadline import Deadline
+from proxy.upstream.guard import Guard
+from proxy.upstream.resolver import Resolver
 
 POOL_WAIT_S = 2.0
 """How long a request waits for a connection where `max_connections` are in use."""
+
+# Our own clocks run while aiohttp dials: its own begin anew with each address.
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
+
+KERNEL_BYTES = 64 * 1024
+"""What the kernel is asked to hold of an answer that we do not read; it allows itself twice as
+much. One read takes all of it at once, and so it is also what a paused stream may still push."""
 
 
 class PoolFull(aiohttp.ClientError):
     """No connection became free within POOL_WAIT_S."""
 
 
+class DialTimeout(aiohttp.ClientError):
+    """Connecting or the TLS handshake took too long; `code` says which."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class AddressRefused(OSError):
+    """The guard let an address not pass; an OSError, so that the next address is tried."""
+
+
 class ProviderConnection(ResponseHandler):
     """aiohttp's connection, which also tells when a read has been parsed."""
 
+    was_pooled = False
+    """It has waited in the pool since its last request, and may have died there unnoticed."""
     has_answered = False
     """A byte has come since the request was written: it must not be sent a second time."""
     on_read: Callable[[], None] | None = None
@@ -38,42 +64,45 @@ class ProviderConnection(ResponseHandler):
         if self.on_read is not None:
             self.on_read()
 
-
-class Dials:
-    """How many sockets one request has made: none means that it was given a pooled one."""
-
-    __slots__ = ("count",)
-
-    def __init__(self) -> None:
-        self.count = 0
-
-
-_dials: ContextVar[Dials] = ContextVar("dials")
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        """Take note that the connection broke, or that what came on it is not HTTP."""
+        body = self._payload
+        super().set_exception(exc, *cause)
+        if body is not None and body.exception() is None and not body.is_eof():
+            # aiohttp forgets the body whose chunks it could not read: it would never end.
+            body.set_exception(exc)
 
 
 class Pool:
     """Gives out connections: pooled ones, or on request one that is certainly new."""
 
-    def __init__(self, limits: PoolLimits) -> None:
-        self._pooled = _Connector(limits)
-        self._fresh: _Connector | None = None
+    def __init__(
+        self, provider: Provider, resolver: Resolver, shared_cap: ConnectionCap | None
+    ) -> None:
+        limit = provider.pool.max_connections
+        own_cap = None if limit is None else ConnectionCap(limit)
+        # The provider's own first: who waits for it must not hold what others could use.
+        self._caps = tuple(cap for cap in (own_cap, shared_cap) if cap is not None)
+        guard = Guard(provider.base_url, provider.private_networks)
+        self._pooled = _Connector(provider.pool, resolver, guard, self._caps)
         self._targets: dict[str, tuple[aiohttp.ClientRequest, bytes]] = {}
-        self._timeouts: dict[tuple[Clocks, str], aiohttp.ClientTimeout] = {}
 
-    async def connect(self, request: OutboundRequest, dials: Dials) -> tuple[Connection, bytes]:
+    async def connect(self, request: OutboundRequest) -> tuple[Connection, bytes]:
         """
         Return a connection to the request's origin, and the first lines of its head.
 
         Raises:
             PoolFull: no connection became free in time.
+            DialTimeout: dialling took too long.
             aiohttp.ClientError: no connection could be made.
-            TimeoutError: dialling took too long.
+            ResolutionFailed: the host has no address.
         """
-        _dials.set(dials)
         target, first_lines = self._find_target(request)
-        timeout = self._find_timeout(request)
         while True:
-            connection = await self._pooled.connect(target, [], timeout)
+            if self._caps:
+                connection = await self._give(target, request.clocks, is_new=False)
+            else:
+                connection = await self._pooled.give(target, request.clocks, is_new=False)
             protocol = connection.protocol
             if protocol is None or not protocol.should_close:
                 return connection, first_lines
@@ -82,70 +111,141 @@ class Pool:
 
     async def connect_anew(self, request: OutboundRequest) -> tuple[Connection, bytes]:
         """Return a connection that nobody has used before; raises as `connect` does."""
-        if self._fresh is None:
-            self._fresh = _Connector(PoolLimits(), force_close=True)
         target, first_lines = self._find_target(request)
-        return await self._fresh.connect(target, [], self._find_timeout(request)), first_lines
+        return await self._give(target, request.clocks, is_new=True), first_lines
 
     async def close(self) -> None:
         """Close every connection."""
         await self._pooled.close()
-        if self._fresh is not None:
-            await self._fresh.close()
+
+    async def _give(
+        self, target: aiohttp.ClientRequest, clocks: Clocks, *, is_new: bool
+    ) -> Connection:
+        """Return a connection once every cap has a slot for it."""
+        until_s = asyncio.get_running_loop().time() + POOL_WAIT_S
+        taken: list[ConnectionCap] = []
+        try:
+            for cap in self._caps:
+                await cap.take(until_s)
+                taken.append(cap)
+            # From here on the connection gives its slots back itself, when it is released.
+            return await self._pooled.give(target, clocks, is_new=is_new)
+        except BaseException as error:
+            for cap in taken:
+                cap.give_back()
+            if isinstance(error, TimeoutError) and len(taken) < len(self._caps):
+                raise PoolFull from None
+            raise
 
     def _find_target(self, request: OutboundRequest) -> tuple[aiohttp.ClientRequest, bytes]:
         """Return what tells aiohttp where to connect, and the head's lines that never change."""
         target = self._targets.get(request.url)
         if target is None:
-            url = URL(request.url, encoded=True)
-            asked = aiohttp.ClientRequest(request.method, url)
-            lines = (
-                f"{request.method} {url.raw_path_qs} HTTP/1.1\r\nHost: {asked.headers['Host']}\r\n"
-            )
-            target = self._targets[request.url] = (asked, lines.encode("ascii"))
+            try:
+                url = URL(request.url, encoded=True)
+                asked = aiohttp.ClientRequest(request.method, url)
+                host = asked.headers["Host"]
+                lines = f"{request.method} {url.raw_path_qs} HTTP/1.1\r\nHost: {host}\r\n"
+                target = self._targets[request.url] = (asked, lines.encode("ascii"))
+            except ValueError as error:
+                raise aiohttp.InvalidURL(request.url) from error
         return target
-
-    def _find_timeout(self, request: OutboundRequest) -> aiohttp.ClientTimeout:
-        scheme = request.url.partition(":")[0]
-        timeout = self._timeouts.get((request.clocks, scheme))
-        if timeout is None:
-            clocks = request.clocks
-            dial_s = clocks.connect_s + (clocks.tls_s if scheme == "https" else 0.0)
-            timeout = aiohttp.ClientTimeout(total=None, sock_connect=dial_s)
-            self._timeouts[request.clocks, scheme] = timeout
-        return timeout
 
 
 class _Connector(aiohttp.TCPConnector):
-    """aiohttp's pool, with our connections, our waits, and a bound on idle ones."""
+    """aiohttp's pool of idle connections; names, dials, clocks and limits are our own."""
 
-    def __init__(self, limits: PoolLimits, *, force_close: bool = False) -> None:
+    def __init__(
+        self,
+        limits: PoolLimits,
+        resolver: Resolver,
+        guard: Guard,
+        caps: tuple[ConnectionCap, ...],
+    ) -> None:
         super().__init__(
-            limit=limits.max_connections or 0,
-            keepalive_timeout=None if force_close else limits.keepalive_s,
-            force_close=force_close,
-            socket_factory=_open_socket,
+            limit=0,
+            keepalive_timeout=limits.keepalive_s,
+            resolver=aiohttp.ThreadedResolver(),  # never asked; the default may open sockets
+            socket_factory=self._open_socket,
         )
         self._max_idle = limits.max_keepalive_connections
+        self._names = resolver
+        self._guard = guard
+        self._caps = caps
         self._factory: Any = partial(ProviderConnection, loop=self._loop)
 
-    async def _wait_for_available_connection(self, key: Any, traces: Any) -> None:
+    async def give(
+        self, target: aiohttp.ClientRequest, clocks: Clocks, *, is_new: bool
+    ) -> Connection:
+        """Return an idle connection, or dial if there is none or a new one is asked for."""
+        key = target.connection_key
+        if not is_new and (idle := await self._get(key, [])) is not None:
+            return idle
+        protocol = await self._dial(target, clocks)
+        if self._closed:
+            protocol.close()
+            raise aiohttp.ClientConnectionError("the transport is closed")
+        self._acquired.add(protocol)
+        return Connection(self, key, protocol, self._loop)
+
+    async def _dial(self, target: aiohttp.ClientRequest, clocks: Clocks) -> ResponseHandler:
+        host = target.url.raw_host or ""
+        addresses = await self._names.resolve(host, target.port or 0)
+        tls = self._get_ssl_context(target)
+        clock = Deadline(clocks.connect_s)
+        code = "upstream_connect_timeout"
+
+        def begin_tls() -> ProviderConnection:
+            # aiohttp asks for a protocol once TCP has connected, and then shakes hands.
+            nonlocal code
+            code = "upstream_tls_timeout"
+            clock.restart(clocks.tls_s)
+            protocol: ProviderConnection = self._factory()
+            return protocol
+
         try:
-            async with asyncio.timeout(POOL_WAIT_S):
-                await super()._wait_for_available_connection(key, traces)
+            with clock:
+                _, protocol = await self._wrap_create_connection(
+                    self._factory if tls is None else begin_tls,
+                    addr_infos=addresses,
+                    req=target,
+                    timeout=_NO_TIMEOUT,
+                    ssl=tls,
+                    # Certificates name hosts without the dot that ends a full name.
+                    server_hostname=None if tls is None else host.removesuffix("."),
+                )
         except TimeoutError:
-            raise PoolFull from None
+            raise DialTimeout(code) from None
+        except aiohttp.ClientConnectorError as error:
+            if code == "upstream_connect_timeout":
+                raise
+            # Connected, and then hung up on: that is how some servers refuse a handshake.
+            raise aiohttp.ClientConnectorSSLError(target.connection_key, error.os_error) from error
+        return protocol
+
+    def _open_socket(self, info: tuple[Any, ...]) -> socket.socket:
+        """Make the socket of one dial; every connection to a provider comes through here."""
+        family, kind, protocol, _, address = info
+        try:
+            self._guard.check(address)
+        except UpstreamAddressRefused as error:
+            # The words are always the same: aiohttp raises it as it is if nothing else failed.
+            raise AddressRefused("the address is not one of this provider's") from error
+        made = socket.socket(family, kind, protocol)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BYTES)
+        return made
 
     def _release(self, key: Any, protocol: ResponseHandler, *, should_close: bool = False) -> None:
+        transport = protocol.transport
+        if transport is not None and transport.get_write_buffer_size():
+            # A request that nobody waits for any more: close() would go on sending it, for as
+            # long as the provider likes.
+            transport.abort()
+            should_close = True
         if self._max_idle is not None and len(self._conns.get(key, ())) >= self._max_idle:
             should_close = True
+        if isinstance(protocol, ProviderConnection) and not should_close:
+            protocol.was_pooled = True
         super()._release(key, protocol, should_close=should_close)
-
-
-def _open_socket(address: tuple[Any, ...]) -> socket.socket:
-    """Make the socket of one dial; every connection to a provider comes through here."""
-    dials = _dials.get(None)
-    if dials is not None:
-        dials.count += 1
-    family, kind, protocol, *_ = address
-    return socket.socket(family, kind, protocol)
+        for cap in self._caps:
+            cap.give_back()

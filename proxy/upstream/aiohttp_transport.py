@@ -14,11 +14,15 @@ from typing import Any
 
 import aiohttp
 from aiohttp.connector import Connection
+from aiohttp.hdrs import TRANSFER_ENCODING
+from aiohttp.http import HttpVersion10, HttpVersion11, RawResponseMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
+from proxy.domain.catalog import Provider
 from proxy.domain.errors import (
     ProxyError,
+    UpstreamAddressRefused,
     UpstreamDisconnected,
     UpstreamError,
     UpstreamPoolFull,
@@ -28,40 +32,50 @@ from proxy.domain.errors import (
     UpstreamUnreachable,
 )
 from proxy.domain.exchange import OutboundRequest, ResponseHead
-from proxy.domain.settings import PoolLimits
-from proxy.upstream.aiohttp_pool import Dials, Pool, PoolFull, ProviderConnection
+from proxy.upstream.aiohttp_pool import (
+    AddressRefused,
+    DialTimeout,
+    Pool,
+    PoolFull,
+    ProviderConnection,
+)
 from proxy.upstream.base import BodySink, OpenedResponse
+from proxy.upstream.connection_cap import ConnectionCap
 from proxy.upstream.deadline import Deadline
+from proxy.upstream.resolver import ResolutionFailed, Resolver
 
 MAX_INTERIM_ANSWERS = 64
+_VERSIONS = (HttpVersion11, HttpVersion10)
 _JOINED_BODY_BYTES = 64 * 1024
+_NO_ADDRESS = "The provider could not be reached: no address was found for its host name."
 
 
 class AiohttpTransport:
     """A Transport (see `upstream/base.py`) with a pool of its own; made inside a running loop."""
 
-    def __init__(self, limits: PoolLimits) -> None:
-        self._pool = Pool(limits)
+    def __init__(
+        self, provider: Provider, resolver: Resolver, shared_cap: ConnectionCap | None = None
+    ) -> None:
+        self._pool = Pool(provider, resolver, shared_cap)
         self._loop = asyncio.get_running_loop()
         self._unfinished: set[_AiohttpResponse] = set()
 
     async def open(self, request: OutboundRequest, sink: BodySink) -> OpenedResponse:
         """Send a request and return its answer's head (see `upstream/base.py`)."""
-        dials = Dials()
         try:
             with Deadline(request.clocks.headers_s if request.streams else request.clocks.answer_s):
-                connection, first_lines = await self._connect(request, dials)
+                connection, first_lines = await self._pool.connect(request)
                 protocol = _protocol_of(connection)
                 try:
                     head, body = await _exchange(connection, first_lines, request)
                 except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-                    if dials.count or protocol.has_answered:
+                    if not protocol.was_pooled or protocol.has_answered:
                         raise
                     # The pooled connection had died unnoticed and nothing came back on it:
                     # once more on one that is certainly new.
-                    connection, first_lines = await self._connect(request, None)
+                    connection, first_lines = await self._pool.connect_anew(request)
                     head, body = await _exchange(connection, first_lines, request)
-        except (aiohttp.ClientError, HttpProcessingError) as error:
+        except (aiohttp.ClientError, HttpProcessingError, ResolutionFailed) as error:
             raise _describe(error) from error
         except TimeoutError:
             raise UpstreamTimeout(code="upstream_header_timeout") from None
@@ -72,16 +86,6 @@ class AiohttpTransport:
         for response in list(self._unfinished):
             response.disconnect()
         await self._pool.close()
-
-    async def _connect(
-        self, request: OutboundRequest, dials: Dials | None
-    ) -> tuple[Connection, bytes]:
-        try:
-            if dials is None:
-                return await self._pool.connect_anew(request)
-            return await self._pool.connect(request, dials)
-        except TimeoutError as error:
-            raise aiohttp.ConnectionTimeoutError from error
 
 
 async def _exchange(
@@ -95,12 +99,28 @@ async def _exchange(
         _write(protocol, first_lines, request)
         for _ in range(MAX_INTERIM_ANSWERS):
             message, body = await protocol.read()
-            if not 100 <= message.code < 200:
+            if not 100 <= message.code < 200 or message.code == 101:
+                _check(message)
                 return ResponseHead(message.code, message.headers), body
         raise HttpProcessingError(message="too many interim answers")
     except BaseException:
         connection.close()
         raise
+
+
+def _check(message: RawResponseMessage) -> None:
+    """Refuse what aiohttp's parser lets pass in answers, although only a broken server sends it."""
+    if not 200 <= message.code <= 599:
+        # 101 too: nobody has asked for another protocol.
+        raise HttpProcessingError(message="a status that no answer has")
+    if message.version not in _VERSIONS:
+        raise HttpProcessingError(message="a version that was not asked for")
+    encoding = message.headers.get(TRANSFER_ENCODING)
+    if encoding is not None:
+        # The parser tells whether the last of them is `chunked`; the first must be it too.
+        is_chunked = encoding == "chunked" or encoding.strip().lower() == "chunked"
+        if not (is_chunked and message.chunked):
+            raise HttpProcessingError(message="a transfer encoding that was not asked for")
 
 
 def _write(protocol: ProviderConnection, first_lines: bytes, request: OutboundRequest) -> None:
@@ -130,6 +150,7 @@ class _AiohttpResponse:
     __slots__ = (
         "_chunks",
         "_connection",
+        "_is_deaf",
         "_loop",
         "_over",
         "_paused",
@@ -157,6 +178,7 @@ class _AiohttpResponse:
         self._chunks: list[bytes] = []
         self._started = False
         self._paused = False
+        self._is_deaf = False
         self._over = False
         self._unfinished = unfinished
         unfinished.add(self)
@@ -206,7 +228,7 @@ class _AiohttpResponse:
 
     def push_error(self, error: BaseException) -> None:
         """Take note that the body broke."""
-        self._finish(UpstreamDisconnected())
+        self._finish(_describe_break(error))
 
     def _start(self) -> None:
         reader = self._reader
@@ -214,15 +236,16 @@ class _AiohttpResponse:
             self._finish(UpstreamDisconnected())
             return
         if reader is EMPTY_PAYLOAD:
-            self._connection.release()
+            self._hand_back()
             self._finish(None)
             return
         is_complete = reader.is_eof()
         self._chunks.extend(reader._buffer)
-        if reader.exception() is not None:
-            self._finish(UpstreamDisconnected())
+        broken_by = reader.exception()
+        if broken_by is not None:
+            self._finish(_describe_break(broken_by))
         elif is_complete:
-            self._connection.release()
+            self._hand_back()
             self._finish(None)
         else:
             reader.__class__ = _PushedReader
@@ -252,11 +275,23 @@ class _AiohttpResponse:
             if self._connection.protocol is not None:
                 # Not before the parser is done with this read: bytes after the body's end
                 # make the connection unfit for another request, and only then it knows.
-                self._loop.call_soon(self._connection.release)
+                self._loop.call_soon(self._hand_back)
             sink.end()
         else:
             self._connection.close()
             sink.fail(error)
+
+    def _hand_back(self) -> None:
+        transport = self._connection.transport
+        if transport is not None and transport.get_write_buffer_size():
+            # The answer came before the request was sent whole: what is left of it must not
+            # go out in front of another.
+            self._connection.close()
+        else:
+            if self._is_deaf:
+                # Its sink paused as the last bytes came; the next answer must be heard.
+                self._set_reading(True)
+            self._connection.release()
 
     def _let_go(self) -> None:
         """Forget who pushes and who is pushed to: a ring of them would wait for the collector."""
@@ -269,6 +304,7 @@ class _AiohttpResponse:
             self._reader._buffer = _NOBODY
 
     def _set_reading(self, on: bool) -> None:
+        self._is_deaf = not on
         protocol = self._connection.protocol
         if protocol is not None:
             if on:
@@ -333,15 +369,28 @@ class _PushedReader(StreamReader):
         """Chunk borders mean nothing to us."""
 
 
-def _describe(error: aiohttp.ClientError | HttpProcessingError) -> UpstreamError:
-    """Return our word for what aiohttp raised before the head was complete."""
+def _describe_break(error: BaseException) -> UpstreamError:
+    """Return our word for what ended a body before its end."""
+    is_junk = isinstance(error, HttpProcessingError)
+    return UpstreamProtocolError() if is_junk else UpstreamDisconnected()
+
+
+def _describe(
+    error: aiohttp.ClientError | HttpProcessingError | ResolutionFailed,
+) -> UpstreamError:
+    """Return our word for what was raised before the head was complete."""
     if isinstance(error, aiohttp.ClientSSLError | aiohttp.ServerFingerprintMismatch):
         return UpstreamTlsError()
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return UpstreamTimeout(code="upstream_connect_timeout")
+    if isinstance(error, DialTimeout):
+        return UpstreamTimeout(code=error.code)
     if isinstance(error, PoolFull):
         return UpstreamPoolFull()
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.InvalidURL):
+    if isinstance(error, ResolutionFailed):
+        return UpstreamUnreachable(_NO_ADDRESS, code="upstream_dns")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        refused = isinstance(error.os_error, AddressRefused)
+        return UpstreamAddressRefused() if refused else UpstreamUnreachable()
+    if isinstance(error, aiohttp.InvalidURL):
         return UpstreamUnreachable()
     if isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError):
         return UpstreamDisconnected()

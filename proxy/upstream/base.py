@@ -54,7 +54,12 @@ class OpenedResponse(Protocol):
 
 
 class Transport(Protocol):
-    """Opens requests to one provider and owns the connections to it."""
+    """
+    Opens requests to one provider and owns the connections to it.
+
+    Every address is shown to the provider's `Guard` before it is dialled, and nothing of the
+    environment says where a request goes.
+    """
 
     async def open(self, request: OutboundRequest, sink: BodySink) -> OpenedResponse:
         """
@@ -71,11 +76,15 @@ class Transport(Protocol):
             The head with any status, also 3xx, 4xx and 5xx; the body is paused.
 
         Raises:
-            UpstreamUnreachable: no connection (refused, no address, reset while connecting).
+            UpstreamUnreachable: no connection (refused, reset while connecting); `code` is
+                upstream_dns if the host has no address.
+            UpstreamAddressRefused: its addresses are all such as this provider may not have.
             UpstreamTlsError: the handshake failed.
-            UpstreamTimeout: `code` is upstream_connect_timeout or upstream_header_timeout.
+            UpstreamTimeout: `code` is upstream_connect_timeout, upstream_tls_timeout or
+                upstream_header_timeout.
+            UpstreamPoolFull: as many connections as are allowed are in use.
             UpstreamDisconnected: closed or reset before the head was complete.
-            UpstreamProtocolError: the head is not HTTP, or larger than our caps.
+            UpstreamProtocolError: the head is not HTTP as asked for, or above our caps.
 
         Source: docs/decisions/0005-transport-interface.md; tests/upstream/contract.py.
         """

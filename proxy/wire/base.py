@@ -9,7 +9,7 @@ from typing import Protocol
 from msgspec import Raw, Struct, field
 
 from proxy.domain.errors import ProxyError
-from proxy.domain.exchange import Operation
+from proxy.domain.exchange import Anomaly, Operation
 from proxy.domain.usage import Usage
 
 
@@ -37,6 +37,16 @@ class Ask(Struct):
     """Fields that the chosen provider does not take and that were therefore left out."""
 
 
+class CheckedAnswer(Struct, frozen=True):
+    """A complete answer that has been read and found good."""
+
+    body: bytes
+    """What the client gets."""
+    usage: Usage
+    """As the provider reported it, or estimated where it reported nothing usable."""
+    anomalies: tuple[Anomaly, ...] = ()
+
+
 class StreamReader(Protocol):
     """
     Turns a provider's event stream into the client's, any split of the bytes.
@@ -51,12 +61,17 @@ class StreamReader(Protocol):
     """The terminal event has arrived: nothing the provider still sends matters."""
     error: ProxyError | None
     usage: Usage | None
+    """As the provider has reported it so far; of several valid reports the last."""
+    anomalies: set[Anomaly]
     event_count: int
     """Whole events so far; comments do not count."""
 
     @property
     def is_complete(self) -> bool:
         """Every choice has finished, or the dialect's terminal event has arrived; no error."""
+
+    def estimate_usage(self) -> Usage:
+        """Return the usage so far as estimated from the bytes that were delivered."""
 
     def feed(self, chunk: bytes) -> bytes:
         """Take the next bytes and return what the client may be sent for them, often b""."""

@@ -13,20 +13,36 @@ import msgspec
 from msgspec import Raw
 
 MAX_DEPTH = 64
+MAX_NAMES = 500_000
+"""Most names of one body, at all depths: each costs a dictionary more than the client."""
 
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode = msgspec.json.encode
-_SURROGATES = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+_HALF_PAIR = re.compile(
+    rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F][0-9a-fA-F]{2})"
 )
+_POSITION = re.compile(r"\(byte ([0-9]{1,19})\)")
+_LAST_NAME = re.compile(rb'(?<!\\)"([a-z_]{1,64})"[ \t\r\n]{0,64}:[ \t\r\n]{0,64}-?\Z')
+_NOT_NUMBERS = (b"NaN", b"Infinity")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_SHORTEST_MEMBER_BYTES = len(b'"":0,')
 _TO_SQUARE = bytes.maketrans(b"{}", b"[]")
-_NOT_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}'))
+_NOT_BRACKETS = bytes(set(range(256)) - set(b'"[]{}'))
+_NOT_COLONS = bytes(set(range(256)) - set(b'":'))
 _VALLEYS = tuple(b"]" * width + b"[" * width for width in (32, 16, 8, 4, 2, 1))
 _BLOCK_BYTES = 1 << 20
 
 
 class JsonError(ValueError):
     """A text that is not the JSON that we take; the message names no content."""
+
+    def __init__(self, message: str, code: str = "invalid_json", name: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        """Or `invalid_unicode`, `invalid_number`, `json_too_deep`, `too_many_names`."""
+        self.name = name
+        """The top-level name whose value is wrong, where that is known."""
 
 
 def parse_object(text: bytes) -> dict[str, Raw]:
@@ -41,9 +57,9 @@ def parse_object(text: bytes) -> dict[str, Raw]:
         of a name that comes twice the last value.
 
     Raises:
-        JsonError: not an object, not valid JSON, not UTF-8, or nested deeper than
-            MAX_DEPTH. NaN and Infinity are not JSON, and half of a surrogate pair is no
-            character.
+        JsonError: not an object, not valid JSON, not UTF-8, nested deeper than MAX_DEPTH,
+            or with more than MAX_NAMES names. NaN and Infinity are not JSON, and half of a
+            surrogate pair is no character.
 
     Source: RFC 8259; tests/wire/test_json_text.py.
     """
@@ -51,12 +67,14 @@ def parse_object(text: bytes) -> dict[str, Raw]:
         check_utf8(text)
     if text.count(b"{") + text.count(b"[") > MAX_DEPTH:
         check_depth(text)
+    if len(text) > MAX_NAMES * _SHORTEST_MEMBER_BYTES:
+        check_names(text)
     try:
         return _decode_object(text)
     except msgspec.ValidationError:
         raise JsonError("The body must be a JSON object.") from None
     except (msgspec.DecodeError, RecursionError) as error:
-        raise JsonError(f"The body is not valid JSON: {_place(error, text)}.") from None
+        raise _explain(error, text) from None
 
 
 def build_object(fields: Mapping[str, Raw | bytes]) -> bytes:
@@ -81,7 +99,9 @@ def check_utf8(text: bytes) -> None:
     try:
         text.decode()
     except UnicodeDecodeError as error:
-        raise JsonError(f"The body is not valid UTF-8 at byte {error.start}.") from None
+        raise JsonError(
+            f"The body is not valid UTF-8 at byte {error.start}.", "invalid_unicode"
+        ) from None
 
 
 def mend_text(text: bytes) -> bytes:
@@ -98,9 +118,8 @@ def mend_text(text: bytes) -> bytes:
     if b"\\u" not in text:
         return text
     mended = bytearray(text)
-    for found in _SURROGATES.finditer(_mask_backslashes(text)):
-        if found.group(1) is not None:
-            mended[found.start() : found.start() + 6] = b"\\ufffd"
+    for found in _HALF_PAIR.finditer(_mask_backslashes(text)):
+        mended[found.start() : found.end()] = b"\\ufffd"
     return bytes(mended)
 
 
@@ -115,7 +134,7 @@ def check_depth(text: bytes, limit: int = MAX_DEPTH) -> None:
     that shrinks: a hostile body costs little more than a friendly one. Brackets that do not
     match are left to the parser, which says where they are.
     """
-    structure = _keep_structure(text)
+    structure = _keep(text, _NOT_BRACKETS)
     too_deep = b"[" * (limit + 1)
     size = -1
     while len(structure) != size and too_deep not in structure:
@@ -123,15 +142,25 @@ def check_depth(text: bytes, limit: int = MAX_DEPTH) -> None:
         for valley in _VALLEYS:
             structure = structure.replace(valley, b"")
     if structure.count(b"[") > limit:
-        raise JsonError(f"The body nests deeper than {limit} levels.")
+        raise JsonError(f"The body nests deeper than {limit} levels.", "json_too_deep")
 
 
-def _keep_structure(text: bytes) -> bytes:
-    """Return the brackets outside of strings, all as square ones."""
+def check_names(text: bytes, limit: int = MAX_NAMES) -> None:
+    """
+    Raise JsonError if the objects of a text have more than `limit` names together.
+
+    Lists are not counted: a prompt may be a million tokens.
+    """
+    if text.count(b":") > limit and _keep(text, _NOT_COLONS).count(b":") > limit:
+        raise JsonError(f"The body holds more than {limit} names.", "too_many_names")
+
+
+def _keep(text: bytes, dropped: bytes) -> bytes:
+    """Return what is left of a text without its strings and `dropped`; brackets become square."""
     if b"\\" in text:
         # Pairs of backslashes first: what then still stands before a quote escapes it.
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-    text = text.translate(_TO_SQUARE, _NOT_STRUCTURE).replace(b'""', b"")
+    text = text.translate(_TO_SQUARE, dropped).replace(b'""', b"")
     if b'"' not in text:
         return text
     kept = []
@@ -148,12 +177,36 @@ def _mask_backslashes(text: bytes) -> bytes:
     return text.replace(b"\\\\", b"__")
 
 
-def _place(error: Exception, text: bytes) -> str:
-    """Return where msgspec stopped; its messages hold a byte position and no content."""
+def _explain(error: Exception, text: bytes) -> JsonError:
+    """Return what is wrong and where: msgspec's messages hold a byte position and no content."""
     what = str(error).removeprefix("JSON is malformed: ")
-    if "(byte" in what:
-        return what
-    for found in _SURROGATES.finditer(_mask_backslashes(text)):
-        if found.group(1) is not None:
-            return f"half of a surrogate pair (byte {found.start()})"
-    return f"it ends too early (byte {len(text)})"
+    place = _POSITION.search(what)
+    position = len(text) if place is None else int(place[1])
+    # Of half a pair msgspec says no place, or one within the escape that should follow it.
+    half = _HALF_PAIR.search(_mask_backslashes(text), 0 if place is None else max(0, position - 12))
+    if half is not None and half.start() <= position:
+        what = f"half of a surrogate pair (byte {half.start()})"
+        return JsonError(f"The body is not valid JSON: {what}.", "invalid_unicode")
+    if place is None:
+        what = f"it ends too early (byte {position})"
+    elif text.startswith(_NOT_NUMBERS, position):
+        return JsonError(
+            f"The body is not valid JSON: it has no NaN and no Infinity (byte {position}).",
+            "invalid_number",
+            _find_name(text[:position]),
+        )
+    elif text.startswith(_BYTE_ORDER_MARK):
+        what = "a byte order mark (byte 0)"
+    return JsonError(f"The body is not valid JSON: {what}.")
+
+
+def _find_name(head: bytes) -> str | None:
+    """Return the top-level name whose value would come next; None if it is a deeper one."""
+    found = _LAST_NAME.search(head[-256:])
+    if found is None:
+        return None
+    try:
+        _decode_object(head.removesuffix(b"-") + b"0}")
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return found[1].decode()

@@ -8,12 +8,15 @@ import msgspec
 from msgspec import Raw, Struct
 
 from proxy.domain.errors import UpstreamProtocolError, UpstreamServerError, UpstreamTruncated
+from proxy.domain.exchange import Anomaly
 from proxy.domain.usage import Usage
-from proxy.wire.base import Ask
+from proxy.wire.base import Ask, CheckedAnswer
 from proxy.wire.json_text import build_object, mend_text
 from proxy.wire.openai_error import NO_VALUE, check_no_error
+from proxy.wire.openai_said import Said, count_bytes, count_said_bytes
 from proxy.wire.openai_stream import Repair
 from proxy.wire.openai_usage import parse_usage
+from proxy.wire.usage_estimate import estimate_usage
 
 
 class _Choice(Struct):
@@ -46,11 +49,12 @@ _decode_vectors = msgspec.json.Decoder(_Vectors).decode
 _decode_floats = msgspec.json.Decoder(list[float]).decode
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_items = msgspec.json.Decoder(list[dict[str, Raw]]).decode
+_decode_said = msgspec.json.Decoder(Said).decode
 _decode_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.encode
 
 
-def read_openai_answer(ask: Ask, body: bytes, repair: Repair | None) -> tuple[bytes, Usage | None]:
+def read_openai_answer(ask: Ask, body: bytes, repair: Repair | None) -> CheckedAnswer:
     """
     Check a whole 200 answer and return the client's bytes and the usage.
 
@@ -60,7 +64,8 @@ def read_openai_answer(ask: Ask, body: bytes, repair: Repair | None) -> tuple[by
         repair: makes a decoded answer regular, or None to pass the bytes on untouched.
 
     Returns:
-        (body for the client, usage or None).
+        The body for the client and the usage: reported, or estimated where no count came
+        that can be billed from.
 
     Raises:
         UpstreamProtocolError: not JSON, or not the shape of the operation's answer.
@@ -77,12 +82,13 @@ def read_openai_answer(ask: Ask, body: bytes, repair: Repair | None) -> tuple[by
     if mended == body:
         raise UpstreamProtocolError()
     try:
-        return _read(ask, mended, repair)
+        answer = _read(ask, mended, repair)
     except (ValueError, RecursionError, OverflowError, struct.error):
         raise UpstreamProtocolError() from None
+    return msgspec.structs.replace(answer, anomalies=("utf8_replaced", *answer.anomalies))
 
 
-def _read(ask: Ask, body: bytes, repair: Repair | None) -> tuple[bytes, Usage | None]:
+def _read(ask: Ask, body: bytes, repair: Repair | None) -> CheckedAnswer:
     if not body.isascii():
         body.decode()
     if repair is not None:
@@ -98,7 +104,7 @@ def _regular(body: bytes, repair: Repair) -> bytes:
     return body if value.get("error") else _encode(repair(value))
 
 
-def _read_choices(ask: Ask, body: bytes) -> tuple[bytes, Usage | None]:
+def _read_choices(ask: Ask, body: bytes) -> CheckedAnswer:
     answer = _decode_answer(body)
     check_no_error(answer.error, answer.object, body)
     if answer.choices is None:
@@ -112,10 +118,13 @@ def _read_choices(ask: Ask, body: bytes) -> tuple[bytes, Usage | None]:
         said, start = (choice.message, b"{") if is_chat else (choice.text, b'"')
         if not bytes(said).startswith(start):
             raise UpstreamTruncated("The provider's answer holds a choice that says nothing.")
-    return body, _usage(answer)
+    usage = _reported_usage(answer)
+    if usage is None:
+        usage = estimate_usage(ask, sum(_count_said(choice, is_chat) for choice in answer.choices))
+    return CheckedAnswer(body, usage, _anomalies(answer, usage))
 
 
-def _read_vectors(ask: Ask, body: bytes) -> tuple[bytes, Usage | None]:
+def _read_vectors(ask: Ask, body: bytes) -> CheckedAnswer:
     answer = _decode_vectors(body)
     check_no_error(answer.error, answer.object, body)
     if answer.data is None:
@@ -126,7 +135,8 @@ def _read_vectors(ask: Ask, body: bytes) -> tuple[bytes, Usage | None]:
         raise UpstreamProtocolError()
     if ask.wants_base64 and any(bytes(item.embedding).startswith(b"[") for item in answer.data):
         body = _pack_vectors(body)
-    return body, _usage(answer)
+    usage = _reported_usage(answer) or estimate_usage(ask, 0)
+    return CheckedAnswer(body, usage, _anomalies(answer, usage))
 
 
 def _pack_vectors(body: bytes) -> bytes:
@@ -144,5 +154,20 @@ def _pack_vectors(body: bytes) -> bytes:
     return build_object({**fields, "data": b"[" + b",".join(items) + b"]"})
 
 
-def _usage(answer: _Answer | _Vectors) -> Usage | None:
+def _count_said(choice: _Choice, is_chat: bool) -> int:
+    """Return the bytes that one choice says: of its message, or of its text."""
+    if not is_chat:
+        return count_bytes(_decode_any(choice.text))
+    try:
+        return count_said_bytes(_decode_said(choice.message))
+    except (ValueError, RecursionError):
+        return len(bytes(choice.message))
+
+
+def _reported_usage(answer: _Answer | _Vectors) -> Usage | None:
     return None if answer.usage is NO_VALUE else parse_usage(answer.usage)
+
+
+def _anomalies(answer: _Answer | _Vectors, usage: Usage) -> tuple[Anomaly, ...]:
+    is_usable = usage.source == "reported" or bytes(answer.usage) in (b"", b"null")
+    return () if is_usable else ("usage_anomaly",)

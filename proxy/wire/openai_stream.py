@@ -14,23 +14,26 @@ from msgspec import Raw, Struct
 from proxy.domain.errors import (
     ProxyError,
     UpstreamProtocolError,
+    UpstreamRejected,
     UpstreamServerError,
     UpstreamTooLarge,
     UpstreamTruncated,
 )
+from proxy.domain.exchange import Anomaly
 from proxy.domain.usage import Usage
 from proxy.wire.base import Ask
 from proxy.wire.json_text import JsonError, build_object, mend_text, parse_object
 from proxy.wire.openai_error import NO_VALUE, check_no_error, read_error_object
+from proxy.wire.openai_said import Said, count_bytes, count_said_bytes, holds_content
 from proxy.wire.openai_usage import parse_usage
 from proxy.wire.sse import EventSplitter, EventTooLarge, ServerSentEvent, build_event
+from proxy.wire.usage_estimate import estimate_usage
 
 DONE = b"[DONE]"
 DONE_EVENT = build_event(DONE)
 
 _HIGHEST_INDEX = 65_535
 """`n` for each of a list of prompts; beyond it a stream only means to fill our memory."""
-_NO_CONTENT = frozenset((b"", b"null", b'""', b"[]", b"{}", b"false", b"0"))
 
 
 class Repair(Protocol):
@@ -43,41 +46,16 @@ class Repair(Protocol):
         """Return a last event with text that is still held back, None if there is none."""
 
 
-class _Delta(Struct):
-    content: Raw = NO_VALUE
-    tool_calls: Raw = NO_VALUE
-    reasoning_content: Raw = NO_VALUE
-    reasoning: Raw = NO_VALUE
-    reasoning_details: Raw = NO_VALUE
-    refusal: Raw = NO_VALUE
-    audio: Raw = NO_VALUE
-    images: Raw = NO_VALUE
-    function_call: Raw = NO_VALUE
-
-
-class _FirstChoice(Struct):
+class _Choice(Struct, gc=False):
     index: int = 0
     finish_reason: str | None = None
-    delta: _Delta | None = None
-    text: Raw = NO_VALUE
+    delta: Said | list[Any] | None = None
+    """A list is the empty object of servers whose language knows no difference."""
+    text: Any = None
 
 
-class _Choice(Struct):
-    index: int = 0
-    finish_reason: str | None = None
-
-
-class _FirstChunk(Struct):
-    """What is read of an event until content has been seen."""
-
-    choices: list[_FirstChoice] | None = None
-    usage: Raw = NO_VALUE
-    error: Raw = NO_VALUE
-    object: str | None = None
-
-
-class _Chunk(Struct):
-    """What is read of every later event; nothing in it depends on the content's size."""
+class _Chunk(Struct, gc=False):
+    """What is read of an event."""
 
     choices: list[_Choice] | None = None
     usage: Raw = NO_VALUE
@@ -85,8 +63,7 @@ class _Chunk(Struct):
     object: str | None = None
 
 
-_decode_first = msgspec.json.Decoder(_FirstChunk).decode
-_decode_later = msgspec.json.Decoder(_Chunk).decode
+_decode_chunk = msgspec.json.Decoder(_Chunk).decode
 _decode_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.encode
 
@@ -99,7 +76,10 @@ class OpenAIStream:
         self.is_over = False
         self.error: ProxyError | None = None
         self.usage: Usage | None = None
+        self.anomalies: set[Anomaly] = set()
         self.event_count = 0
+        self._ask = ask
+        self._said_bytes = 0
         self._splitter = EventSplitter(max_event_bytes)
         self._repair = repair
         self._choices = ask.choices
@@ -117,6 +97,10 @@ class OpenAIStream:
             return self.error is None
         finished = self._finished
         return len(finished) >= self._choices and self._seen <= finished
+
+    def estimate_usage(self) -> Usage:
+        """Return the usage as estimated from what was said so far (see `wire/base.py`)."""
+        return estimate_usage(self._ask, self._said_bytes)
 
     def feed(self, chunk: bytes) -> bytes:
         """Take the next bytes; return whole events for the client (see `wire/base.py`)."""
@@ -156,7 +140,7 @@ class OpenAIStream:
                 else:
                     passed = self._take_irregular(event)
             except ProxyError as error:
-                self.error = error
+                self.error = self._without_words(error)
                 break
             if passed is not None:
                 out.append(passed)
@@ -190,7 +174,7 @@ class OpenAIStream:
         try:
             if self._repair is not None:
                 data = self._regular(data, self._repair)
-            chunk = _decode_later(data) if self.has_content else _decode_first(data)
+            chunk = _decode_chunk(data)
             if not data.isascii():
                 data.decode()
         except (ValueError, RecursionError):
@@ -198,7 +182,7 @@ class OpenAIStream:
         if chunk.error is not NO_VALUE or chunk.object == "error":
             check_no_error(chunk.error, chunk.object, data)
         if chunk.choices:
-            self._take_choices(chunk)
+            self._take_choices(chunk.choices)
         if chunk.usage is not NO_VALUE and bytes(chunk.usage) != b"null":
             return self._take_usage(data, chunk)
         return build_event(data)
@@ -215,10 +199,12 @@ class OpenAIStream:
         mended = mend_text(data)
         if mended == data:
             raise _malformed()
-        return self._take_event(mended)
+        out = self._take_event(mended)
+        self.anomalies.add("utf8_replaced")
+        return out
 
-    def _take_choices(self, chunk: _FirstChunk | _Chunk) -> None:
-        for choice in chunk.choices or ():
+    def _take_choices(self, choices: list[_Choice]) -> None:
+        for choice in choices:
             if choice.index not in self._seen:
                 if not 0 <= choice.index <= _HIGHEST_INDEX:
                     raise _malformed()
@@ -228,12 +214,22 @@ class OpenAIStream:
                     raise UpstreamServerError()
                 self._finished.add(choice.index)
                 self.has_content = True
-        if not self.has_content and isinstance(chunk, _FirstChunk):
-            self.has_content = any(_holds_content(choice) for choice in chunk.choices or ())
+            delta = choice.delta
+            if isinstance(delta, Said):
+                self._said_bytes += count_said_bytes(delta)
+                if not self.has_content:
+                    self.has_content = holds_content(delta)
+            if choice.text:
+                self._said_bytes += count_bytes(choice.text)
+                self.has_content = True
 
-    def _take_usage(self, data: bytes, chunk: _FirstChunk | _Chunk) -> bytes | None:
+    def _take_usage(self, data: bytes, chunk: _Chunk) -> bytes | None:
         """Note the usage; pass it on once, in a chunk of its own, if the client asked."""
-        self.usage = parse_usage(chunk.usage) or self.usage
+        usage = parse_usage(chunk.usage)
+        if usage is None:
+            self.anomalies.add("usage_anomaly")
+        else:
+            self.usage = usage
         if self._keeps_chunk_usage:
             return build_event(data)
         if not chunk.choices:
@@ -266,31 +262,17 @@ class OpenAIStream:
         owed = self._owed_usage
         return DONE_EVENT if owed is None else build_event(build_object(owed)) + DONE_EVENT
 
+    def _without_words(self, error: ProxyError) -> ProxyError:
+        """Keep a provider's own words out of a stream that has begun: nobody can resend it."""
+        if self.has_content and isinstance(error, UpstreamRejected):
+            return UpstreamRejected(error.status, code=error.code)
+        return error
+
     def _regular(self, data: bytes, repair: Repair) -> bytes:
         value = _decode_any(data)
         if not isinstance(value, dict):
             raise _malformed()
         return _encode(repair(value))
-
-
-def _holds_content(choice: _FirstChoice) -> bool:
-    delta = choice.delta
-    if bytes(choice.text) not in _NO_CONTENT:
-        return True
-    return delta is not None and any(
-        bytes(value) not in _NO_CONTENT
-        for value in (
-            delta.content,
-            delta.tool_calls,
-            delta.reasoning_content,
-            delta.reasoning,
-            delta.reasoning_details,
-            delta.refusal,
-            delta.audio,
-            delta.images,
-            delta.function_call,
-        )
-    )
 
 
 def _malformed() -> UpstreamProtocolError:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 _BOM = b"\xef\xbb\xbf"
 _LINE_FEED = 0x0A
+_STREAM_STARTS = (b":", b"data:", b"event:", b"id:", b"retry:")
 
 
 class ServerSentEvent(Struct, frozen=True):
@@ -178,6 +179,18 @@ def parse_block(block: bytes) -> ServerSentEvent | None:
         elif field == b"event":
             name = value.decode("utf-8", "replace")
     return ServerSentEvent(b"\n".join(data), name) if data else None
+
+
+def starts_event_stream(start: bytes) -> bool | None:
+    """
+    Return whether a body that begins like this is an event stream; None if it is too early.
+
+    For bodies whose content type does not say: a stream begins with a comment or a field.
+    """
+    text = start.removeprefix(_BOM).lstrip(b" \t\r\n")
+    if text.startswith(_STREAM_STARTS):
+        return True
+    return None if any(begin.startswith(text) for begin in (_BOM, *_STREAM_STARTS)) else False
 
 
 def build_event(data: bytes) -> bytes:

@@ -67,7 +67,7 @@ def test_what_the_printed_files_get_warnings_for(seed: Path) -> None:
 def test_what_the_printed_files_set_that_is_not_built_yet(seed: Path) -> None:
     """Limits, breakers, health checks, discovery, condensation and retries are listed."""
     listed = _load(seed).not_in_force
-    assert {"rate_limit_rpm", "circuit_breaker_threshold", "health_check_interval"} <= set(listed)
+    assert {"circuit_breaker_threshold", "health_check_interval", "condensation"} <= set(listed)
     assert {"provider_discovery_interval", "condensation"} <= set(listed)
     assert "providers.openai_default.max_retries" in listed
     assert "request_timeout" not in listed
@@ -191,6 +191,13 @@ CANARY = "sk-canary-0123456789"
         f"api_keys: {CANARY}",
         f"api_keys: {{{CANARY}: 1}}",
         f"api_keys: ['{CANARY} x']",
+        f"api_keys: [{{key: '{CANARY} x'}}]",
+        f"api_keys: [{{key: [{CANARY}]}}]",
+        f"api_keys: [{{{CANARY}: 1}}]",
+        f"api_keys: [{{key: {CANARY}, models: {CANARY}}}]",
+        f"api_keys: [{{key: {CANARY}, organization_id: '{CANARY} x'}}]",
+        f"api_keys: [{{key: {CANARY}}}, {{key: {CANARY}}}]",
+        f"admin_keys: [{CANARY}]",
         f"{CANARY}: 1",
         f"{CANARY}",
         f"'{CANARY}': 1\n'{CANARY}': 2",

@@ -19,10 +19,8 @@ routes:
   - {alias: r, strategy: weighted, fallbacks: [a, b], stream_failure: buffered, targets: []}
 """)
     assert list_not_in_force(tree) == (
-        "rate_limit_rpm",
         "workers",
         "listen",
-        "admin_keys",
         "condensation",
         "providers.p.max_retries",
         "routes.r.strategy",

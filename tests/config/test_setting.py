@@ -20,7 +20,8 @@ def test_settings_are_listed_with_type_and_default() -> None:
     settings = settings_by_path()
     assert settings["port"].kinds == ("integer",)
     assert settings["clocks.tls_s"].default == "5.0"
-    assert settings["api_keys"].type_text == "list of string"
+    assert settings["api_keys"].type_text == "list of string or object"
+    assert settings["api_keys[].models"].type_text == "list of string or null"
     assert settings["providers[].name"].default == REQUIRED
     assert settings["routes[].targets[].weight"].default == "1"
     assert not settings["redis_url"].in_force

@@ -72,6 +72,14 @@ def test_headers_that_may_not_be_set(header: str) -> None:
     assert _passes(v.SentHeaderName, "HTTP-Referer")
 
 
+@pytest.mark.parametrize("header", ["Authorization", "cookie", "Host", "Content-Type", "a b", ""])
+def test_headers_that_cannot_hold_a_clients_key(header: str) -> None:
+    """Where something else is written, or a key is read in another way, no key is looked for."""
+    assert not _passes(v.KeyHeaderName, header)
+    assert _passes(v.KeyHeaderName, "X-House-Key")
+    assert _passes(v.KeyHeaderName, "x-api-key")
+
+
 @pytest.mark.parametrize("value", ["a\r\nb", "a\nb", "\x00", "", " a", "a ", "ä"])
 def test_what_is_no_header_value(value: str) -> None:
     """A header's value cannot smuggle in a second header."""
@@ -123,7 +131,7 @@ def test_other_kinds(kind: Any, good: list[object], bad: list[object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "check", [v._check_base_url, v._check_variable, v._check_type, v._check_client_key]
+    "check", [v._check_base_url, v._check_variable, v._check_type, v.check_client_key]
 )
 def test_no_message_repeats_the_value(check: Callable[[str], str]) -> None:
     """A key that slipped into the wrong setting is not in the message about it."""

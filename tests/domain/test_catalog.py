@@ -77,11 +77,37 @@ def test_takers_of_any_name_stand_in_the_order_of_their_priority() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["*", "m\r\nx-evil: 1", "m\x00", "\uff47pt-4", "m\u202e", "x" * 257, "any/*"]
+    "name",
+    [
+        *("*", "any/*", "m\r\nx-evil: 1", "m\x00", "m ", " ", "m\x7f", "\x1b[31m"),
+        *("\uff47pt-4", "m\u202e", "m\u00a0", "caf\u00e9", "x" * 129, "any/" + "x" * 129),
+    ],
 )
 def test_a_client_cannot_choose_what_ends_up_in_headers(name: str) -> None:
     """A provider of any model takes no control characters, look-alikes or endless names."""
     assert found(snapshot(provider("any", "*")), name) is None
+
+
+def test_every_printable_character_may_stand_in_a_name() -> None:
+    """A provider of any model takes names of 1 to 128 characters from `!` to `~`."""
+    catalog = snapshot(provider("any", "*"))
+    printable = "".join(map(chr, range(0x21, 0x7F)))
+    for name in (printable, "x" * 128):
+        assert found(catalog, "any/" + name) == ["any/" + name]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../../etc/passwd", "/etc/passwd", "http://127.0.0.1/v1", "router/../llama", "CON"),
+        *("llama\x00", "LLAMA", "llama ", "\u217cllama", "router//llama", "x" * 1_000_000),
+    ],
+    ids=lambda name: repr(name[:20]),
+)
+def test_a_name_is_data_and_compared_as_it_is(name: str) -> None:
+    """Paths, addresses, look-alikes and a megabyte of text name nothing."""
+    assert found(snapshot(provider("router", "llama")), name) is None
+    assert found(snapshot(provider("router", "llama")), f"router/{name}") is None
 
 
 def test_an_operators_own_names_may_be_of_any_script() -> None:

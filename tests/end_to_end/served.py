@@ -20,14 +20,14 @@ from typing import IO, Any
 
 import aiohttp
 
+from tests import canaries
 from tests.promises.tree import ROOT
 
-KEY = "sk-canary-client-7f3a9d2c41e85b60c8d4"
-PROVIDER_KEY = "sk-canary-provider-91be02f6d7a34c58"
-WRONG_KEY = "sk-canary-wrong-5d20c7e19a8b46f3"
-PROMPT = "canary-prompt: tell nobody about the marmalade in the lighthouse"
-SECRETS = (KEY, PROVIDER_KEY, WRONG_KEY, "marmalade")
-"""What no output of a process may ever hold."""
+KEY = canaries.CLIENT_KEY
+ADMIN_KEY = canaries.ADMIN_KEY
+PROVIDER_KEY = canaries.PROVIDER_KEY
+WRONG_KEY = canaries.WRONG_KEY
+PROMPT = canaries.PROMPT
 
 ORIGIN = "https://app.example"
 KEY_HEADER = "X-House-Key"
@@ -72,6 +72,11 @@ class Program:
         ]
         for reader in self._readers:
             reader.start()
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._popen.pid
 
     @property
     def stderr(self) -> str:
@@ -136,6 +141,7 @@ class Program:
     def _read(self, stream: IO[bytes], into: list[str]) -> None:
         with stream:
             for line in stream:
+                canaries.WATCH.see("the output of a child process", line)
                 with self._news:
                     into.append(line.decode().rstrip("\n"))
                     self._news.notify_all()
@@ -230,7 +236,7 @@ def find_port() -> int:
 
 def check_silence(program: Program) -> None:
     """Fail if a key or a prompt of the tests is in any output of the program."""
-    told = [secret for secret in SECRETS if secret in program.output]
+    told = [secret for secret in canaries.SECRETS if secret in program.output]
     assert told == [], "the output holds what must never be logged"
 
 

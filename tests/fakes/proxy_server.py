@@ -16,14 +16,19 @@ from proxy.domain.secret import Secret
 from proxy.domain.settings import Clocks, Settings
 from proxy.pipeline.context import Runtime
 from proxy.server.app import build_app, build_runner
+from proxy.server.runner import ServerRunner
 from proxy.server.state import ServerState
+from proxy.stores.memory import MemoryRateStore
 from proxy.telemetry.health import UptimeTracker, is_ready
 from proxy.upstream.base import Transport
 from proxy.upstream.factory import open_transport
+from tests import canaries
 
-KEY = "sk-client-0123456789abcdef0123456789abcdef"
-PROVIDER_KEY = "sk-provider-canary-0123456789abcdef"
-AUTH = {"Authorization": f"Bearer {KEY}"}
+KEY = canaries.CLIENT_KEY
+ADMIN_KEY = canaries.ADMIN_KEY
+PROVIDER_KEY = canaries.PROVIDER_KEY
+AUTH = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+"""What a client of JSON sends with every request."""
 HASHER = KeyHasher(b"pepper of the tests")
 
 
@@ -71,10 +76,11 @@ class RecordingObserver:
 class ProxyServer:
     """A running proxy: where it is and what its observer has seen."""
 
-    def __init__(self, runtime: Runtime, observer: RecordingObserver, port: int) -> None:
+    def __init__(self, runtime: Runtime, observer: RecordingObserver, runner: ServerRunner) -> None:
         self.runtime = runtime
+        self.runner = runner
         self.observer = observer
-        self.port = port
+        self.port: int = runner.addresses[0][1]
 
     @property
     def url(self) -> str:
@@ -120,7 +126,7 @@ async def serving(
     if transports is None:
         transports = {p.name: open_transport(p) for p in snapshot.providers.values() if p.enabled}
     observer = RecordingObserver()
-    runtime = Runtime(snapshot, HASHER, transports, observer)
+    runtime = Runtime(snapshot, HASHER, transports, observer, MemoryRateStore())
     now_at = time.time()
     state = ServerState(
         runtime=runtime,
@@ -133,7 +139,7 @@ async def serving(
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        yield ProxyServer(runtime, observer, runner.addresses[0][1])
+        yield ProxyServer(runtime, observer, runner)
     finally:
         await runner.cleanup()
         for transport in transports.values():
@@ -152,7 +158,7 @@ async def proxying(
 
 def build_chat(**fields: Any) -> dict[str, Any]:
     """Return a chat request for the model `m`."""
-    return {"model": "m", "messages": [{"role": "user", "content": "hi"}], **fields}
+    return {"model": "m", "messages": [{"role": "user", "content": canaries.PROMPT}], **fields}
 
 
 def build_chunk(content: str | None = None, finish: str | None = None, **fields: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -17,17 +18,28 @@ class UpstreamConnection:
         self._writer = writer
         self.closed_by_peer = asyncio.Event()
         self.closed_at_s: float | None = None
+        self.watched_bytes = 0
+        """How much has come that no request was read from."""
 
     async def read_request(self) -> tuple[str, dict[str, str], bytes]:
         """Return (request line, headers in lower case, body) of the next request."""
+        line, headers = await self.read_head()
+        body = await self._reader.readexactly(int(headers.get("content-length", "0")))
+        return line, headers, body
+
+    async def read_head(self) -> tuple[str, dict[str, str]]:
+        """Return (request line, headers in lower case) and leave the body where it is."""
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         line, *rest = head.rstrip().split("\r\n")
         headers = {}
         for field in rest:
             name, _, value = field.partition(":")
             headers[name.lower()] = value.strip()
-        body = await self._reader.readexactly(int(headers.get("content-length", "0")))
-        return line, headers, body
+        return line, headers
+
+    async def read_some(self) -> bytes:
+        """Return what has come, or comes next, whatever it is."""
+        return await self._reader.read(65536)
 
     async def write(self, data: bytes) -> None:
         """Send bytes as they are."""
@@ -68,8 +80,8 @@ class UpstreamConnection:
     async def watch(self) -> None:
         """Read and drop what still comes until the peer closes."""
         try:
-            while await self._reader.read(65536):
-                pass
+            while data := await self._reader.read(65536):
+                self.watched_bytes += len(data)
         except ConnectionError:
             pass
         self.closed_at_s = asyncio.get_running_loop().time()
@@ -92,20 +104,23 @@ Script = Callable[[UpstreamConnection], Awaitable[None]]
 class RawUpstream:
     """A running upstream: where it is, and the connections it has had."""
 
-    def __init__(self) -> None:
+    def __init__(self, scheme: str) -> None:
         self.port = 0
         self.connections: list[UpstreamConnection] = []
+        self._scheme = scheme
 
     @property
     def url(self) -> str:
         """The base URL that a provider is configured with."""
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"{self._scheme}://127.0.0.1:{self.port}/v1"
 
 
 @asynccontextmanager
-async def open_raw_upstream(script: Script) -> AsyncIterator[RawUpstream]:
+async def open_raw_upstream(
+    script: Script, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[RawUpstream]:
     """Run `script` for every connection; it is cancelled when the block ends."""
-    upstream = RawUpstream()
+    upstream = RawUpstream("http" if tls is None else "https")
     tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -122,7 +137,7 @@ async def open_raw_upstream(script: Script) -> AsyncIterator[RawUpstream]:
             tasks.discard(task)
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     upstream.port = server.sockets[0].getsockname()[1]
     try:
         yield upstream

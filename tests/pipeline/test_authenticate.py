@@ -4,9 +4,9 @@ import pytest
 from msgspec.structs import replace
 from multidict import CIMultiDict
 
-from proxy.domain.errors import InvalidApiKey
+from proxy.domain.errors import InvalidApiKey, InvalidRequest
 from proxy.domain.identity import Caller
-from proxy.pipeline.authenticate import LONGEST_KEY, authenticate
+from proxy.pipeline.authenticate import LONGEST_KEY, authenticate, find_caller
 from tests.fakes.proxy_server import HASHER, KEY, build_snapshot
 
 
@@ -42,7 +42,11 @@ def test_a_key_is_found_in_every_header_that_clients_use(name: str, value: str) 
         {"X-API-Key": "x" * (LONGEST_KEY + 1)},
         {"X-API-Key": "ключ\udcff"},
         {"X-Other": KEY},
-        {"Authorization": "Bearer wrong", "X-API-Key": KEY},
+        {"Authorization": "Bearer \x00\x01\udcff"},
+        {"Authorization": "Bearer " + "x" * 1_000_000},
+        {"Authorization": f"Bearer Bearer {KEY}"},
+        {"Cookie": f"api_key={KEY}"},
+        {"Proxy-Authorization": f"Bearer {KEY}"},
     ],
 )
 def test_all_else_is_refused_with_one_answer(headers: dict[str, str]) -> None:
@@ -66,3 +70,52 @@ def test_no_key_is_hashed_that_is_longer_than_a_key_can_be() -> None:
     snapshot = replace(build_snapshot(), callers={HASHER.digest(long_key): Caller("key_long")})
     with pytest.raises(InvalidApiKey):
         authenticate(CIMultiDict({"X-API-Key": long_key}), snapshot, HASHER)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("Authorization", f"Bearer {KEY}"), ("X-API-Key", KEY)],
+        [("Authorization", f"Bearer {KEY}"), ("authorization", f"bearer  {KEY} ")],
+        [("X-API-Key", KEY), ("x-api-key", KEY), ("api-key", KEY), ("X-My-Key", KEY)],
+        [("Authorization", f"Bearer {KEY}"), ("X-API-Key", "")],
+    ],
+)
+def test_the_same_key_may_come_more_than_once(headers: list[tuple[str, str]]) -> None:
+    """Clients that send their key in several headers are let in."""
+    snapshot = build_snapshot(api_key_header="X-My-Key")
+    caller = authenticate(CIMultiDict(headers), snapshot, HASHER)
+    assert caller.key_id == HASHER.key_id(KEY)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("Authorization", f"Bearer {KEY}"), ("X-API-Key", "other")],
+        [("Authorization", f"Bearer {KEY}"), ("api-key", "other")],
+        [("Authorization", f"Bearer {KEY}"), ("X-My-Key", "other")],
+        [("Authorization", f"Bearer {KEY}"), ("Authorization", "Bearer other")],
+        [("Authorization", "Bearer other"), ("Authorization", f"Bearer {KEY}")],
+        [("Authorization", f"Bearer {KEY}"), ("Authorization", "Basic dXNlcjpwYXNz")],
+        [("Authorization", "Basic dXNlcjpwYXNz"), ("Authorization", f"Bearer {KEY}")],
+        [("X-API-Key", KEY), ("X-API-Key", "other")],
+        [("X-API-Key", KEY), ("api-key", KEY + " ")],
+    ],
+)
+def test_two_different_keys_are_refused(headers: list[tuple[str, str]]) -> None:
+    """Which one counts is never a question of order: 400, without a word of either key."""
+    snapshot = build_snapshot(api_key_header="X-My-Key")
+    with pytest.raises(InvalidRequest) as caught:
+        authenticate(CIMultiDict(headers), snapshot, HASHER)
+    assert (caught.value.status, caught.value.code) == (400, "conflicting_credentials")
+    assert KEY not in caught.value.message
+
+
+def test_looking_for_a_caller_does_not_refuse_strangers() -> None:
+    """A route that is open to all can ask who it is, and learn that it is nobody we know."""
+    snapshot = build_snapshot()
+    assert find_caller(CIMultiDict(), snapshot, HASHER) is None
+    assert find_caller(CIMultiDict({"X-API-Key": "unknown"}), snapshot, HASHER) is None
+    found = find_caller(CIMultiDict({"X-API-Key": KEY}), snapshot, HASHER)
+    assert found is not None
+    assert found.key_id == HASHER.key_id(KEY)

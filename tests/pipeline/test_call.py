@@ -43,7 +43,7 @@ async def test_fields_that_nobody_reads_go_up_as_they_came() -> None:
     script = answering(ANSWER)
     body = (
         b'{"model":"x","messages":[{"role":"user","content":"\\u00e9 \xc3\xa9"}],'
-        b'"top_p":1.00,"seed":12345678901234567890123,"new_thing":{"a": [1,  2]},"model":"m"}'
+        b'"top_p":1.00,"new_number":12345678901234567890123,"new_thing":{"a": [1,  2]},"model":"m"}'
     )
     async with open_raw_upstream(script) as upstream, proxying(upstream.url) as server:
         status, _, _ = await post(server.url, body)
@@ -51,7 +51,7 @@ async def test_fields_that_nobody_reads_go_up_as_they_came() -> None:
     sent = script.requests[0][2]
     for part in (
         b'"top_p":1.00',
-        b'"seed":12345678901234567890123',
+        b'"new_number":12345678901234567890123',
         b'{"a": [1,  2]}',
         b'"\\u00e9 \xc3\xa9"',
     ):

@@ -34,7 +34,7 @@ async def post_raw(server: ProxyServer, data: Any, **headers: str) -> tuple[int,
         (b'{"model":"m"}', 400, "messages", None),
         (msgspec.json.encode(build_chat(temperature=3)), 400, "temperature", None),
         (b'{"model":"nope","messages":[{"role":"user"}]}', 404, "model", "model_not_found"),
-        (b'{"a":' + b"[" * 100 + b"]" * 100 + b"}", 400, None, "invalid_json"),
+        (b'{"a":' + b"[" * 100 + b"]" * 100 + b"}", 400, None, "json_too_deep"),
     ],
 )
 async def test_a_bad_body_is_the_clients_error(
@@ -68,7 +68,7 @@ async def test_a_compressed_body_is_refused() -> None:
     """A compressed body is 415, in words that say what to send."""
     async with proxying("http://127.0.0.1:1/v1") as server:
         status, error = await post_raw(server, b"\x1f\x8b", **{"Content-Encoding": "gzip"})
-    assert (status, error["code"]) == (415, "unsupported_media_type")
+    assert (status, error["code"]) == (415, "unsupported_encoding")
     assert "uncompressed" in error["message"]
 
 

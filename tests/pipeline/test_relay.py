@@ -90,6 +90,23 @@ BROKEN_AFTER_CONTENT = {
         [build_chunk("he"), b'data: {"error":{"message":"secret words","code":500}}\n\n', DONE],
         "upstream_server_error",
     ),
+    "the client's error": (
+        [
+            build_chunk("he"),
+            b'data: {"error":{"message":"secret words","param":"secret words","code":400,'
+            b'"type":"invalid_request_error"}}\n\n',
+        ],
+        None,
+    ),
+    "one of two choices": (
+        [
+            build_chunk("he"),
+            build_chunk(choices=[{"index": 1, "delta": {"content": "x"}, "finish_reason": None}]),
+            build_chunk(finish="stop"),
+            DONE,
+        ],
+        "upstream_truncated",
+    ),
 }  # fmt: skip
 
 
@@ -101,13 +118,16 @@ async def test_a_stream_that_breaks_after_content_never_looks_complete(case: str
         status, _, body = await post(server.url, build_chat(stream=True))
         assert status == 200
         assert body.startswith(build_chunk("he"))
-        last = msgspec.json.decode(body.removeprefix(build_chunk("he")).removeprefix(b"data: "))
+        last = msgspec.json.decode(body.rstrip().rpartition(b"\n\n")[2].removeprefix(b"data: "))
         assert last["error"].keys() == {"message", "type", "param", "code"}
         assert last["error"]["code"] == code
         assert b"[DONE]" not in body
         assert b"secret words" not in body
         (record,) = await server.observer.wait_for_records()
-        assert (record.ending, record.error_code, record.status) == ("failed", code, 200)
+        assert (record.ending, record.status) == ("failed", 200)
+        assert record.error_code == (code or "upstream_rejected")
+        assert record.usage is not None
+        assert (record.usage.output_tokens, record.usage.source) == (1, "estimated")
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])

@@ -7,6 +7,8 @@ import pytest
 from proxy.domain.errors import LimitExceeded
 from proxy.pipeline.context import Exchange, Runtime
 from proxy.pipeline.reply_head import build_error_head, build_head, build_stream_head
+from proxy.policy.limits import RateDecision
+from proxy.stores.memory import MemoryRateStore
 from proxy.wire.base import Ask
 from tests.fakes.proxy_server import HASHER, RecordingObserver, build_snapshot
 
@@ -22,13 +24,25 @@ class NoRequest:
 @pytest.fixture
 async def exchange() -> Exchange:
     """An exchange at its very beginning."""
-    runtime = Runtime(build_snapshot(), HASHER, {}, RecordingObserver())
+    runtime = Runtime(build_snapshot(), HASHER, {}, RecordingObserver(), MemoryRateStore())
     return Exchange(NoRequest(), None, runtime)  # type: ignore[arg-type]
 
 
 async def test_a_request_that_was_not_routed_shows_its_id_only(exchange: Exchange) -> None:
     """Before a route is found the only header of ours is the request id."""
     assert build_head(exchange) == {"x-request-id": exchange.request_id}
+
+
+async def test_a_limited_key_is_told_what_is_left(exchange: Exchange) -> None:
+    """Replies of every kind carry the limit, once it has been counted against."""
+    exchange.rate = RateDecision(True, 60, 59, 1.0, 0.0)
+    told = {
+        "x-ratelimit-limit-requests": "60",
+        "x-ratelimit-remaining-requests": "59",
+        "x-ratelimit-reset-requests": "1s",
+    }
+    assert told.items() <= build_stream_head(exchange).items()
+    assert told.items() <= build_error_head(exchange, LimitExceeded()).items()
 
 
 async def test_fields_that_were_left_out_are_named(exchange: Exchange) -> None:

@@ -37,7 +37,7 @@ async def test_a_client_that_does_not_read_holds_the_provider_up() -> None:
         body = b'{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}'
         writer.write(
             b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-            b"Authorization: %b\r\nContent-Length: %d\r\n\r\n%b"
+            b"Content-Type: application/json\r\nAuthorization: %b\r\nContent-Length: %d\r\n\r\n%b"
             % (AUTH["Authorization"].encode(), len(body), body)
         )
         await reader.readuntil(b"\r\n\r\n")
@@ -186,3 +186,71 @@ async def test_what_is_held_back_before_content_has_a_cap() -> None:
         await let_go.wait()
     assert status == 502
     assert b"upstream_too_large" in body
+
+
+@pytest.mark.parametrize("comments", [False, True], ids=["events", "comments"])
+async def test_a_stream_without_end_has_a_cap(comments: bool) -> None:
+    """Beyond `max_stream_bytes` a stream ends in `limit_exceeded`; comments count too."""
+
+    async def script(connection: UpstreamConnection) -> None:
+        await connection.read_request()
+        await connection.start_chunked()
+        try:
+            while True:
+                await connection.chunk(build_chunk("he"))
+                if comments:
+                    await connection.chunk(b": " + b"x" * 20_000 + b"\n\n")
+        finally:
+            let_go.set()
+
+    let_go = asyncio.Event()
+    async with (
+        open_raw_upstream(script) as upstream,
+        proxying(upstream.url, max_stream_bytes=100_000) as server,
+    ):
+        status, _, body = await post(server.url, build_chat(stream=True))
+        await let_go.wait()
+        (record,) = await server.observer.wait_for_records()
+    assert status == 200
+    assert len(body) <= 100_000 + 1000
+    assert b'"code":"limit_exceeded"' in body
+    assert b"[DONE]" not in body
+    assert record.error_code == "limit_exceeded"
+    assert record.usage is not None
+    assert record.usage.output_tokens == -(-body.count(b'"he"') * 2 // 4)
+
+
+async def test_what_comes_before_content_has_the_same_cap() -> None:
+    """Comments for ever without an event are cut off with a status."""
+
+    async def script(connection: UpstreamConnection) -> None:
+        await connection.read_request()
+        await connection.start_chunked()
+        while True:
+            await connection.chunk(b": " + b"x" * 10_000 + b"\n\n")
+
+    async with (
+        open_raw_upstream(script) as upstream,
+        proxying(upstream.url, max_stream_bytes=100_000) as server,
+    ):
+        status, _, body = await post(server.url, build_chat(stream=True))
+    assert status == 502
+    assert b'"code":"limit_exceeded"' in body
+
+
+async def test_a_complete_answer_is_not_spoilt_by_what_follows() -> None:
+    """Rubbish behind the last finish reason costs nothing but the connection."""
+
+    async def script(connection: UpstreamConnection) -> None:
+        await connection.read_request()
+        await connection.start_chunked()
+        await connection.chunk(build_chunk("he") + build_chunk(finish="stop"))
+        while True:
+            await connection.chunk(b": " + b"x" * 10_000 + b"\n\n")
+
+    async with (
+        open_raw_upstream(script) as upstream,
+        proxying(upstream.url, max_stream_bytes=100_000) as server,
+    ):
+        status, _, body = await post(server.url, build_chat(stream=True))
+    assert (status, body) == (200, build_chunk("he") + build_chunk(finish="stop") + DONE)

@@ -351,7 +351,7 @@ def test_grok_counts_reasoning_inside_the_completion_too() -> None:
         "completion_tokens_details": {"reasoning_tokens": 228},
     }
     body = json.dumps(answer({"content": "x"}, usage=outside)).encode()
-    _, usage = read_openai_answer(Ask("chat", "m", {}), body, open_repair("grok"))
+    usage = read_openai_answer(Ask("chat", "m", {}), body, open_repair("grok")).usage
     assert usage == Usage(12, 229, reasoning_tokens=228)
     inside = outside | {"completion_tokens": 229}
     assert repaired(answer({}, usage=inside), "grok")["usage"]["completion_tokens"] == 229

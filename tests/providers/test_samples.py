@@ -38,7 +38,7 @@ def received(case: Path, piece_bytes: int) -> tuple[int, bytes]:
         if status != 200:
             raise read_error_answer(status, {}, body, 0.0)
         if kind != "sse":
-            return 200, provider.read_answer(ask, body)[0]
+            return 200, provider.read_answer(ask, body).body
         reader = provider.open_stream(ask, 1 << 20)
         out = b""
         for start in range(0, len(body), piece_bytes):

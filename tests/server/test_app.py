@@ -1,11 +1,32 @@
-"""The application as a whole: every path, every method, one error shape."""
+"""The application as a whole: every path, every method, every key, one error shape."""
 
 from collections.abc import AsyncIterator
 
 import aiohttp
+import msgspec
 import pytest
+from aiohttp.test_utils import make_mocked_request
+from yarl import URL
 
-from tests.fakes.proxy_server import AUTH, ProxyServer, build_provider, build_snapshot, serving
+from proxy.domain.catalog import Snapshot
+from proxy.domain.identity import Caller
+from proxy.pipeline.context import Runtime
+from proxy.server.app import build_app
+from proxy.server.routes import Route
+from proxy.server.state import ServerState
+from proxy.stores.memory import MemoryRateStore
+from proxy.telemetry.health import UptimeTracker
+from tests.fakes.proxy_server import (
+    ADMIN_KEY,
+    AUTH,
+    HASHER,
+    KEY,
+    ProxyServer,
+    RecordingObserver,
+    build_provider,
+    build_snapshot,
+    serving,
+)
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -15,10 +36,24 @@ GETS = ["/v1/models", "/models", "/v1/models/m", "/models/m", "/metrics"]
 OPEN = ["/health", "/health/liveness", "/health/liveliness", "/health/readiness"]
 
 
+def build_catalog() -> Snapshot:
+    """Return a snapshot with one provider that nobody asks, a user key and an admin key."""
+    snapshot = build_snapshot(build_provider("http://127.0.0.1:1/v1"))
+    admin = {HASHER.digest(ADMIN_KEY): Caller(HASHER.key_id(ADMIN_KEY), role="admin")}
+    return msgspec.structs.replace(snapshot, callers={**snapshot.callers, **admin})
+
+
+def list_routes() -> tuple[Route, ...]:
+    """Return every route that the application registers."""
+    runtime = Runtime(build_snapshot(), HASHER, {}, RecordingObserver(), MemoryRateStore())
+    uptime = UptimeTracker(0.0, is_routable=False)
+    return build_app(ServerState(runtime, 0.0, uptime, lambda: (b"", ""))).routes.all
+
+
 @pytest.fixture
 async def server() -> AsyncIterator[ProxyServer]:
-    """A server with one provider that nobody asks."""
-    async with serving(build_snapshot(build_provider("http://127.0.0.1:1/v1"))) as server:
+    """A server with that catalog."""
+    async with serving(build_catalog()) as server:
         yield server
 
 
@@ -26,63 +61,94 @@ async def ask(
     server: ProxyServer, method: str, path: str, **headers: str
 ) -> tuple[int, dict[str, str], object]:
     """Return (status, headers by their names in lower case, decoded body or None)."""
+    url = URL(f"http://127.0.0.1:{server.port}{path}", encoded=True)
+    body = b"{}" if method in ("POST", "PUT", "PATCH", "DELETE") else None
     async with (
         aiohttp.ClientSession() as session,
-        session.request(
-            method, f"http://127.0.0.1:{server.port}{path}", headers=headers, data=b"{}"
-        ) as answer,
+        session.request(method, url, headers=headers, data=body) as answer,
     ):
-        is_json = answer.content_type == "application/json"
+        is_json = answer.content_type == "application/json" and method != "HEAD"
         found = {name.lower(): value for name, value in answer.headers.items()}
         return answer.status, found, await answer.json() if is_json else None
 
 
-@pytest.mark.parametrize("path", POSTS + GETS)
-async def test_nothing_is_told_without_a_key(server: ProxyServer, path: str) -> None:
-    """Every path but health answers 401 in OpenAI's shape to who has no key."""
-    status, _, body = await ask(server, "POST" if path in POSTS else "GET", path)
-    assert status == 401
-    assert isinstance(body, dict)
-    assert body["error"]["code"] == "invalid_api_key"
+@pytest.mark.parametrize(
+    ("route", "method"),
+    [
+        pytest.param(route, method, id=f"{method} {route.pattern}")
+        for route in list_routes()
+        for method in route.handlers
+    ],
+)
+async def test_every_route_asks_for_the_key_of_its_level(
+    server: ProxyServer, route: Route, method: str
+) -> None:
+    """All there are, by each method and with each kind of key: who may not is told so first."""
+    path = route.pattern.replace("{id}", "m").replace("{path}", "keys")
+    for key, role in ((None, "nobody"), (KEY, "user"), (ADMIN_KEY, "admin")):
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        status, found, body = await ask(server, method, path, **headers)
+        is_preflight = method == "OPTIONS" and route.access != "admin"
+        if route.access == "open" or is_preflight:
+            assert status in (200, 204)
+        elif role == "nobody":
+            assert status == 401
+        elif route.access == "admin":
+            assert status == {"user": 403, "admin": 404}[role]
+        else:
+            # What comes after the key: an answer, or a body that is no request of this path.
+            assert status in (200, 400, 415)
+        assert found["server"] == "llm-proxy-api"
+        if body is not None and status >= 400:
+            assert isinstance(body, dict)
+            assert body["error"].keys() == {"message", "type", "param", "code"}
 
 
-@pytest.mark.parametrize("path", OPEN)
-async def test_health_is_open(server: ProxyServer, path: str) -> None:
-    """Health needs no key."""
-    status, _, body = await ask(server, "GET", path)
-    assert status == 200
-    assert isinstance(body, dict)
+def test_the_endpoints_of_this_file_are_all_there_are() -> None:
+    """Below, no path is forgotten: a new one must be put on one of the lists."""
+    named = {path.replace("/models/m", "/models/{id}") for path in POSTS + GETS + OPEN}
+    assert {route.pattern for route in list_routes()} == named | {"/admin", "/admin/{path}"}
 
 
 @pytest.mark.parametrize("path", POSTS + GETS + OPEN)
 async def test_the_wrong_method_is_405_with_the_right_ones(server: ProxyServer, path: str) -> None:
     """A method that a path does not take is 405 JSON, and `Allow` names what it takes."""
-    status, headers, body = await ask(server, "DELETE", path, **AUTH)
-    assert status == 405
-    assert isinstance(body, dict)
-    assert body["error"]["code"] == "method_not_allowed"
-    assert headers["allow"]
+    right = "POST, OPTIONS" if path in POSTS else "GET, HEAD, OPTIONS"
+    for method in ("DELETE", "PUT", "TRACE", "PROPFIND", "GET" if path in POSTS else "POST"):
+        status, headers, body = await ask(server, method, path, **AUTH)
+        assert status == 405
+        assert isinstance(body, dict)
+        assert body["error"]["code"] == "method_not_allowed"
+        assert headers["allow"] == right
 
 
-@pytest.mark.parametrize("path", ["/", "/v2/chat/completions", "/v1", "/v1/chat", "/v1/models/"])
-async def test_an_unknown_path_is_404_in_json(server: ProxyServer, path: str) -> None:
-    """A path that does not exist is 404 in OpenAI's shape, with a request id."""
-    status, headers, body = await ask(server, "GET", path, **AUTH)
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "TRACE"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/v2/chat/completions", "/v1", "/v1/chat", "/v1/models/", "//v1/models",
+     "/v1/..;/admin", "/v1/%2e%2e/admin/keys", "/v1/models/..%2f..%2fadmin", "/V1/models",
+     "/admin/../v1/models", "/admin//", "/administration", "/health/", "/metrics%2f",
+     "/../../etc/passwd", "/.git/config", "/health.", "/docs", "/openapi.json"],
+)  # fmt: skip
+async def test_an_unknown_path_is_404_in_json(server: ProxyServer, path: str, method: str) -> None:
+    """A path that does not exist is 404 in OpenAI's shape, with a request id, by any method."""
+    status, headers, body = await ask(server, method, path, **AUTH)
     assert status == 404
     assert isinstance(body, dict)
-    assert body["error"].keys() == {"message", "type", "param", "code"}
+    assert body["error"]["code"] == "not_found"
     assert headers["x-request-id"].startswith("req_")
 
 
 @pytest.mark.parametrize("path", POSTS + GETS + OPEN)
 async def test_every_path_answers_a_preflight(server: ProxyServer, path: str) -> None:
-    """OPTIONS of a browser is answered without a key."""
+    """OPTIONS of a browser is answered without a key, and not recorded."""
     status, headers, _ = await ask(
         server, "OPTIONS", path, Origin="https://page.example",
         **{"Access-Control-Request-Method": "POST"},
     )  # fmt: skip
     assert status == 204
     assert headers["access-control-allow-origin"] == "*"
+    assert server.observer.records == []
 
 
 @pytest.mark.parametrize("path", [*POSTS, *GETS, *OPEN, "/nowhere"])
@@ -92,3 +158,21 @@ async def test_every_answer_can_be_read_by_an_allowed_page(server: ProxyServer, 
     _, headers, _ = await ask(server, method, path, Origin="https://page.example", **AUTH)
     assert headers["access-control-allow-origin"] == "*"
     assert headers["server"] == "llm-proxy-api"
+
+
+async def test_a_name_that_is_no_model_is_not_found(server: ProxyServer) -> None:
+    """Model ids are data: a path of files, a NUL or a long one is a model that does not exist."""
+    for name in ("CON", "etc%2fpasswd", "%00", "a" * 4000, "%ff%fe"):
+        status, _, body = await ask(server, "GET", f"/v1/models/{name}", **AUTH)
+        assert status == 404
+        assert isinstance(body, dict)
+        assert body["error"]["code"] == "model_not_found"
+
+
+async def test_a_route_without_a_handler_for_its_method_still_refuses() -> None:
+    """What stands for all other methods of a route is a refusal, whatever the key."""
+    for route in list_routes():
+        path = route.pattern.replace("{id}", "m").replace("{path}", "keys")
+        assert route.other_methods not in route.handlers.values()
+        answer = await route.other_methods(make_mocked_request("BREW", path))
+        assert answer.status == 405

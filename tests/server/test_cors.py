@@ -12,6 +12,7 @@ def test_any_page_may_read_where_every_origin_is_allowed() -> None:
     headers = build_cors_headers(PAGE, ("*",))
     assert headers["Access-Control-Allow-Origin"] == "*"
     assert "x-llm-proxy-provider" in headers["Access-Control-Expose-Headers"]
+    assert "x-ratelimit-remaining-requests" in headers["Access-Control-Expose-Headers"]
     assert "Access-Control-Allow-Credentials" not in headers
 
 

@@ -48,3 +48,24 @@ async def test_metrics_may_be_opened_to_this_machine() -> None:
     snapshot = build_snapshot(build_provider("http://a.test/v1"), metrics_auth=False)
     async with serving(snapshot, {}) as server:
         assert (await get(server.port, "/metrics"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-IP", "Via"],
+)
+async def test_a_proxy_on_this_machine_opens_no_metrics(header: str) -> None:
+    """Behind one everybody comes from loopback: whoever was forwarded needs a key."""
+    snapshot = build_snapshot(build_provider("http://a.test/v1"), metrics_auth=False)
+    async with serving(snapshot, {}) as server:
+        forwarded = {header: "127.0.0.1"}
+        assert (await get(server.port, "/metrics", **forwarded))[0] == 401
+        assert (await get(server.port, "/metrics", **forwarded, **AUTH))[0] == 200
+
+
+async def test_health_names_nobody() -> None:
+    """Counts and states only: no provider, model or host, and no software but our version."""
+    async with serving(GOOD, {}) as server:
+        _, _, body = await get(server.port, "/health")
+    for word in (b"a.test", b'"up"', b'"m"', b"aiohttp", b"ython"):
+        assert word not in body

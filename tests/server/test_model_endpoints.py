@@ -2,9 +2,11 @@
 
 import aiohttp
 import pytest
+from msgspec.structs import replace
 from yarl import URL
 
-from tests.fakes.proxy_server import AUTH, build_provider, build_snapshot, serving
+from proxy.domain.identity import Caller
+from tests.fakes.proxy_server import AUTH, HASHER, KEY, build_provider, build_snapshot, serving
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -65,6 +67,35 @@ async def test_an_unknown_model_is_not_found_in_openais_words() -> None:
     assert status == 404
     assert body["error"] == {
         "message": "The model 'nope' does not exist.",
+        "type": "invalid_request_error",
+        "param": "model",
+        "code": "model_not_found",
+    }
+
+
+ALLOWED = frozenset(("m", "a/m", "a/none", "b/any/thing", "taken-by-b"))
+LIMITED = replace(SNAPSHOT, callers={HASHER.digest(KEY): Caller("key_few", models=ALLOWED)})
+
+
+async def test_a_key_lists_only_what_it_may_ask_for() -> None:
+    """Its own names that are served, also those with a provider; no other name is shown."""
+    async with serving(LIMITED, {}) as server:
+        _, body = await get(server.port, "/v1/models")
+    assert isinstance(body["data"], list)
+    assert [model["id"] for model in body["data"]] == ["m", "a/m", "b/any/thing", "taken-by-b"]
+
+
+@pytest.mark.parametrize("name", ["org/model:7b", "b/m", "whatever"])
+async def test_a_forbidden_model_is_not_found(name: str) -> None:
+    """By its name it is 404, in the words for a model that does not exist."""
+    async with serving(SNAPSHOT, {}) as server:
+        assert (await get(server.port, f"/v1/models/{name}"))[0] == 200
+    async with serving(LIMITED, {}) as server:
+        assert (await get(server.port, "/v1/models/a/m"))[0] == 200
+        status, body = await get(server.port, f"/v1/models/{name}")
+    assert status == 404
+    assert body["error"] == {
+        "message": f"The model '{name}' does not exist.",
         "type": "invalid_request_error",
         "param": "model",
         "code": "model_not_found",

@@ -1,12 +1,14 @@
 """Requests and replies over real sockets, at the level of bytes."""
 
 import asyncio
+import logging
 
 import pytest
 
-from tests.fakes.proxy_server import AUTH, DONE, build_chunk, proxying
+from tests.fakes.proxy_server import ANSWER, DONE, build_chunk, proxying
+from tests.fakes.raw_client import CHAT, build_request, connecting
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
-from tests.fakes.upstream_scripts import Recorder
+from tests.fakes.upstream_scripts import Recorder, answering
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -16,14 +18,8 @@ STREAM = (build_chunk("he"), build_chunk(finish="stop"), DONE)
 
 def build_raw(version: str, body: bytes = BODY, *headers: str) -> bytes:
     """Return a chat request as bytes."""
-    lines = [
-        f"POST /v1/chat/completions HTTP/{version}",
-        "Host: x",
-        f"Authorization: {AUTH['Authorization']}",
-        f"Content-Length: {len(body)}",
-        *headers,
-    ]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+    line = f"POST /v1/chat/completions HTTP/{version}"
+    return build_request(body, *headers, line=line)
 
 
 async def test_streams_are_chunked_over_http_1_1_and_the_connection_stays() -> None:
@@ -67,15 +63,42 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
         writer.close()
 
 
-async def test_a_body_that_stops_coming_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that never finishes its body gets 408 after the body clock."""
-    monkeypatch.setattr("proxy.server.reply.BODY_S", 0.05)
-    async with proxying("http://127.0.0.1:1/v1") as server:
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        writer.write(build_raw("1.1", BODY)[:-5])
-        head = await reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 408 ")
-        writer.close()
+@pytest.mark.parametrize("value", ["a\r\nb: c", "a\nb", "a\rb", "a\0b", "a\ud800"])
+@pytest.mark.parametrize("body", [BODY, CHAT], ids=["stream", "whole"])
+async def test_an_answer_that_cannot_be_sent_is_an_error_in_json(
+    value: str, body: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A header that would break the head never goes out: the client gets a 500, we get a log."""
+    monkeypatch.setattr("proxy.server.chat_endpoints.build_cors_headers", lambda *_: {"x-a": value})
+    script = Recorder(*STREAM) if body is BODY else answering(ANSWER)
+    with caplog.at_level(logging.ERROR):
+        async with open_raw_upstream(script) as upstream, proxying(upstream.url) as server:
+            async with connecting(server.port, build_request(body)) as client:
+                answer = await client.read_answer()
+                assert (answer.status, answer.error["code"]) == (500, "internal_error")
+                assert "x-a" not in answer.headers
+                assert answer.headers["x-request-id"].startswith("req_")
+                # The connection is still good for the next one.
+                await client.send(build_request(body))
+                assert (await client.read_answer()).status == 500
+            records = await server.observer.wait_for_records(2)
+    assert [(r.status, r.error_code) for r in records] == [(500, "internal_error")] * 2
+    assert "line break" in caplog.text or "surrogates" in caplog.text
+
+
+async def test_an_error_goes_out_without_the_header_that_cannot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A refusal keeps its status; only what would break its head is left out."""
+    bad = {"x-a": "a\nb", "x-b": "good"}
+    monkeypatch.setattr("proxy.server.chat_endpoints.build_cors_headers", lambda *_: bad)
+    async with (
+        proxying("http://127.0.0.1:1/v1") as server,
+        connecting(server.port, build_request(b"{")) as client,
+    ):
+        answer = await client.read_answer()
+    assert (answer.status, answer.error["code"]) == (400, "invalid_json")
+    assert (answer.headers.get("x-a"), answer.headers["x-b"]) == (None, "good")
 
 
 async def test_an_error_in_the_stream_ends_the_body_in_good_order() -> None:

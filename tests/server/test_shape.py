@@ -1,4 +1,4 @@
-"""What an endpoint raises becomes JSON, whatever it is."""
+"""What stands around every endpoint that the pipeline does not answer."""
 
 import logging
 
@@ -6,12 +6,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from proxy.domain.errors import PermissionDenied
+from proxy.domain.errors import BodyTooLarge, PermissionDenied
 from proxy.pipeline.context import Runtime
-from proxy.server.app import build_runner
-from proxy.server.shape import shaped
-from proxy.server.state import STATE, ServerState
-from proxy.telemetry.health import UptimeTracker
+from proxy.server.runner import ServerRunner
+from proxy.server.shape import Shape, Visit, shaped
+from proxy.stores.memory import MemoryRateStore
 from tests.fakes.proxy_server import (
     AUTH,
     HASHER,
@@ -20,6 +19,7 @@ from tests.fakes.proxy_server import (
     build_snapshot,
     serving,
 )
+from tests.fakes.raw_client import build_head, build_request, connecting
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -27,15 +27,11 @@ pytestmark = pytest.mark.usefixtures("no_leaks")
 async def ask_endpoint_that_raises(error: Exception) -> tuple[int, dict[str, str]]:
     """Return (status, error object) of an endpoint that raises."""
 
-    async def endpoint(request: web.Request) -> web.Response:
+    async def endpoint(visit: Visit) -> web.Response:
         raise error
 
-    app = web.Application()
-    runtime = Runtime(build_snapshot(), HASHER, {}, RecordingObserver())
-    uptime = UptimeTracker(0.0, is_routable=True)
-    app[STATE] = ServerState(runtime, 0.0, uptime, lambda: (b"", ""))
-    app.router.add_get("/", shaped(endpoint))
-    runner = build_runner(app, 0.0)
+    runtime = Runtime(build_snapshot(), HASHER, {}, RecordingObserver(), MemoryRateStore())
+    runner = ServerRunner(shaped(endpoint, Shape("open", "/", "/"), runtime), runtime, 0.0)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -50,12 +46,11 @@ async def ask_endpoint_that_raises(error: Exception) -> tuple[int, dict[str, str
     ("error", "status", "kind"),
     [
         (PermissionDenied(), 403, "permission_error"),
-        (web.HTTPRequestEntityTooLarge(1, 2), 413, "invalid_request_error"),
-        (web.HTTPBadRequest(), 400, "invalid_request_error"),
+        (BodyTooLarge(), 413, "invalid_request_error"),
     ],
 )
 async def test_refusals_keep_their_status(error: Exception, status: int, kind: str) -> None:
-    """Our errors and aiohttp's own are told in one shape."""
+    """What an endpoint refuses is told with its own status and type."""
     found, body = await ask_endpoint_that_raises(error)
     assert (found, body["type"]) == (status, kind)
 
@@ -97,3 +92,26 @@ async def test_what_the_pipeline_does_not_see_is_recorded_too() -> None:
             ("other", 405, "method_not_allowed"),
         ]
         assert last_id not in {record.request_id for record in records}
+
+
+async def test_an_unmet_expectation_is_417_everywhere() -> None:
+    """Also paths that read no body refuse what they cannot do."""
+    async with serving(build_snapshot(), {}) as server:
+        head = build_head("Expect: 200-ok", line="GET /v1/models HTTP/1.1")
+        async with connecting(server.port, head) as client:
+            answer = await client.read_answer()
+    assert (answer.status, answer.error["code"]) == (417, "expectation_failed")
+
+
+async def test_a_body_that_nobody_reads_ends_the_connection() -> None:
+    """Where the next request would begin is a guess while a large body may come: none is read."""
+    async with serving(build_snapshot(), {}) as server:
+        line = "POST /nowhere HTTP/1.1"
+        head = build_head("Content-Length: 100000", "Expect: 100-continue", line=line)
+        async with connecting(server.port, head) as client:
+            answer = await client.read_answer()
+            assert (answer.status, answer.headers["connection"]) == (404, "close")
+        async with connecting(server.port, build_request(b"{}", line=line)) as client:
+            assert "connection" not in (await client.read_answer()).headers
+            await client.send(build_request(b"{}", line=line))
+            assert (await client.read_answer()).status == 404

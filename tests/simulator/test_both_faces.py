@@ -10,13 +10,14 @@ import pytest
 
 from proxy.domain.errors import ProxyError
 from proxy.domain.exchange import OutboundRequest
-from proxy.domain.settings import Clocks, PoolLimits
+from proxy.domain.settings import Clocks
 from proxy.simulator.fault_kind import Fault
 from proxy.simulator.faults import FAULTS
 from proxy.simulator.server import RunningSimulator
 from proxy.simulator.transport import SimulatorTransport
-from proxy.upstream.aiohttp_transport import AiohttpTransport
 from proxy.upstream.base import Transport
+from proxy.upstream.factory import open_transport
+from tests.fakes.proxy_server import build_provider
 from tests.simulator.asking import WEATHER, chat_body
 from tests.simulator.recording import RecordingSink
 
@@ -62,7 +63,7 @@ _SMALL = {"sim": {"size_mb": 1, "gap_ms": 1}}
 async def test_faces_agree(simulator: RunningSimulator, fault: Fault) -> None:
     """Status, headers that count, ending and body are the same on both faces."""
     inside = SimulatorTransport()
-    outside = AiohttpTransport(PoolLimits())
+    outside = open_transport(build_provider(simulator.url))
     try:
         seen_inside = await _observe(inside, "simulator:/chat/completions", fault)
         url = f"{simulator.url}/v1/chat/completions"

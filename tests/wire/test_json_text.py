@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from proxy.wire.json_text import (
     MAX_DEPTH,
+    MAX_NAMES,
     JsonError,
     build_object,
     check_depth,
+    check_names,
     mend_text,
     parse_object,
 )
@@ -40,10 +42,14 @@ def nest(pattern: str, depth: int) -> bytes:
     return f'{{"deep":{text}1{closed}}}'.encode()
 
 
-def refusal(body: bytes) -> str:
+def refused(body: bytes) -> JsonError:
     with pytest.raises(JsonError) as found:
         parse_object(body)
-    return str(found.value)
+    return found.value
+
+
+def refusal(body: bytes) -> str:
+    return str(refused(body))
 
 
 @given(st.dictionaries(st.text(), VALUES), st.booleans(), st.sampled_from([None, 1]))
@@ -199,6 +205,60 @@ def test_what_is_no_json_is_refused_with_its_place_and_without_its_content(
     message = refusal(body)
     assert place in message
     assert "canary" not in message
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "name"),
+    [
+        (b"", "invalid_json", None),
+        (b'{"a":1', "invalid_json", None),
+        (b'\xef\xbb\xbf{"a":1}', "invalid_json", None),
+        (b'{"a":"caf\xe9"}', "invalid_unicode", None),
+        (b'{"a":"\xed\xa0\x80"}', "invalid_unicode", None),
+        (rb'{"a":"\ud800"}', "invalid_unicode", None),
+        (rb'{"a":["\udfff"],"b":"\ud83d\ude00"}', "invalid_unicode", None),
+        (rb'{"\udc00\ud800":1}', "invalid_unicode", None),
+        (rb'{"a":"\ud83d\ude00\\ud800","b":oops}', "invalid_json", None),
+        (b'{"a":NaN}', "invalid_number", "a"),
+        (b'{"x":[1],"top_p" :\n-Infinity,"z":1}', "invalid_number", "top_p"),
+        (b'{"a":{"b":NaN}}', "invalid_number", None),
+        (b'{"a":[NaN]}', "invalid_number", None),
+        (rb'{"x\"a":NaN}', "invalid_number", None),
+        (b'{"a":nan}', "invalid_json", None),
+        (b"[" * 65, "json_too_deep", None),
+    ],
+    ids=repr,
+)
+def test_the_kind_of_a_fault_is_told(body: bytes, code: str, name: str | None) -> None:
+    """A code says what is wrong; a top-level name that holds no number is named."""
+    error = refused(body)
+    assert (error.code, error.name) == (code, name)
+
+
+def test_a_body_may_have_half_a_million_names() -> None:
+    """Names are counted at all depths and outside of strings; values of lists are not."""
+    pair = b'{"a":":::::","b":[1,2]},'
+    good = b'{"x":[' + pair * (MAX_NAMES // 2 - 1) + b'{}],"y":"' + b'\\":' * MAX_NAMES + b'"}'
+    assert len(parse_object(good)) == 2
+    assert refused(good[:-1] + b',"z":1}').code == "too_many_names"
+    assert "500000 names" in refusal(b"{" + b'"a":1,' * MAX_NAMES + b'"a":1}')
+
+
+@given(VALUES, st.integers(0, 9))
+def test_names_are_counted_as_a_reader_counts_them(value: Any, limit: int) -> None:
+    """The quick count agrees with counting the names of the decoded value."""
+    text = json.dumps(value).encode()
+    if count_names(value) <= limit:
+        check_names(text, limit)
+    else:
+        with pytest.raises(JsonError):
+            check_names(text, limit)
+
+
+def count_names(value: Any) -> int:
+    if isinstance(value, dict):
+        return len(value) + sum(map(count_names, value.values()))
+    return sum(map(count_names, value)) if isinstance(value, list) else 0
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"x"', b"1", b"null", b"true", b"[[[]]]"])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from proxy.domain.errors import (
     ProxyError,
@@ -18,7 +19,7 @@ from proxy.domain.errors import (
     UpstreamTruncated,
 )
 from proxy.domain.usage import Usage
-from proxy.wire.base import Ask
+from proxy.wire.base import Ask, CheckedAnswer
 from proxy.wire.openai_answer import read_openai_answer
 
 CHAT = Ask("chat", "m", {})
@@ -63,14 +64,14 @@ def vectors(*embeddings: object) -> bytes:
 def test_a_regular_answer_passes_byte_by_byte(blanks: bytes) -> None:
     """Without a repair the client gets the provider's bytes, blank lines before it too."""
     body = blanks + json.dumps(ANSWER, indent=1).encode()
-    assert read_openai_answer(CHAT, body, None) == (body, Usage(3, 1))
+    assert read_openai_answer(CHAT, body, None) == CheckedAnswer(body, Usage(3, 1))
 
 
 def test_a_repaired_answer_is_written_anew() -> None:
     """With a repair the client gets what it made."""
-    body, usage = read_openai_answer(CHAT, json.dumps(ANSWER).encode(), Marking())
-    assert json.loads(body) == ANSWER | {"repaired": True}
-    assert usage == Usage(3, 1)
+    answer = read_openai_answer(CHAT, json.dumps(ANSWER).encode(), Marking())
+    assert json.loads(answer.body) == ANSWER | {"repaired": True}
+    assert answer.usage == Usage(3, 1)
 
 
 @pytest.mark.parametrize("repair", [None, Marking()], ids=["pass", "repair"])
@@ -113,42 +114,75 @@ def test_what_is_no_answer_is_an_error(
 def test_a_broken_character_costs_one_sign_and_not_the_answer(
     broken: bytes, repair: Marking | None
 ) -> None:
-    """Bytes or escapes that are no character become U+FFFD."""
+    """Bytes or escapes that are no character become U+FFFD, which is noted."""
     body = json.dumps(ANSWER).encode().replace(b"Hi", broken)
-    out, _ = read_openai_answer(CHAT, body, repair)
-    assert "\ufffd" in json.loads(out)["choices"][0]["message"]["content"]
+    answer = read_openai_answer(CHAT, body, repair)
+    assert "\ufffd" in json.loads(answer.body)["choices"][0]["message"]["content"]
+    assert answer.anomalies == ("utf8_replaced",)
 
 
-@pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": -1}, "x"])
-def test_usage_that_cannot_be_billed_from_is_none(usage: object) -> None:
-    """The answer passes, its usage is not known."""
-    body = json.dumps(ANSWER | {"usage": usage}).encode()
-    assert read_openai_answer(CHAT, body, None) == (body, None)
+@pytest.mark.parametrize(
+    ("usage", "anomalies"),
+    [
+        (None, ()),
+        ({}, ("usage_anomaly",)),
+        ({"prompt_tokens": -1}, ("usage_anomaly",)),
+        ("x", ("usage_anomaly",)),
+    ],
+    ids=str,
+)
+def test_usage_that_cannot_be_billed_from_is_estimated(
+    usage: object, anomalies: tuple[str, ...]
+) -> None:
+    """The answer passes; its tokens are a quarter of its bytes; counts that are none are noted."""
+    message = {"content": "Hello", "reasoning": "abcd", "reasoning_content": "abcd"}
+    choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+    body = json.dumps({"choices": choices, "usage": usage}).encode()
+    ask = Ask("chat", "m", {"messages": Raw(b"[12345]")})
+    expected = CheckedAnswer(body, Usage(2, 3, source="estimated"), anomalies)  # type: ignore[arg-type]
+    assert read_openai_answer(ask, body, None) == expected
+
+
+def test_a_completions_text_and_a_list_of_vectors_are_estimated_too() -> None:
+    """Without usage the text counts as output, vectors count as none."""
+    ask = Ask("completions", "m", {"prompt": Raw(b'"ab"')})
+    body = json.dumps({"choices": [{"text": "h\u00e9llo"}]}).encode()
+    assert read_openai_answer(ask, body, None).usage == Usage(1, 2, source="estimated")
+    ask = Ask("embeddings", "m", {"input": Raw(b'"abcdefgh"')})
+    body = b'{"data":[{"embedding":[1.0]}]}'
+    assert read_openai_answer(ask, body, None).usage == Usage(3, 0, source="estimated")
+
+
+def test_an_explicit_zero_stays_zero() -> None:
+    """A provider that says that it costs nothing is believed."""
+    usage = {"prompt_tokens": 0, "completion_tokens": 0}
+    answer = read_openai_answer(CHAT, json.dumps(ANSWER | {"usage": usage}).encode(), None)
+    assert (answer.usage, answer.anomalies) == (Usage(0, 0), ())
 
 
 def test_vectors_pass_byte_by_byte() -> None:
     """What came in the asked format is not touched."""
     floats, packed = vectors([0.1, -2]), vectors("AAAAAA==")
-    assert read_openai_answer(VECTORS, floats, None) == (floats, Usage(2, 0))
-    assert read_openai_answer(BASE64, packed, None) == (packed, Usage(2, 0))
+    assert read_openai_answer(VECTORS, floats, None) == CheckedAnswer(floats, Usage(2, 0))
+    assert read_openai_answer(BASE64, packed, None) == CheckedAnswer(packed, Usage(2, 0))
 
 
 @given(st.lists(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False)), min_size=1))
 def test_floats_are_packed_as_little_endian_float32(numbers: list[list[float]]) -> None:
     """Base64 that was asked for is exactly what `struct` packs; all else stays as it was."""
-    body, usage = read_openai_answer(BASE64, vectors(*numbers), None)
-    items = json.loads(body)["data"]
+    answer = read_openai_answer(BASE64, vectors(*numbers), None)
+    items = json.loads(answer.body)["data"]
     assert [base64.b64decode(item["embedding"]) for item in items] == [
         struct.pack(f"<{len(vector)}f", *vector) for vector in numbers
     ]
     assert [item["index"] for item in items] == list(range(len(numbers)))
-    assert usage == Usage(2, 0)
-    assert b'"x":1.1' in body
+    assert answer.usage == Usage(2, 0)
+    assert b'"x":1.1' in answer.body
 
 
 def test_whole_numbers_are_floats_too() -> None:
     """A vector may be written without fractions."""
-    body, _ = read_openai_answer(BASE64, vectors([1, 0, -3]), None)
+    body = read_openai_answer(BASE64, vectors([1, 0, -3]), None).body
     packed = base64.b64decode(json.loads(body)["data"][0]["embedding"])
     assert struct.unpack("<3f", packed) == (1.0, 0.0, -3.0)
 

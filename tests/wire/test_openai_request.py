@@ -1,6 +1,7 @@
 """Tests of `proxy/wire/openai_request.py`."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from proxy.domain.errors import InvalidRequest
 from proxy.domain.exchange import Operation
-from proxy.wire.openai_request import MAX_CHOICES, MAX_TOKENS, parse_ask
+from proxy.wire.openai_fields import MAX_TOKENS
+from proxy.wire.openai_request import MAX_CHOICES, parse_ask
 
 LEAST: dict[Operation, dict[str, Any]] = {
     "chat": {"model": "m", "messages": [{"role": "user", "content": "hi"}]},
@@ -17,6 +19,8 @@ LEAST: dict[Operation, dict[str, Any]] = {
     "embeddings": {"model": "m", "input": "hi"},
 }
 OPERATIONS = tuple(LEAST)
+SLACK = 10
+"""Promised times are asserted at ten times their value: tests run on busy machines."""
 WRONG: tuple[Any, ...] = (
     True,
     False,
@@ -132,7 +136,15 @@ def test_choices_are_a_small_positive_integer() -> None:
 
 @pytest.mark.parametrize(
     ("prompt", "choices"),
-    [("a", 3), (["a", "b"], 6), ([1, 2, 3], 3), ([[1], [2], [3]], 9), ([], 3)],
+    [
+        ("a", 3),
+        (["a", "b"], 6),
+        ([1, 2, 3], 3),
+        ([[1], [2], [3]], 9),
+        ([], 3),
+        (["[", '"', "\\", '\\"', ""], 15),
+        ([{"text": "a"}, {"text": "b"}], 3),
+    ],
 )
 def test_each_prompt_has_its_own_choices(prompt: object, choices: int) -> None:
     """A list of prompts is answered with `n` choices for each; tokens are one prompt."""
@@ -200,23 +212,49 @@ def test_embeddings_come_as_floats_or_base64() -> None:
         assert refused(raw, "embeddings").param == "encoding_format"
 
 
-@pytest.mark.parametrize(
-    "name", ["api_base", "base_url", "custom_host", "api_key", "extra_headers"]
-)
-def test_a_caller_cannot_say_where_a_request_goes(name: str) -> None:
-    """Fields that a gateway behind us might obey are refused, not passed on."""
-    error = refused(body("chat", **{name: "http://canary.example"}))
-    assert (error.param, error.code) == (name, "unsupported_parameter")
+NO_JSON = {
+    b"": "invalid_json",
+    b" ": "invalid_json",
+    b"null": "invalid_json",
+    b"[]": "invalid_json",
+    b'"x"': "invalid_json",
+    b"{": "invalid_json",
+    b'{"model":"m"': "invalid_json",
+    b'{"model":"m"}{"model":"m"}': "invalid_json",
+    b"\xef\xbb\xbf{}": "invalid_json",
+    "{}".encode("utf-16"): "invalid_unicode",
+    "{}".encode("utf-16-le"): "invalid_json",
+    '{"model":"caf\u00e9"}'.encode("latin-1"): "invalid_unicode",
+    b'{"model":"\xff"}': "invalid_unicode",
+    b'{"model":"\xed\xa0\x80"}': "invalid_unicode",
+    rb'{"model":"\ud800"}': "invalid_unicode",
+    rb'{"messages":[{"content":"\udc00\ud800"}]}': "invalid_unicode",
+    b'{"messages":[NaN]}': "invalid_number",
+    b"[" * 100_000: "json_too_deep",
+    b'{"a":' * 65 + b"1" + b"}" * 65: "json_too_deep",
+}
 
 
-@pytest.mark.parametrize(
-    "raw",
-    [b"", b"null", b"[]", b'"x"', b"{", b"\xef\xbb\xbf{}", b'{"model":"\xff"}', b"[" * 100_000],
-)
+@pytest.mark.parametrize("raw", NO_JSON, ids=lambda raw: repr(raw[:24]))
 def test_what_is_no_json_object_is_refused_as_that(raw: bytes) -> None:
-    """The code is `invalid_json` and no field is named."""
+    """The code says what kind of fault it is, and no field is named."""
     error = refused(raw)
-    assert (error.param, error.code) == (None, "invalid_json")
+    assert (error.param, error.code) == (None, NO_JSON[raw])
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_no_number_names_its_field(number: str) -> None:
+    """What Python's json writes for NaN and infinities is refused where it stands."""
+    error = refused(body()[:-1] + f',"temperature" : {number}}}'.encode())
+    assert (error.param, error.code) == ("temperature", "invalid_number")
+
+
+def test_a_million_names_are_refused_and_a_million_tokens_taken() -> None:
+    """What is counted are names; a list may be as long as a body."""
+    names = b",".join(b'"%x":0' % number for number in range(1_000_000))
+    assert refused(body()[:-1] + b"," + names + b"}").code == "too_many_names"
+    tokens = b",".join([b"7"] * 1_000_000)
+    assert parse_ask("completions", b'{"model":"m","prompt":[' + tokens + b"]}").choices == 1
 
 
 def test_an_empty_model_is_refused_with_the_way_to_mend_it() -> None:
@@ -224,9 +262,36 @@ def test_an_empty_model_is_refused_with_the_way_to_mend_it() -> None:
     assert "/v1/models" in refused(body(model="")).message
 
 
-def test_many_messages_are_taken() -> None:
-    """How many messages a model can read is the provider's business."""
-    assert parse_ask("chat", body(messages=[{"role": "user", "content": ""}] * 100_000))
+def test_2048_messages_are_taken_and_no_more() -> None:
+    """A conversation may be long; one of 100,000 messages is an attack."""
+    message = {"role": "user", "content": "x" * 20}
+    assert parse_ask("chat", body(messages=[message] * 2048))
+    for count in (2049, 100_000):
+        assert refused(body(messages=[message] * count)).param == "messages"
+
+
+def test_names_of_any_kind_are_read_as_they_are() -> None:
+    """Addresses, paths, NUL and look-alikes are names like others here: routing knows none."""
+    for name in (
+        "http://canary.example",
+        "../../etc/passwd",
+        "m\x00",
+        "\uff47pt-4",
+        "x" * 1_000_000,
+    ):
+        assert parse_ask("chat", body(model=name)).model == name
+
+
+def test_a_prompt_may_hold_nul() -> None:
+    """What stands in a prompt goes on as it came."""
+    raw = rb'{"model":"m","messages":[{"role":"user","content":"a\u0000b"}]}'
+    assert rb"a\u0000b" in bytes(parse_ask("chat", raw).fields["messages"])
+
+
+def test_options_of_a_stream_are_short() -> None:
+    """A megabyte of names is refused as `stream_options`."""
+    options = {f"n{number}": 1 for number in range(1000)}
+    assert refused(body(stream=True, stream_options=options)).param == "stream_options"
 
 
 @given(st.sampled_from(OPERATIONS), st.binary())
@@ -236,3 +301,47 @@ def test_any_bytes_are_taken_or_refused(operation: Operation, raw: bytes) -> Non
         parse_ask(operation, raw)
     except InvalidRequest:
         return
+
+
+BODY_BYTES = 32 * 1024 * 1024
+GOOD_START = b'{"model":"m","messages":[{"role":"user","content":"hi"}],"input":"hi",'
+
+
+def fill(start: bytes, item: bytes, end: bytes) -> bytes:
+    return start + item * ((BODY_BYTES - len(start) - len(end)) // len(item)) + end
+
+
+HOSTILE = {
+    "flat lists": lambda: fill(GOOD_START + b'"a":[', b"[],", b"1]}"),
+    "numbers": lambda: fill(GOOD_START + b'"a":[', b"1,", b"NaN]}"),
+    "messages": lambda: fill(b'{"model":"m","messages":[', b'{"role":""},', b'{"role":""}]}'),
+    "messages of nothing": lambda: fill(b'{"model":"m","messages":[', b"{},", b"{}]}"),
+    "tools": lambda: fill(GOOD_START + b'"tools":[', b"{},", b"{}]}"),
+    "stops": lambda: fill(GOOD_START + b'"stop":[', b'"",', b'""]}'),
+    "digits": lambda: fill(GOOD_START + b'"max_tokens":', b"9", b"}"),
+    "names": lambda: GOOD_START + b",".join(b'"%x":0' % n for n in range(3_000_000)) + b"}",
+    "nested names": lambda: fill(
+        GOOD_START + b'"a":[', b'{"a":[],"b":' * 60 + b"1" + b"}" * 60 + b",", b"1]}"
+    ),
+    "saw": lambda: fill(GOOD_START + b'"a":[', b"[" * 61 + b"]" * 61 + b",", b"1]}"),
+    "deep": lambda: fill(GOOD_START + b'"a":', b"[", b""),
+    "pairs": lambda: fill(GOOD_START + b'"a":"', rb"\ud83d\ude00", b""),
+    "backslashes": lambda: fill(GOOD_START + b'"a":"', rb"\\", b""),
+    "quotes": lambda: fill(GOOD_START + b'"a":"', rb"\"", b'"}'),
+    "a name": lambda: fill(b'{"messages":[{"role":"user"}],"model":"', rb"\u00e9", b'"}'),
+    "inputs": lambda: fill(b'{"model":"m","messages":[{"role":"u"}],"input":[', b'"",', b'""]}'),
+    "zeros": lambda: bytes(BODY_BYTES),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_body_of_32_mib_costs_less_than_a_second(kind: str) -> None:
+    """Whatever the largest body is filled with, taking or refusing it is one second at most."""
+    raw = HOSTILE[kind]()
+    operation: Operation = "embeddings" if kind == "inputs" else "chat"
+    started_s = time.process_time()
+    try:
+        parse_ask(operation, raw)
+    except InvalidRequest as error:
+        assert len(error.message) < 200
+    assert time.process_time() - started_s < 1.0 * SLACK

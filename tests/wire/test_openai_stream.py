@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from proxy.domain.errors import (
     ProxyError,
@@ -115,6 +116,98 @@ EVENTS = st.sampled_from(
 )
 STREAMS = st.lists(EVENTS, max_size=8).map(b"".join)
 
+FIELDS = st.sampled_from(
+    [b": comment \xc3\xa9", b"id: 7", b"retry: 10", b"event: message", b"unknown", b":", b"id"]
+)
+
+
+@st.composite
+def dressed_streams(draw: st.DrawFn) -> tuple[bytes, bytes]:
+    """Return a stream of valid events as LF lines, and in any dress that means the same."""
+    plain, dressed = [], [draw(st.sampled_from([b"", b"\xef\xbb\xbf"]))]
+    for block in draw(st.lists(EVENTS.filter(_is_one_event), max_size=6)):
+        end = draw(st.sampled_from([b"\n", b"\r", b"\r\n"]))
+        data = block.removeprefix(b"data: ").removesuffix(b"\n\n")
+        # Between two tokens of JSON a line end is a blank, so an event may be cut there.
+        lines = data.split(b", ") if draw(st.booleans()) and data != b"[DONE]" else [data]
+        data_lines = [b"data:%b%b" % (draw(st.sampled_from([b"", b" "])), lines[0])]
+        data_lines += [b"data: ," + line for line in lines[1:]]
+        fields = draw(st.lists(FIELDS, max_size=2))
+        dressed += [line + end for line in (*fields, *data_lines)]
+        dressed.append(end * draw(st.integers(1, 3)))
+        plain.append(block)
+    return b"".join(plain), b"".join(dressed)
+
+
+def _is_one_event(block: bytes) -> bool:
+    return block.startswith(b"data: ") and b"\xff" not in block and len(block) < 500
+
+
+def told(out: bytes) -> list[object]:
+    """What a client reads: the values of the events, `[DONE]` and all."""
+    lines = [line.removeprefix(b"data: ") for line in out.split(b"\n\n")[:-1]]
+    return [line if line == b"[DONE]" else json.loads(line) for line in lines]
+
+
+@given(dressed_streams(), st.data())
+def test_any_dress_and_any_split_of_a_stream_mean_the_same(
+    streams: tuple[bytes, bytes], data: st.DataObject
+) -> None:
+    """CR, LF, CRLF, byte order mark, comments, other fields, several lines: one meaning."""
+    plain, dressed = streams
+    expected, whole, split = open_stream(cap=2000), open_stream(cap=2000), open_stream(cap=2000)
+    meant = told(read_all(expected, [plain]))
+    out = read_all(whole, [dressed])
+    assert told(out) == meant
+    assert read_all(split, data.draw(cuts(dressed))) == out
+    for reader in (whole, split):
+        assert type(reader.error) is type(expected.error)
+        assert reader.usage == expected.usage
+        assert reader.event_count == expected.event_count
+        assert reader.estimate_usage() == expected.estimate_usage()
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+@pytest.mark.parametrize("repair", [None, "identity"])
+def test_every_single_cut_of_a_dressed_stream_gives_the_same(
+    end: bytes, repair: str | None
+) -> None:
+    """A stream with everything in it, cut at each byte, also inside of characters and line ends."""
+    text = "\u00e9\u2013\U0001f600"
+    pretty = json.dumps(chunk({"content": text}), ensure_ascii=False, indent=0).encode()
+    broken = event(chunk({"content": "?"})).replace(b"?", b"a\xf0\x9f\x98").removesuffix(b"\n\n")
+    lines = [
+        b"\xef\xbb\xbf: hello",
+        b"",
+        b"event: message",
+        b"id: 1",
+        *(b"data: " + line for line in pretty.split(b"\n")),
+        b"retry: 5",
+        b"",
+        broken,
+        b"",
+        b"",
+        b"data:" + event(chunk({}, "stop", usage=USAGE))[6:].rstrip(),
+        b"",
+        b"data:[DONE]",
+        b"",
+        b"",
+    ]
+    stream = end.join(lines)
+    results = set()
+    for pieces in every_cut(stream):
+        reader = open_stream(repair=Identity() if repair else None)
+        out = read_all(reader, pieces)
+        assert (reader.error, reader.anomalies) == (None, {"utf8_replaced"})
+        assert reader.usage == Usage(3, 4)
+        results.add(out)
+    (out,) = results
+    values = told(out)
+    assert len(values) == 4
+    assert values[0]["choices"][0]["delta"] == {"content": text}  # type: ignore[index]
+    assert "a\ufffd" in values[1]["choices"][0]["delta"]["content"]  # type: ignore[index]
+    assert out.endswith(DONE)
+
 
 @given(st.data())
 def test_any_split_of_any_stream_gives_the_same(data: st.DataObject) -> None:
@@ -126,12 +219,9 @@ def test_any_split_of_any_stream_gives_the_same(data: st.DataObject) -> None:
     expected = read_all(whole, [stream])
     assert read_all(split, data.draw(cuts(stream))) == expected
     assert type(split.error) is type(whole.error)
-    assert (split.usage, split.is_complete, split.event_count, split.has_content) == (
-        whole.usage,
-        whole.is_complete,
-        whole.event_count,
-        whole.has_content,
-    )
+    for name in ("usage", "is_complete", "event_count", "has_content", "anomalies"):
+        assert getattr(split, name) == getattr(whole, name)
+    assert split.estimate_usage() == whole.estimate_usage()
 
 
 @given(STREAMS, st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=3))
@@ -391,7 +481,44 @@ def test_a_usage_chunk_behind_one_with_choices_is_the_one_that_is_given() -> Non
 def test_the_last_valid_report_of_usage_counts(reports: list[object], usage: Usage | None) -> None:
     """Reports that cannot be billed from replace none that can."""
     stream = HI + b"".join(event(usage_chunk(usage=report)) for report in reports) + STOP
-    assert read(stream)[1].usage == usage
+    reader = read(stream)[1]
+    assert reader.usage == usage
+    has_bad_one = usage is None or {"prompt_tokens": -5} in reports
+    assert reader.anomalies == ({"usage_anomaly"} if has_bad_one else set())
+
+
+def test_usage_is_estimated_from_what_was_said_in_all_choices() -> None:
+    """Text, one of two names of reasoning, and arguments of calls count; nothing else does."""
+    call = {"index": 0, "id": "call_1", "function": {"name": "f", "arguments": "abcd"}}
+    stream = (
+        ROLE
+        + event(chunk({"content": "\u00e9\u00e9"}))
+        + event(chunk({"reasoning": "abcd", "reasoning_content": "abcd"}, index=1))
+        + event(chunk({"tool_calls": [call]}))
+        + event({"choices": [{"index": 2, "text": "abc"}]})
+    )
+    reader = OpenAIStream(Ask("chat", "m", {"messages": Raw(b"[12345]")}), CAP)
+    reader.feed(stream)
+    assert reader.estimate_usage() == Usage(2, 4, source="estimated")
+
+
+def test_a_delta_that_is_an_empty_list_says_nothing() -> None:
+    """Some servers write an empty object as an empty list: no fault of the stream's."""
+    out, reader = read(HI + event(chunk() | {"choices": [{"index": 0, "delta": []}]}) + STOP)
+    assert reader.error is None
+    assert out.endswith(DONE)
+
+
+def test_a_clients_error_in_mid_stream_keeps_the_providers_words_back() -> None:
+    """After content only the status and the code are told; before it, the client can mend it."""
+    error = {"message": "canary", "param": "canary", "type": "invalid_request_error"}
+    bad = event({"error": error | {"code": "content_filter"}})
+    late, early = read(HI + bad)[1].error, read(bad)[1].error
+    assert isinstance(late, UpstreamRejected) and isinstance(early, UpstreamRejected)
+    assert late.message == UpstreamRejected.default_message
+    assert late.param is None
+    assert late.code == "content_filter"
+    assert (early.message, early.param) == ("canary", "canary")
 
 
 # --- errors -----------------------------------------------------------------------------------
@@ -465,6 +592,7 @@ def test_a_broken_character_costs_one_sign_and_not_the_stream(broken: bytes, rep
     out = read_all(reader, [stream])
     assert reader.error is None
     assert reader.event_count == 3
+    assert reader.anomalies == {"utf8_replaced"}
     texts = [json.loads(line[6:])["choices"][0]["delta"] for line in out.split(b"\n\n")[:2]]
     assert all("\ufffd" in delta["content"] for delta in texts)
 

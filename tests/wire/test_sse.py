@@ -13,6 +13,7 @@ from proxy.wire.sse import (
     build_comment,
     build_event,
     parse_block,
+    starts_event_stream,
 )
 from tests.wire.splits import cut, cuts, every_cut
 
@@ -192,6 +193,26 @@ def test_a_block_is_read_field_by_field() -> None:
     """One blank behind the colon belongs to it; the last `event` counts."""
     block = b"event: a\nevent: b\ndata:  x\nretry: 1"
     assert parse_block(block) == ServerSentEvent(b" x", "b")
+
+
+@pytest.mark.parametrize("start", [b"data:", b"event: x", b"id:", b"retry: 1", b": c", b":"])
+@pytest.mark.parametrize("lead", [b"", b"\xef\xbb\xbf", b"\r\n", b"\n \n"])
+def test_a_body_that_begins_with_a_field_or_a_comment_is_a_stream(
+    start: bytes, lead: bytes
+) -> None:
+    """It is known as soon as its colon is there, and not decided before."""
+    text = lead + start
+    length = text.index(b":") + 1
+    assert starts_event_stream(text) is True
+    assert starts_event_stream(text[:length]) is True
+    for end in range(length):
+        assert starts_event_stream(text[:end]) is None
+
+
+@pytest.mark.parametrize("start", [b"{", b"[", b"<html>", b"date", b" x", b"retry=", b"\xff"])
+def test_a_body_that_begins_with_anything_else_is_none(start: bytes) -> None:
+    """JSON, pages and words are no stream."""
+    assert starts_event_stream(start) is False
 
 
 @given(st.binary().filter(lambda data: not set(data) & set(b"\r\n")))

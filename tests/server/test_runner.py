@@ -8,8 +8,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from proxy.server.app import build_runner
-from proxy.server.protocol import ServerRunner
+from proxy.pipeline.context import Runtime
+from proxy.server.runner import ServerRunner
+from proxy.stores.memory import MemoryRateStore
+from tests.fakes.proxy_server import HASHER, RecordingObserver, build_snapshot
+from tests.fakes.raw_client import connecting
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -43,9 +46,8 @@ class Endpoint:
 @asynccontextmanager
 async def serving(endpoint: Endpoint, drain_s: float) -> AsyncIterator[tuple[ServerRunner, str]]:
     """Serve one endpoint; the block cleans the runner up itself."""
-    app = web.Application()
-    app.router.add_get("/", endpoint.answer)
-    runner = build_runner(app, drain_s)
+    runtime = Runtime(build_snapshot(), HASHER, {}, RecordingObserver(), MemoryRateStore())
+    runner = ServerRunner(endpoint.answer, runtime, drain_s)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -116,3 +118,15 @@ async def test_an_idle_connection_is_not_waited_for() -> None:
         async with session.get(url) as answer:
             await answer.read()
         await runner.cleanup()
+
+
+async def test_connections_that_are_open_are_known() -> None:
+    """A connection is listed from its acceptance on until it has closed."""
+    endpoint = Endpoint()
+    async with serving(endpoint, drain_s=0.0) as (runner, _):
+        port = runner.addresses[0][1]
+        async with connecting(port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"):
+            await endpoint.begun.wait()
+            (connection,) = runner.connections
+            assert connection.task is not None
+    assert runner.connections == []

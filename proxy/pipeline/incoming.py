@@ -1,0 +1,168 @@
+"""
+An answer whose head has arrived: what it is, and what has to be done to have it.
+
+`call.py` makes one for each attempt. What a provider says in its head decides how the body
+is read, and nothing else: no header of it goes any further.
+"""
+
+import time
+
+from proxy.domain.errors import ProxyError, UpstreamError, UpstreamProtocolError
+from proxy.domain.settings import Clocks
+from proxy.pipeline.body_start import BodyStart
+from proxy.pipeline.context import Attempt, Exchange
+from proxy.pipeline.inflate import Inflater, check_encoding
+from proxy.pipeline.stream_answer import StreamAnswer
+from proxy.pipeline.whole_answer import BodyCollector, WholeAnswer
+from proxy.providers.base import ProviderType
+from proxy.upstream.base import BodySink, OpenedResponse
+from proxy.wire.answer_events import build_answer_events
+from proxy.wire.base import Ask, CheckedAnswer
+from proxy.wire.openai_error import read_error_answer
+
+MAX_ERROR_BODY_BYTES = 64 * 1024
+ERROR_BODY_S = 5.0
+
+
+class Inlet:
+    """The BodySink that a request is opened with; its target is chosen when the head is known."""
+
+    __slots__ = ("target",)
+
+    target: BodySink
+
+    def data(self, chunk: bytes) -> None:
+        """Pass it on."""
+        self.target.data(chunk)
+
+    def end(self) -> None:
+        """Pass it on."""
+        self.target.end()
+
+    def fail(self, error: ProxyError) -> None:
+        """Pass it on."""
+        self.target.fail(error)
+
+
+class Incoming:
+    """The answer to one attempt; `opened` is still paused, and closed by who made this."""
+
+    __slots__ = ("_ask", "_attempt", "_exchange", "_inlet", "_opened", "_provider_type")
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        ask: Ask,
+        provider_type: ProviderType,
+        attempt: Attempt,
+        opened: OpenedResponse,
+        inlet: Inlet,
+    ) -> None:
+        self._exchange = exchange
+        self._ask = ask
+        self._provider_type = provider_type
+        self._attempt = attempt
+        self._opened = opened
+        self._inlet: Inlet | Inflater = inlet
+
+    async def read(self) -> StreamAnswer | WholeAnswer:
+        """
+        Return what may be shown to the client: a stream up to its commit point, or all of it.
+
+        Raises:
+            ProxyError: it is no success, not the format that was asked for, or broken.
+        """
+        head = self._opened.head
+        encoding = head.headers.get("content-encoding")
+        if not 200 <= head.status < 300:
+            raise await self._read_error(encoding or "")
+        if encoding:
+            self._inflate(check_encoding(encoding))
+        media_type = head.media_type
+        if not self._ask.streams:
+            if media_type in ("text/html", "text/event-stream"):
+                raise UpstreamProtocolError("The provider did not answer with JSON.")
+            answer = await self._collect(None)
+            return WholeAnswer(answer.body)
+        if media_type == "text/event-stream":
+            return await self._await_content(None)
+        if media_type == "text/html":
+            raise _no_stream()
+        return await self._read_unnamed()
+
+    @property
+    def _clocks(self) -> Clocks:
+        return self._attempt.deployment.provider.clocks
+
+    def _measure_spent_s(self) -> float:
+        return time.monotonic() - self._attempt.started_monotonic_s
+
+    def _inflate(self, encoding: str) -> None:
+        """Put an inflater, which is both, in the place of the response and of its inlet."""
+        if encoding:
+            self._opened = self._inlet.target = inflater = Inflater(self._opened, encoding)
+            self._inlet = inflater
+
+    async def _await_content(self, start: BodyStart | None) -> StreamAnswer:
+        exchange = self._exchange
+        settings = exchange.snapshot.settings
+        reader = self._provider_type.open_stream(self._ask, settings.max_event_bytes)
+        spent_s = self._measure_spent_s()
+        answer = StreamAnswer(reader, self._opened, self._clocks, spent_s, settings)
+        self._inlet.target = answer
+        try:
+            if start is not None:
+                start.hand_over(answer)
+            self._opened.resume()
+            await answer.wait_for_content()
+        except BaseException:
+            exchange.usage, exchange.anomalies = answer.usage, answer.anomalies
+            answer.close()
+            raise
+        exchange.first_content_monotonic_s = time.monotonic()
+        return answer
+
+    async def _collect(self, start: BodyStart | None) -> CheckedAnswer:
+        exchange = self._exchange
+        collector = BodyCollector(self._opened, exchange.snapshot.settings.max_answer_bytes)
+        self._inlet.target = collector
+        if start is not None:
+            start.hand_over(collector)
+        raw = await collector.collect(self._clocks.answer_s - self._measure_spent_s())
+        exchange.first_content_monotonic_s = time.monotonic()
+        answer = self._provider_type.read_answer(self._ask, raw)
+        exchange.usage, exchange.anomalies = answer.usage, answer.anomalies
+        return answer
+
+    async def _read_unnamed(self) -> StreamAnswer | WholeAnswer:
+        """
+        Read what was to be a stream and does not say that it is one: its first bytes tell.
+
+        JSON is made the stream that was asked for; a stream under another name, or none, is
+        what some gateways in front of a good server send.
+        """
+        start = BodyStart(self._opened)
+        self._inlet.target = start
+        if await start.wait(self._clocks.first_token_s - self._measure_spent_s()):
+            return await self._await_content(start)
+        if not start.is_object:
+            raise _no_stream()
+        answer = await self._collect(start)
+        return WholeAnswer(build_answer_events(self._ask, answer.body), is_stream=True)
+
+    async def _read_error(self, encoding: str) -> UpstreamError:
+        head = self._opened.head
+        body = b""
+        try:
+            self._inflate(check_encoding(encoding))
+            collector = BodyCollector(self._opened, MAX_ERROR_BODY_BYTES, keeps_start=True)
+            self._inlet.target = collector
+            body = await collector.collect(ERROR_BODY_S)
+        except ProxyError:
+            # The status has said enough; its body would only have had the words.
+            pass
+        return read_error_answer(head.status, head.headers, body, time.time())
+
+
+def _no_stream() -> UpstreamProtocolError:
+    return UpstreamProtocolError("The provider did not answer with an event stream.")

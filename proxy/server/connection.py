@@ -1,0 +1,344 @@
+"""
+One client connection: aiohttp's protocol under our clocks, our caps and our last answers.
+
+`runner.py` makes one for each accepted socket. What is answered on it is decided in
+`dispatch.py`; what may be accepted in `connection_counts.py`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
+
+from aiohttp import hdrs, web
+from aiohttp.http import RawRequestMessage
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError
+
+from proxy.domain.errors import HeadTooLarge, ProxyError, RequestTimeout
+from proxy.domain.exchange import ConnectionFault
+from proxy.pipeline.context import Runtime, build_request_id
+from proxy.server.connection_counts import Admission, ConnectionCounts
+from proxy.server.refusal import (
+    INVALID_HTTP,
+    build_parser_error,
+    build_refusal,
+    build_refusal_record,
+)
+from proxy.server.tcp_state import hold_little, is_peer_gone, reset
+from proxy.server.write_stall import WriteStall
+from proxy.server.written_answer import WrittenResponse
+
+if TYPE_CHECKING:
+    from aiohttp.web_protocol import _ErrInfo
+
+HIGH_WATER_BYTES = 4096
+"""Above this a writer is paused. One read from a provider may come on top, which is up to
+256,000 bytes: so a client that reads nothing costs less than 256 KiB."""
+KERNEL_BYTES = 128 * 1024
+"""What the kernel may hold besides that it cannot send yet."""
+ABSENCE_S = 0.25
+"""How often a client that is not read from is looked for."""
+SEARCHED_BYTES = 4096
+"""Where in a read a header that asks for another protocol is looked for."""
+MAX_HEAD_LINES = 256
+"""Twice what the parser takes, with the empty lines that may come before a head."""
+FAREWELL_S = 2.0
+"""How long what a refused client still sends is dropped. Closing on unread bytes would reset
+the connection, and take away the answer that says what was wrong."""
+
+_HEAD_END = b"\r\n\r\n"
+
+_log = logging.getLogger("llm_proxy.server")
+
+
+class ClientConnection(RequestHandler):
+    """
+    aiohttp's connection, with two callbacks for the reply that is being written.
+
+    A client that is slow with a head, or takes nothing at all for a while, is cut off.
+    """
+
+    __slots__ = (
+        "_absence_timer",
+        "_admission",
+        "_counts",
+        "_head_timer",
+        "_is_hearing",
+        "_runtime",
+        "_stall",
+        "_wire",
+        "is_lost",
+        "on_pause",
+        "on_resume",
+        "whole_upgrade",
+    )
+
+    def __init__(
+        self, *args: Any, runtime: Runtime, counts: ConnectionCounts, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._runtime = runtime
+        self._counts = counts
+        self.on_pause: Callable[[], None] | None = None
+        self.on_resume: Callable[[], None] | None = None
+        self.is_lost = False
+        self.whole_upgrade: RawRequestMessage | None = None
+        """The request for another protocol behind which nothing was lost."""
+        self._is_hearing = True
+        self._wire: asyncio.Transport | None = None
+        self._admission: Admission | None = None
+        self._stall: WriteStall | None = None
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._absence_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def task(self) -> asyncio.Task[None] | None:
+        """What reads and answers this connection's requests."""
+        return self._task_handler
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop with a new connection, which is reset if there are too many."""
+        wire = cast(asyncio.Transport, transport)
+        settings = self._runtime.snapshot.settings
+        peer = wire.get_extra_info("peername")
+        self._admission = self._counts.admit(peer[0] if peer else "", settings)
+        if self._admission is None:
+            self._tell("connection_rejected")
+            reset(wire)
+            return
+        super().connection_made(wire)
+        wire.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        hold_little(wire, KERNEL_BYTES)
+        # aiohttp forgets its transport as it closes; what is left in it still has to go out.
+        self._wire = wire
+        self._stall = WriteStall(self._loop, wire, self._end_stalled)
+        self._start_head_timer()
+        if self._task_handler is not None:
+            self._task_handler.add_done_callback(self._watch_leftovers)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Called by the loop when the connection is gone; aiohttp cancels its request's task."""
+        self.is_lost = True
+        if self._stall is not None:
+            self._stall.stop()
+        for timer in (self._head_timer, self._absence_timer):
+            if timer is not None:
+                timer.cancel()
+        if self._admission is not None:
+            self._admission.release()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop with what the client has sent, and by aiohttp with b"" to go on."""
+        count = self._request_count
+        if self._is_waiting and data.find(b"pgrade:", 0, SEARCHED_BYTES) >= 0:
+            self._feed_upgrade(data)
+        else:
+            super().data_received(data)
+        if self._request_count == count:
+            # Nothing came of these bytes. Between requests they are the beginning of a head, or
+            # empty lines before one.
+            if self._head_timer is None and self._is_waiting and data.strip(b"\r\n"):
+                self._start_head_timer()
+            return
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+        if self._messages:
+            message, payload = self._messages[-1]
+            if not isinstance(message, RawRequestMessage):
+                self._break_off()
+            elif (
+                payload.is_eof()
+                and data
+                and not _ends_with(data, payload.total_bytes)
+                and not self._upgraded
+            ):
+                self._start_head_timer()
+
+    def pause_writing(self) -> None:
+        """Called by the loop when the client reads more slowly than we write."""
+        super().pause_writing()
+        if self._stall is not None:
+            self._stall.watch(self._runtime.snapshot.settings.client_clocks.write_stall_s)
+        if self.on_pause is not None:
+            self.on_pause()
+
+    def resume_writing(self) -> None:
+        """Called by the loop when the client has caught up."""
+        super().resume_writing()
+        # Of an answer before a close the last bytes must be watched out of the door.
+        if self._stall is not None and self._wire is not None and not self._wire.is_closing():
+            self._stall.stop()
+        if self.on_resume is not None:
+            self.on_resume()
+
+    async def drain(self) -> None:
+        """
+        Wait until the client has taken most of what was written.
+
+        A client that leaves meanwhile cancels the waiting task, like any other of its request.
+        """
+        try:
+            await self._drain_helper()
+        except ConnectionError:
+            return
+
+    async def refuse(
+        self, request: web.BaseRequest, error: ProxyError, headers: Mapping[str, str] | None = None
+    ) -> web.StreamResponse:
+        """Answer what is no request of ours with an error, and let the connection end."""
+        request_id = build_request_id()
+        self._runtime.observer.request_ended(build_refusal_record(error, request_id))
+        if error.code == INVALID_HTTP or error.status == HeadTooLarge.status:
+            self._tell("invalid_http")
+        transport = self.transport
+        if transport is not None and not transport.is_closing():
+            transport.write(build_refusal(error, request_id, headers))
+            self.close()
+            with suppress(OSError):  # the client has reset the connection meanwhile
+                transport.write_eof()
+            # Ends sooner where the client closes: that cancels this task.
+            await asyncio.sleep(FAREWELL_S)
+        request.content.feed_eof()  # aiohttp would wait for the rest of a body
+        return WrittenResponse(keeps_alive=False)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """
+        Close the connection; called by aiohttp when an endpoint has failed.
+
+        Endpoints answer for their own failures. What comes here may have been answered in part,
+        and a second answer would be taken for that to the next request.
+        """
+        _log.error("a request failed outside of its endpoint", exc_info=exc)
+        raise ConnectionError
+
+    def _make_error_handler(
+        self, err_info: "_ErrInfo"
+    ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+        """Return what answers bytes that aiohttp's parser has refused; called by aiohttp."""
+        error = build_parser_error(err_info.exc)
+
+        async def refuse(request: web.BaseRequest) -> web.StreamResponse:
+            return await self.refuse(request, error)
+
+        return refuse
+
+    @property
+    def _is_waiting(self) -> bool:
+        """No request is under way, and none has come."""
+        waiter = self._waiter
+        return waiter is not None and not waiter.done()
+
+    def _feed_upgrade(self, data: bytes) -> None:
+        """
+        Have a head parsed that seems to ask for another protocol, which none here speaks.
+
+        The parser drops what follows such a request in one piece with it. So it is given the
+        head line by line, the body by its length, and then the rest.
+        """
+        count = self._request_count
+        begin = 0
+        for _ in range(MAX_HEAD_LINES):
+            end = data.find(b"\n", begin) + 1 or len(data)
+            super().data_received(data[begin:end])
+            begin = end
+            if begin == len(data) or self._request_count != count:
+                break
+        data = data[begin:]
+        if self._messages and isinstance(message := self._messages[-1][0], RawRequestMessage):
+            size = message.headers.get(hdrs.CONTENT_LENGTH, "0")
+            size_bytes = int(size) if message.upgrade and not message.chunked else 0
+            if size_bytes <= len(data) and not message.chunked:
+                self.whole_upgrade = message
+            super().data_received(data[:size_bytes])
+            data = data[size_bytes:]
+        if data:
+            super().data_received(data)
+
+    def _break_off(self) -> None:
+        """See to it that a request whose body the parser has refused does not wait for more."""
+        messages = self._messages
+        if len(messages) > 1:
+            if not messages[-2][1].is_eof():
+                del messages[-2]  # not begun yet: it is refused instead of answered
+            return
+        request = self._current_request
+        if request is not None and not request.content.is_eof():
+            # Its own answer is the last one. A second, for the same request, would be taken
+            # for that to the next.
+            messages.clear()
+            self._tell("invalid_http")
+            self.close()
+            request.content.set_exception(RequestPayloadError("the body's framing is broken"))
+
+    def _start_head_timer(self) -> None:
+        head_s = self._runtime.snapshot.settings.client_clocks.head_s
+        self._head_timer = self._loop.call_later(head_s, self._end_late_head)
+
+    def _end_late_head(self) -> None:
+        self._head_timer = None
+        transport = self.transport
+        if transport is None:
+            return
+        if not self._is_waiting:
+            # A request is under way: what has come of the next one is looked at when it is over.
+            self._start_head_timer()
+            return
+        self._tell("head_timeout")
+        # Counted, not recorded: nobody has asked for anything yet.
+        transport.write(build_refusal(RequestTimeout(), build_request_id()))
+        self.force_close()
+
+    def _watch_leftovers(self, task: asyncio.Task[None]) -> None:
+        wire = self._wire
+        if self.is_lost or wire is None or self._stall is None or not wire.get_write_buffer_size():
+            return
+        self._stall.watch(self._runtime.snapshot.settings.client_clocks.write_stall_s)
+
+    def _end_stalled(self) -> None:
+        self._tell("write_stall")
+        if self._wire is not None:
+            # A close would leave what is unread with the kernel for minutes: nobody takes it.
+            # connection_lost follows, and with it everything that a client's leaving brings.
+            reset(self._wire)
+
+    def _pause_transport_reading(self) -> None:
+        super()._pause_transport_reading()
+        self._is_hearing = False
+        if self._absence_timer is None:
+            self._absence_timer = self._loop.call_later(ABSENCE_S, self._look_for_client)
+
+    def _resume_transport_reading(self) -> None:
+        super()._resume_transport_reading()
+        self._is_hearing = True
+
+    def _look_for_client(self) -> None:
+        """End the connection of a client that left while it was not read from."""
+        self._absence_timer = None
+        wire = self._wire
+        if self._is_hearing or wire is None:
+            return
+        if is_peer_gone(wire):
+            wire.abort()
+        else:
+            self._absence_timer = self._loop.call_later(ABSENCE_S, self._look_for_client)
+
+    def _tell(self, fault: ConnectionFault) -> None:
+        self._runtime.observer.connection_failed(fault)
+
+
+def _ends_with(data: bytes, body_bytes: int) -> bool:
+    """Return whether these bytes end with a request whose body has that many."""
+    end = len(data) - body_bytes
+    if data[end - 4 : end] == _HEAD_END:
+        return True
+    # The end of a chunked body, and the empty line that some clients send behind any.
+    return data.endswith(_HEAD_END) or data[end - 6 : end - 2] == _HEAD_END

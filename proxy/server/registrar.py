@@ -1,0 +1,77 @@
+"""
+The one way to a route: every path is added here, with who may ask it.
+
+The modules of the endpoints call it; `app.py` makes it. A path without an access level cannot
+be added, and what no level lets through is not answered: denied is the default.
+"""
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from proxy.domain.errors import MethodNotAllowed, RouteNotFound
+from proxy.pipeline.context import Runtime
+from proxy.policy.access import Access
+from proxy.server.cors import build_preflight_headers
+from proxy.server.routes import Handler, Route, Routes
+from proxy.server.shape import Endpoint, Opening, Shape, Visit, shaped
+from proxy.server.written_answer import SERVER_NAME
+
+
+class Registrar:
+    """Adds endpoints to routes, and makes what answers where there is none."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.routes = Routes()
+
+    def add(
+        self,
+        access: Access,
+        methods: Sequence[str],
+        pattern: str,
+        endpoint: Endpoint,
+        opening: Opening | None = None,
+    ) -> None:
+        """Add an endpoint under a path; who may ask GET may ask HEAD as well."""
+        shape = Shape(access, pattern, pattern.removeprefix("/v1"), opening)
+        self._add(access, methods, pattern, shaped(endpoint, shape, self._runtime))
+
+    def add_pipeline(self, methods: Sequence[str], pattern: str, handler: Handler) -> None:
+        """Add a path of the pipeline, which asks for a key, answers and records by itself."""
+        self._add("key", methods, pattern, handler)
+
+    def build_nowhere(self) -> Handler:
+        """Return what answers requests to no path."""
+
+        async def refuse(visit: Visit) -> web.StreamResponse:
+            raise RouteNotFound()
+
+        return shaped(refuse, Shape("open", "", "other"), self._runtime)
+
+    def _add(self, access: Access, methods: Sequence[str], pattern: str, handler: Handler) -> None:
+        taken = [*methods, "HEAD"] if "GET" in methods and "HEAD" not in methods else [*methods]
+        handlers = dict.fromkeys(taken, handler)
+        if "OPTIONS" not in handlers:
+            # Browsers ask before they send, and without a key. It is not recorded.
+            shape = Shape("open", pattern, "other", is_recorded=False)
+            handlers["OPTIONS"] = shaped(_answer_preflight, shape, self._runtime)
+        allowed = {"Allow": ", ".join(handlers)}
+        others = Shape("open", pattern, "other", error_headers=allowed)
+        self.routes.add(
+            Route(pattern, access, handlers, shaped(_refuse_method, others, self._runtime))
+        )
+
+
+async def _answer_preflight(visit: Visit) -> web.StreamResponse:
+    headers = visit.request.headers
+    allowed = build_preflight_headers(
+        headers.get("Origin"),
+        headers.get("Access-Control-Request-Headers"),
+        visit.snapshot.settings.cors_origins,
+    )
+    return web.Response(status=204, headers={"Server": SERVER_NAME, **allowed})
+
+
+async def _refuse_method(visit: Visit) -> web.StreamResponse:
+    raise MethodNotAllowed()

@@ -1,0 +1,48 @@
+"""The one way to a route: a level is asked for, and what has none of its own is refused."""
+
+import pytest
+from aiohttp import web
+
+from proxy.pipeline.context import Runtime
+from proxy.server.registrar import Registrar
+from proxy.server.shape import Visit
+from proxy.stores.memory import MemoryRateStore
+from tests.fakes.proxy_server import HASHER, RecordingObserver, build_snapshot
+
+
+def build_registrar() -> Registrar:
+    """Return one over a catalog of nothing."""
+    return Registrar(Runtime(build_snapshot(), HASHER, {}, RecordingObserver(), MemoryRateStore()))
+
+
+async def answer(visit: Visit) -> web.StreamResponse:
+    """Answer with what the path holds."""
+    return web.Response(text=visit.parameter)
+
+
+def test_a_route_without_a_level_cannot_be_added() -> None:
+    """There is no default: a forgotten level is a mistake at start-up, not an open path."""
+    with pytest.raises(TypeError):
+        build_registrar().add(methods=("GET",), pattern="/a", endpoint=answer)  # type: ignore[call-arg]
+
+
+def test_get_answers_head_and_browsers() -> None:
+    """A path that takes GET takes HEAD and preflights, and nothing else."""
+    registrar = build_registrar()
+    registrar.add("key", ("GET",), "/a/{name}", answer)
+    (route,) = registrar.routes.all
+    assert route.access == "key"
+    assert list(route.handlers) == ["GET", "HEAD", "OPTIONS"]
+
+
+def test_a_path_of_the_pipeline_asks_for_a_key() -> None:
+    """It takes its own methods and preflights; its handler stands there unwrapped."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.Response()
+
+    registrar = build_registrar()
+    registrar.add_pipeline(("POST",), "/v1/a", handler)
+    (route,) = registrar.routes.all
+    assert (route.access, list(route.handlers)) == ("key", ["POST", "OPTIONS"])
+    assert route.handlers["POST"] is handler

@@ -1,0 +1,69 @@
+"""The clock of a client that does not take what was written to it."""
+
+import asyncio
+
+from proxy.server.write_stall import WriteStall
+
+STALL_S = 0.02
+
+
+class Wire(asyncio.Transport):
+    """A transport whose client takes some bytes each time it is looked at."""
+
+    def __init__(self, waiting: int, taken: int) -> None:
+        super().__init__()
+        self.waiting = waiting
+        self.taken = taken
+        self.looks = 0
+        self.looked_often = asyncio.Event()
+
+    def get_write_buffer_size(self) -> int:
+        waiting = self.waiting
+        self.waiting = max(0, self.waiting - self.taken)
+        self.looks += 1
+        if self.looks >= 6:
+            self.looked_often.set()
+        return waiting
+
+
+async def test_nothing_taken_is_a_stall() -> None:
+    """After `stall_s` without a byte taken it is told, once."""
+    stalls: list[str] = []
+    stalled = asyncio.Event()
+
+    def on_stall() -> None:
+        stalls.append("stall")
+        stalled.set()
+
+    wire = Wire(1000, taken=0)
+    WriteStall(asyncio.get_running_loop(), wire, on_stall).watch(STALL_S)
+    async with asyncio.timeout(STALL_S * 10):
+        await stalled.wait()
+    assert (stalls, wire.looks) == (["stall"], 2)
+
+
+async def test_little_taken_is_none() -> None:
+    """It goes on looking as long as each look finds less."""
+    stalls: list[str] = []
+    wire = Wire(1000, taken=1)
+    stall = WriteStall(asyncio.get_running_loop(), wire, lambda: stalls.append("stall"))
+    stall.watch(STALL_S)
+    await wire.looked_often.wait()
+    stall.stop()
+    assert stalls == []
+
+
+async def test_a_client_that_has_everything_is_let_go() -> None:
+    """With nothing left to take the watch ends by itself, and may begin anew."""
+    stalls: list[str] = []
+    loop = asyncio.get_running_loop()
+    wire = Wire(2, taken=2)
+    stall = WriteStall(loop, wire, lambda: stalls.append("stall"))
+    stall.watch(STALL_S)
+    over = asyncio.Event()
+    loop.call_later(STALL_S * 5, over.set)
+    await over.wait()
+    assert (stalls, wire.looks) == ([], 2)
+    stall.watch(STALL_S)
+    stall.stop()
+    assert wire.looks == 3

@@ -1,0 +1,122 @@
+"""The contract of the way to a provider: names, connecting, each under its own clock."""
+
+import asyncio
+import socket
+import threading
+
+import pytest
+
+from proxy.domain.errors import UpstreamTimeout, UpstreamUnreachable
+from proxy.upstream import resolver
+from proxy.upstream.base import Transport
+from proxy.upstream.resolver import Resolver
+from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
+from tests.fakes.recording_sink import RecordingSink
+from tests.faults.fault_upstream import open_black_hole
+from tests.upstream.asking import Transports, build_request, fetch
+
+
+async def answer_all(connection: UpstreamConnection) -> None:
+    """Answer every request alike."""
+    while True:
+        await connection.read_request()
+        await connection.answer(b"{}")
+
+
+class DialContract:
+    """How a provider is reached, and what it is called when it cannot be."""
+
+    async def test_refused_connections_are_unreachable(
+        self, transport: Transport, loopback_port: int
+    ) -> None:
+        """Nobody listening is UpstreamUnreachable."""
+        with pytest.raises(UpstreamUnreachable) as caught:
+            await transport.open(build_request(loopback_port), RecordingSink())
+        assert caught.value.code == "upstream_unreachable"
+
+    async def test_connecting_has_a_clock(self, transport: Transport) -> None:
+        """A SYN that nobody answers ends with `connect_s` (U2)."""
+        async with open_black_hole() as port:
+            async with asyncio.timeout(1.0):
+                with pytest.raises(UpstreamTimeout) as caught:
+                    await transport.open(build_request(port, connect_s=0.1), RecordingSink())
+        assert caught.value.code == "upstream_connect_timeout"
+
+    async def test_all_addresses_share_the_clock(self, transports: Transports) -> None:
+        """A name with many addresses that do not answer costs `connect_s` once, not each."""
+        names = Resolver(lambda _: ["127.0.0.1"] * 8)
+        async with open_black_hole() as port:
+            transport = transports.open(
+                "http://many.test", resolver=names, private_networks=("127.0.0.0/8",)
+            )
+            request = build_request(port, host="many.test", connect_s=0.1)
+            async with asyncio.timeout(0.7):
+                with pytest.raises(UpstreamTimeout) as caught:
+                    await transport.open(request, RecordingSink())
+        assert caught.value.code == "upstream_connect_timeout"
+
+    async def test_a_dead_address_does_not_hide_a_good_one(self, transports: Transports) -> None:
+        """Of two addresses the second is used where nobody listens on the first."""
+        names = Resolver(lambda _: ["127.0.0.9", "127.0.0.1"])
+        async with open_raw_upstream(answer_all) as upstream:
+            transport = transports.open(
+                "http://two.test", resolver=names, private_networks=("127.0.0.0/8",)
+            )
+            sink = await fetch(transport, build_request(upstream, host="two.test"))
+            assert sink.endings == [None]
+
+    @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "localhost.", "llm.localhost"])
+    async def test_localhost_asks_nobody(self, transports: Transports, host: str) -> None:
+        """`localhost` and the names under it are this machine, without a resolver."""
+        names = Resolver(lambda _: pytest.fail("it was asked"))
+        async with open_raw_upstream(answer_all) as upstream:
+            transport = transports.open(f"http://{host}/v1", resolver=names)
+            sink = await fetch(transport, build_request(upstream, host=host))
+            assert sink.endings == [None]
+
+    @pytest.mark.parametrize("errno", [socket.EAI_NONAME, socket.EAI_AGAIN, socket.EAI_FAIL])
+    async def test_a_name_without_address_has_its_own_code(
+        self, transports: Transports, errno: int
+    ) -> None:
+        """NXDOMAIN, SERVFAIL and silence of the name servers are `upstream_dns`."""
+
+        def look_up(_: str) -> list[str]:
+            raise socket.gaierror(errno, "no")
+
+        transport = transports.open("http://none.test", resolver=Resolver(look_up))
+        with pytest.raises(UpstreamUnreachable) as caught:
+            await transport.open(build_request(1, host="none.test"), RecordingSink())
+        assert (caught.value.code, caught.value.status) == ("upstream_dns", 502)
+
+    async def test_a_slow_name_holds_up_nobody_else(
+        self, transports: Transports, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """While one provider's name is waited for, others are dialled; it gives up in time."""
+        monkeypatch.setattr(resolver, "LOOKUP_S", 0.1)
+        may_answer = threading.Event()
+
+        def look_up(host: str) -> list[str]:
+            if host == "slow.test":
+                may_answer.wait()
+            return ["127.0.0.1"]
+
+        names = Resolver(look_up)
+        try:
+            async with open_raw_upstream(answer_all) as upstream:
+                slow, quick = (
+                    transports.open(
+                        f"http://{host}", resolver=names, private_networks=("127.0.0.1/32",)
+                    )
+                    for host in ("slow.test", "quick.test")
+                )
+                waiting = asyncio.ensure_future(
+                    slow.open(build_request(upstream, host="slow.test"), RecordingSink())
+                )
+                sink = await fetch(quick, build_request(upstream, host="quick.test"))
+                assert sink.endings == [None]
+                async with asyncio.timeout(1.0):
+                    with pytest.raises(UpstreamUnreachable) as caught:
+                        await waiting
+            assert caught.value.code == "upstream_dns"
+        finally:
+            may_answer.set()

@@ -1,0 +1,118 @@
+"""The contract of TLS: a good certificate is used, any other is refused and never gone around."""
+
+import asyncio
+import ssl
+import warnings
+from collections.abc import Callable
+
+import pytest
+
+from proxy.domain.errors import UpstreamTimeout, UpstreamTlsError
+from proxy.upstream.base import Transport
+from proxy.upstream.resolver import Resolver
+from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
+from tests.fakes.recording_sink import RecordingSink
+from tests.faults.fault_upstream import build_server_tls
+from tests.upstream.asking import Transports, build_request, fetch
+from tests.upstream.contract_dial import answer_all
+
+Trust = Callable[[str], None]
+"""Makes a certificate of `tests/fakes/tls` one that this machine trusts."""
+
+
+class TlsContract:
+    """When a provider over TLS is asked, and when not; `trust` is a fixture as well."""
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "localhost."])
+    async def test_a_trusted_provider_is_asked_and_its_connection_kept(
+        self, transports: Transports, trust: Trust, host: str
+    ) -> None:
+        """Two requests go over one connection, encrypted, and come back whole."""
+        trust("ca.pem")
+        transport = transports.open(f"https://{host}")
+        async with open_raw_upstream(answer_all, build_server_tls()) as upstream:
+            for _ in range(2):
+                request = build_request(upstream, scheme="https", host=host)
+                sink = await fetch(transport, request)
+                assert (sink.body, sink.endings) == (b"{}", [None])
+            assert len(upstream.connections) == 1
+
+    @pytest.mark.parametrize(
+        ("shown", "trusted", "host"),
+        [
+            ("server.pem", None, "127.0.0.1"),
+            ("other_name.pem", "other_name.pem", "127.0.0.1"),
+            ("server.pem", "ca.pem", "name.test"),
+            ("expired.pem", "expired.pem", "127.0.0.1"),
+        ],
+        ids=["unknown authority", "another name", "another name than asked for", "expired"],
+    )
+    async def test_any_other_certificate_is_refused(
+        self, transports: Transports, trust: Trust, shown: str, trusted: str | None, host: str
+    ) -> None:
+        """Unknown authority, wrong name and expired are UpstreamTlsError; nothing is sent."""
+        if trusted is not None:
+            trust(trusted)
+        transport = transports.open(
+            f"https://{host}",
+            resolver=Resolver(lambda _: ["127.0.0.1"]),
+            private_networks=("127.0.0.1/32",),
+        )
+        heard: list[bytes] = []
+
+        async def script(connection: UpstreamConnection) -> None:
+            heard.append(await connection.read_some())
+
+        async with open_raw_upstream(script, build_server_tls(shown)) as upstream:
+            with pytest.raises(UpstreamTlsError):
+                await transport.open(
+                    build_request(upstream, scheme="https", host=host), RecordingSink()
+                )
+        assert b"".join(heard) == b""
+
+    async def test_old_versions_of_tls_are_refused(
+        self, transports: Transports, trust: Trust
+    ) -> None:
+        """A server that knows nothing newer than TLS 1.1 is UpstreamTlsError."""
+        trust("ca.pem")
+        context = build_server_tls()
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        with warnings.catch_warnings():
+            # Python warns of exactly what is wrong with this server.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = ssl.TLSVersion.TLSv1
+            context.maximum_version = ssl.TLSVersion.TLSv1_1
+        async with open_raw_upstream(answer_all, context) as upstream:
+            with pytest.raises(UpstreamTlsError):
+                await transports.open("https://127.0.0.1").open(
+                    build_request(upstream, scheme="https"), RecordingSink()
+                )
+
+    async def test_the_handshake_has_its_own_clock(self, transport: Transport) -> None:
+        """A server that accepts and then says nothing ends with `tls_s`, not with `connect_s`."""
+
+        async def script(connection: UpstreamConnection) -> None:
+            await connection.watch()
+
+        async with open_raw_upstream(script) as upstream:
+            request = build_request(upstream, scheme="https", tls_s=0.1, connect_s=0.05)
+            async with asyncio.timeout(1.0):
+                with pytest.raises(UpstreamTimeout) as caught:
+                    await transport.open(request, RecordingSink())
+                await upstream.connections[0].wait_closed()
+        assert caught.value.code == "upstream_tls_timeout"
+
+    async def test_plain_http_is_never_spoken_instead(self, transport: Transport) -> None:
+        """A server that does not speak TLS fails the handshake and hears no request in clear."""
+        heard: list[bytes] = []
+
+        async def script(connection: UpstreamConnection) -> None:
+            heard.append(await connection.read_some())
+            await connection.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            await connection.watch()
+
+        async with open_raw_upstream(script) as upstream:
+            with pytest.raises(UpstreamTlsError):
+                await transport.open(build_request(upstream, scheme="https"), RecordingSink())
+            assert len(upstream.connections) == 1
+        assert b"POST" not in b"".join(heard)
