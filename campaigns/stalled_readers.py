@@ -25,8 +25,8 @@ from campaigns.ground.flood import (
 )
 
 READERS = int(os.environ.get("STALLED_READERS", "2000"))
-ROUNDS = int(os.environ.get("STALLED_ROUNDS", "9"))
-STREAMS = 1_500
+ROUNDS = int(os.environ.get("STALLED_ROUNDS", "11"))
+STREAMS = 4_000
 """Small streams of the caller in each half of a round."""
 WRITE_STALL_S = 30.0
 MOST_GROWTH_BYTES = 600 * 2**20

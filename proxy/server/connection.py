@@ -122,6 +122,8 @@ class ClientConnection(RequestHandler):
         self.is_lost = True
         if self._stall is not None:
             self._stall.stop()
+        # Rings with these would keep an answer's buffers until the collector comes by.
+        self._stall = self.on_pause = self.on_resume = None
         for timer in (self._head_timer, self._absence_timer):
             if timer is not None:
                 timer.cancel()
