@@ -134,7 +134,9 @@ class ClientConnection(RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Called by the loop with what the client has sent, and by aiohttp with b"" to go on."""
         count = self._request_count
-        if self._is_waiting and data.find(b"pgrade:", 0, SEARCHED_BYTES) >= 0:
+        waiter = self._waiter
+        is_waiting = waiter is not None and not waiter.done()
+        if is_waiting and data.find(b"pgrade:", 0, SEARCHED_BYTES) >= 0:
             self._feed_upgrade(data)
         else:
             super().data_received(data)
@@ -319,8 +321,9 @@ class ClientConnection(RequestHandler):
             self._absence_timer = self._loop.call_later(ABSENCE_S, self._look_for_client)
 
     def _resume_transport_reading(self) -> None:
-        super()._resume_transport_reading()
-        self._is_hearing = True
+        if not self._is_hearing:  # aiohttp resumes after each body, paused or not
+            super()._resume_transport_reading()
+            self._is_hearing = True
 
     def _look_for_client(self) -> None:
         """End the connection of a client that left while it was not read from."""

@@ -115,7 +115,9 @@ class AiohttpReply:
         ):
             keeps_alive = False
         try:
-            text = _build_fields(self._extra_headers) + _build_fields(headers)
+            text = _build_fields(headers)
+            if self._extra_headers:
+                text = _build_fields(self._extra_headers) + text
         except ValueError:
             if status < 400:  # the client gets an error instead, which comes through here
                 raise

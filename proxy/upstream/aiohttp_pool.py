@@ -26,9 +26,13 @@ POOL_WAIT_S = 2.0
 # Our own clocks run while aiohttp dials: its own begin anew with each address.
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
 
-KERNEL_BYTES = 64 * 1024
-"""What the kernel is asked to hold of an answer that we do not read; it allows itself twice as
-much. One read takes all of it at once, and so it is also what a paused stream may still push."""
+STREAM_BUFFER_BYTES = 64 * 1024
+"""What the kernel is asked to hold of a stream that we do not read; it allows itself twice as
+much, and megabytes if it is not asked. One read takes all of it at once, and so it is also what
+a paused stream may still push."""
+WHOLE_BUFFER_BYTES = 4 * 1024 * 1024
+"""The same for an answer that is read as fast as it comes: with little room a large one from
+far away would wait for each of its windows to be acknowledged."""
 
 
 class PoolFull(aiohttp.ClientError):
@@ -54,6 +58,7 @@ class ProviderConnection(ResponseHandler):
     """It has waited in the pool since its last request, and may have died there unnoticed."""
     has_answered = False
     """A byte has come since the request was written: it must not be sent a second time."""
+    _is_for_streams: bool | None = None
     on_read: Callable[[], None] | None = None
     """Called after each read: everything that it held has been pushed by then."""
 
@@ -63,6 +68,19 @@ class ProviderConnection(ResponseHandler):
         super().data_received(data)
         if self.on_read is not None:
             self.on_read()
+
+    def size_buffer(self, is_for_stream: bool) -> None:
+        """Have the kernel hold little of a stream and much of any other answer."""
+        if self._is_for_streams is is_for_stream or self.transport is None:
+            return
+        if is_for_stream or self._is_for_streams:  # by itself it holds much
+            size_bytes = STREAM_BUFFER_BYTES if is_for_stream else WHOLE_BUFFER_BYTES
+            sock = self.transport.get_extra_info("socket")
+            try:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size_bytes)
+            except OSError:
+                return  # it has just closed, which writing to it will tell
+        self._is_for_streams = is_for_stream
 
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
         """Take note that the connection broke, or that what came on it is not HTTP."""
@@ -231,9 +249,7 @@ class _Connector(aiohttp.TCPConnector):
         except UpstreamAddressRefused as error:
             # The words are always the same: aiohttp raises it as it is if nothing else failed.
             raise AddressRefused("the address is not one of this provider's") from error
-        made = socket.socket(family, kind, protocol)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BYTES)
-        return made
+        return socket.socket(family, kind, protocol)
 
     def _release(self, key: Any, protocol: ResponseHandler, *, should_close: bool = False) -> None:
         transport = protocol.transport

@@ -95,6 +95,7 @@ async def _exchange(
     try:
         protocol = _protocol_of(connection)
         protocol.has_answered = False
+        protocol.size_buffer(request.streams)
         protocol.set_response_params(read_until_eof=True, auto_decompress=False)
         _write(protocol, first_lines, request)
         for _ in range(MAX_INTERIM_ANSWERS):

@@ -5,10 +5,11 @@ import time
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 import pytest
 
 from proxy.domain.settings import ClientClocks
-from tests.fakes.proxy_server import ANSWER, ProxyServer, proxying
+from tests.fakes.proxy_server import ANSWER, ProxyServer, build_chat, proxying
 from tests.fakes.raw_client import CHAT, RawClient, build_head, build_request, connecting
 from tests.fakes.raw_upstream import open_raw_upstream
 from tests.fakes.upstream_scripts import answering
@@ -354,3 +355,15 @@ async def test_a_key_that_is_unknown_costs_no_body() -> None:
         head = build_head("Content-Length: 30000000").replace(b"Bearer sk", b"Bearer no")
         async with connecting(server.port, head) as client:
             await check_refused(client, server, 401, "invalid_api_key")
+
+
+@pytest.mark.parametrize("size_bytes", [1_000, 60_000, 100_000, 250_000, 1_000_000])
+async def test_requests_behind_a_body_are_answered_whatever_its_size(size_bytes: int) -> None:
+    """Two requests sent in one piece are both answered, whether or not a body stopped reading."""
+    body = msgspec.json.encode(build_chat(user="u" * size_bytes))
+    async with (
+        open_raw_upstream(answering(ANSWER)) as upstream,
+        proxying(upstream.url) as server,
+        connecting(server.port, build_request(body) * 3) as client,
+    ):
+        assert [(await client.read_answer()).status for _ in range(3)] == [200] * 3

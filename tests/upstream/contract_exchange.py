@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from proxy.domain.errors import (
     UpstreamProtocolError,
@@ -10,7 +11,7 @@ from proxy.domain.errors import (
 from proxy.upstream.base import Transport
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream, stay_until_closed
 from tests.fakes.recording_sink import RecordingSink
-from tests.upstream.asking import build_request
+from tests.upstream.asking import build_request, fetch
 
 
 class ExchangeContract:
@@ -188,6 +189,44 @@ class ExchangeContract:
             count = 1000
             with pytest.raises(UpstreamProtocolError):
                 await transport.open(build_request(upstream), RecordingSink())
+
+    @pytest.mark.parametrize("streams", [True, False])
+    async def test_little_of_a_paused_stream_and_much_of_other_answers_waits_unread(
+        self, transport: Transport, streams: bool
+    ) -> None:
+        """One read brings 128 KiB of a paused stream at most, of another answer more than that."""
+        piece = b"x" * 65536
+        sent = 0
+
+        async def script(connection: UpstreamConnection) -> None:
+            nonlocal sent
+            # First an answer of the other kind: what was good for it must not stay.
+            await connection.read_request()
+            await connection.answer(b"{}")
+            await connection.read_request()
+            await connection.start_chunked()
+            for _ in range(256):
+                await connection.chunk(piece)
+                sent += 1
+            await connection.chunk(b"")
+
+        async with open_raw_upstream(script) as upstream:
+            request = build_request(upstream)
+            await fetch(transport, replace(request, streams=not streams))
+            sink = RecordingSink()
+            opened = await transport.open(replace(request, streams=streams), sink)
+            opened.resume()
+            opened.pause()
+            stalled_at, quiet_turns = -1, 0
+            while quiet_turns < 200:
+                await asyncio.sleep(0)
+                quiet_turns = quiet_turns + 1 if sent == stalled_at else 0
+                stalled_at = sent
+            before = len(sink.chunks)
+            opened.resume()
+            await sink.over.wait()
+            assert len(upstream.connections) == 1
+            assert (max(map(len, sink.chunks[before:])) <= 2 * 65536) is streams
 
     async def test_pause_holds_the_peer_up(self, transport: Transport) -> None:
         """While paused the peer can send no more than buffers hold; `resume` gives it all."""
