@@ -41,8 +41,9 @@ Every way a request can fail, as one tree.
 
 Each error knows its HTTP status, its public type and code, whether another attempt may
 help and whether it counts against a provider's health. `message` is what a client may
-read: no key, no prompt, no upstream page is ever put into it. Dialects turn an error
-into bytes (`wire/`); nothing here knows a wire format.
+read: no key, no prompt, no upstream page is ever put into it. `detail` is what only the
+operator's log gets besides, under the same rule. Dialects turn an error into bytes (`wire/`);
+nothing here knows a wire format.
 """
 
 from typing import ClassVar
@@ -65,12 +66,14 @@ class ProxyError(Exception):
         param: str | None = None,
         code: str | None = None,
         retry_after_s: float | None = None,
+        detail: str | None = None,
     ) -> None:
         self.message = self.default_message if message is None else message
         self.param = param
         if code is not None:
             self.code = code
         self.retry_after_s = retry_after_s
+        self.detail = detail
         super().__init__(self.message)
 
 

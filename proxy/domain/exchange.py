@@ -87,7 +87,7 @@ class RequestRecord(Struct, frozen=True):
     organization_id: str | None = None
     error_code: str | None = None
     error_detail: str | None = None
-    """What went wrong in words of ours; no key, prompt or upstream text."""
+    """What the operator should know besides: `ProxyError.detail`."""
     ttft_s: float | None = None
     usage: Usage | None = None
     attempts: tuple[AttemptRecord, ...] = field(default_factory=tuple)

@@ -40,6 +40,7 @@ def _build_record(exchange: Exchange) -> RequestRecord:
         key_id=None if caller is None else caller.key_id,
         organization_id=None if caller is None else caller.organization_id,
         error_code=None if error is None else name_error(error),
+        error_detail=None if error is None else error.detail,
         ttft_s=None
         if content_s is None or not streams
         else content_s - exchange.started_monotonic_s,

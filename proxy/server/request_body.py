@@ -8,6 +8,7 @@ import asyncio
 
 from aiohttp import HttpVersion11, StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestPayloadError
 
 from proxy.domain.errors import (
@@ -99,6 +100,8 @@ async def read_body(request: web.Request, settings: Settings) -> bytes:
 
 def _take_whole(content: StreamReader) -> bytes:
     """Return a body that is here to its end."""
+    if content is EMPTY_PAYLOAD:
+        return b""
     pieces = content._buffer
     if len(pieces) == 1 and content._size <= content._low_water and content.exception() is None:
         # What aiohttp does besides (it has reading and parsing go on) has no purpose where so

@@ -50,6 +50,11 @@ class DialTimeout(aiohttp.ClientError):
 class AddressRefused(OSError):
     """The guard let an address not pass; an OSError, so that the next address is tried."""
 
+    def __init__(self, refusal: UpstreamAddressRefused) -> None:
+        # Always the same words: aiohttp raises the first as it is if all that failed read alike.
+        super().__init__("the address is not one of this provider's")
+        self.refusal = refusal
+
 
 class ProviderConnection(ResponseHandler):
     """aiohttp's connection, which also tells when a read has been parsed."""
@@ -247,8 +252,7 @@ class _Connector(aiohttp.TCPConnector):
         try:
             self._guard.check(address)
         except UpstreamAddressRefused as error:
-            # The words are always the same: aiohttp raises it as it is if nothing else failed.
-            raise AddressRefused("the address is not one of this provider's") from error
+            raise AddressRefused(error) from error
         return socket.socket(family, kind, protocol)
 
     def _release(self, key: Any, protocol: ResponseHandler, *, should_close: bool = False) -> None:

@@ -10,6 +10,7 @@ and the contract suite walks every method that this leans on.
 """
 
 import asyncio
+import os
 from typing import Any
 
 import aiohttp
@@ -22,7 +23,6 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from proxy.domain.catalog import Provider
 from proxy.domain.errors import (
     ProxyError,
-    UpstreamAddressRefused,
     UpstreamDisconnected,
     UpstreamError,
     UpstreamPoolFull,
@@ -381,16 +381,20 @@ def _describe(
 ) -> UpstreamError:
     """Return our word for what was raised before the head was complete."""
     if isinstance(error, aiohttp.ClientSSLError | aiohttp.ServerFingerprintMismatch):
-        return UpstreamTlsError()
+        cause = getattr(error, "certificate_error", None)
+        # OpenSSL's words, such as "certificate has expired"; nothing of what the provider sent.
+        return UpstreamTlsError(detail=getattr(cause, "verify_message", None))
     if isinstance(error, DialTimeout):
         return UpstreamTimeout(code=error.code)
     if isinstance(error, PoolFull):
         return UpstreamPoolFull()
     if isinstance(error, ResolutionFailed):
-        return UpstreamUnreachable(_NO_ADDRESS, code="upstream_dns")
+        return UpstreamUnreachable(_NO_ADDRESS, code="upstream_dns", detail=str(error))
     if isinstance(error, aiohttp.ClientConnectorError):
-        refused = isinstance(error.os_error, AddressRefused)
-        return UpstreamAddressRefused() if refused else UpstreamUnreachable()
+        cause = error.os_error
+        if isinstance(cause, AddressRefused):
+            return cause.refusal
+        return UpstreamUnreachable(detail=os.strerror(cause.errno) if cause.errno else None)
     if isinstance(error, aiohttp.InvalidURL):
         return UpstreamUnreachable()
     if isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError):

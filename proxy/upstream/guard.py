@@ -86,13 +86,13 @@ class Guard:
             UpstreamAddressRefused: it is not public and was not named, or is never allowed.
         """
         literal = parse_literal(str(address[0]) if address else "")
-        if literal is None or not all(map(self._may_reach, _list_faces(literal))):
-            raise UpstreamAddressRefused
-
-    def _may_reach(self, face: Address) -> bool:
-        if _is_in(face, _NEVER):
-            return False
-        return _is_public(face) or _is_in(face, self._allowed)
+        faces = [] if literal is None else _list_faces(literal)
+        if any(_is_in(face, _NEVER) for face in faces):
+            raise UpstreamAddressRefused(detail=f"{literal} is no address of any provider")
+        if not faces or not all(_is_public(face) or _is_in(face, self._allowed) for face in faces):
+            raise UpstreamAddressRefused(
+                detail=f"{literal} is not public, and not in the provider's private_networks"
+            )
 
 
 def find_url_problem(base_url: str) -> tuple[str, str] | None:
