@@ -5,6 +5,9 @@ from collections.abc import Callable
 
 from proxy.server.tcp_state import read_acked_bytes
 
+LOOKS = 4
+"""How often a client is looked at within `stall_s`: it is ended at most a fourth later."""
+
 
 class WriteStall:
     """
@@ -13,7 +16,7 @@ class WriteStall:
     A client that takes a little within each `stall_s` is slow, not stalled.
     """
 
-    __slots__ = ("_loop", "_on_stall", "_seen", "_stall_s", "_timer", "_transport")
+    __slots__ = ("_loop", "_moved_s", "_on_stall", "_seen", "_stall_s", "_timer", "_transport")
 
     def __init__(
         self,
@@ -26,14 +29,15 @@ class WriteStall:
         self._on_stall = on_stall
         self._timer: asyncio.TimerHandle | None = None
         self._stall_s = 0.0
+        self._moved_s = 0.0
         self._seen: tuple[int, int | None] = (0, None)
 
     def watch(self, stall_s: float) -> None:
         """Begin to watch, or go on as before."""
         if self._timer is None:
             self._stall_s = stall_s
-            self._seen = self._look()
-            self._timer = self._loop.call_later(stall_s, self._check)
+            self._note_progress(self._look())
+            self._timer = self._loop.call_later(stall_s / LOOKS, self._check)
 
     def stop(self) -> None:
         """Watch no longer."""
@@ -49,9 +53,14 @@ class WriteStall:
         # What waits here shrinks in leaps: the kernel asks for more when a third of its buffer
         # is free. What the client has acknowledged grows with each of its windows.
         if waiting < waiting_before or acked != acked_before:
-            self.watch(self._stall_s)
-        else:
+            self._note_progress((waiting, acked))
+        elif self._loop.time() - self._moved_s >= self._stall_s:
             self._on_stall()
+            return
+        self._timer = self._loop.call_later(self._stall_s / LOOKS, self._check)
+
+    def _note_progress(self, seen: tuple[int, int | None]) -> None:
+        self._seen, self._moved_s = seen, self._loop.time()
 
     def _look(self) -> tuple[int, int | None]:
         return self._transport.get_write_buffer_size(), read_acked_bytes(self._transport)

@@ -27,7 +27,7 @@ class Wire(asyncio.Transport):
 
 
 async def test_nothing_taken_is_a_stall() -> None:
-    """After `stall_s` without a byte taken it is told, once."""
+    """After `stall_s` without a byte taken it is told, once and not sooner."""
     stalls: list[str] = []
     stalled = asyncio.Event()
 
@@ -36,10 +36,27 @@ async def test_nothing_taken_is_a_stall() -> None:
         stalled.set()
 
     wire = Wire(1000, taken=0)
-    WriteStall(asyncio.get_running_loop(), wire, on_stall).watch(STALL_S)
+    loop = asyncio.get_running_loop()
+    started_s = loop.time()
+    WriteStall(loop, wire, on_stall).watch(STALL_S)
     async with asyncio.timeout(STALL_S * 10):
         await stalled.wait()
-    assert (stalls, wire.looks) == (["stall"], 2)
+    assert loop.time() - started_s >= STALL_S
+    assert stalls == ["stall"]
+
+
+async def test_the_last_byte_taken_begins_the_clock_anew() -> None:
+    """A client that took something is told of `stall_s` after that, not after the beginning."""
+    stalled = asyncio.Event()
+    wire = Wire(1000, taken=100)
+    loop = asyncio.get_running_loop()
+    started_s = loop.time()
+    WriteStall(loop, wire, stalled.set).watch(STALL_S)
+    loop.call_later(STALL_S / 2, setattr, wire, "taken", 0)
+    async with asyncio.timeout(STALL_S * 10):
+        await stalled.wait()
+    assert wire.waiting > 0
+    assert loop.time() - started_s >= STALL_S * 5 / 4
 
 
 async def test_little_taken_is_none() -> None:
