@@ -3,8 +3,10 @@
 import asyncio
 import gc
 import os
+import resource
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import uvloop
 from aiohttp import web
@@ -44,6 +46,7 @@ def run_worker(
             text says how to mend that.
         SystemExit: with status 1, after a second signal.
     """
+    _allow_files()
     uvloop.run(_serve(install, snapshot, hasher, log, on_ready))
 
 
@@ -117,6 +120,14 @@ async def _listen(runner: ServerRunner, host: str, port: int) -> None:
 def _build_url(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
     host, port = address[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _allow_files() -> None:
+    """Have as many open files as the system lets this process have: it often begins with 1024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Systems that refuse this leave what there is, and `find_room` in server/runner.py keeps to it.
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _quieten_collector() -> None:

@@ -41,6 +41,8 @@ RAN_BEFORE = "before the first test"
 _KEY, _PROMPT = KEY_MARK.encode(), PROMPT_MARK.encode()
 _STATUS = "status of the answer under way"
 _FIRST_ERROR = 400
+_PLAIN = frozenset((*vars(logging.makeLogRecord({})), "message", "asctime"))
+"""What every record has."""
 
 
 class Watch:
@@ -79,8 +81,11 @@ class Watch:
         return status
 
     def see_record(self, record: logging.LogRecord) -> None:
-        """Look at a record of `logging`: its message, and the texts of its exceptions."""
+        """Look at a record of `logging`: its message, its extra fields, its exceptions' texts."""
         self.see(f"a record of the logger {record.name}", record.getMessage())
+        extra = {name: value for name, value in vars(record).items() if name not in _PLAIN}
+        if extra:
+            self.see(f"an extra field of the logger {record.name}", repr(extra))
         error = record.exc_info[1] if record.exc_info else None
         while error is not None:
             self.see(f"an exception that the logger {record.name} was given", str(error))

@@ -89,6 +89,15 @@ def test_records_of_logging_are_seen() -> None:
     assert ["a key" in found[0], "a prompt" in found[1]] == [True, True]
 
 
+def test_extra_fields_of_records_are_seen() -> None:
+    """A line of the log is made of them too, whatever is configured while a test runs."""
+    with planting() as found:
+        logging.getLogger("llm_proxy.pipeline").error("it failed", extra={"detail": [CLIENT_KEY]})
+        logging.getLogger("llm_proxy.pipeline").error("it failed", extra={"status_code": 500})
+    assert len(found) == 1
+    assert "a key in an extra field of the logger llm_proxy.pipeline" in found[0]
+
+
 def test_metrics_are_seen() -> None:
     """A label that holds a key is found when metrics are rendered."""
     with tempfile.TemporaryDirectory() as folder, planting() as found:

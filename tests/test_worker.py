@@ -2,6 +2,7 @@
 
 import gc
 import os
+import resource
 import signal
 import socket
 from collections.abc import Iterator, Sequence
@@ -52,6 +53,17 @@ def run_until_ready(
     snapshot = build_snapshot(build_provider("http://127.0.0.1:1/v1"))
     run_worker(install, snapshot, HASHER, log, on_ready)
     return told
+
+
+def test_it_takes_all_the_files_it_may_have(state_dir: Path, log: LogWriter) -> None:
+    """The soft limit of open files, which systems set low, does not bound its connections."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(512, before[1]), before[1]))
+    try:
+        run_until_ready(state_dir, log, ("127.0.0.1", 0))
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -16,6 +16,7 @@ from proxy.config.environment import Variable, read_variable
 from proxy.config.merge import PREFIX
 from proxy.config.node import Node
 from proxy.config.problem import Place, Problem
+from proxy.config.provider_address import find_address_doubts, find_address_problems
 from proxy.config.provider_schema import ProviderEntry
 from proxy.config.schema import ConfigFile
 from proxy.config.validate import CheckedProvider
@@ -24,7 +25,6 @@ from proxy.domain.secret import Secret
 from proxy.domain.settings import Clocks, PoolLimits
 from proxy.providers.kind import Kind
 from proxy.providers.registry import find_kind
-from proxy.upstream.guard import find_url_problem
 
 SIMULATOR_TYPE = "simulator"
 SIMULATED = "sim-"
@@ -85,6 +85,8 @@ def build_provider(
     if entry.enabled and not entry.models and checked.is_sound:
         what = f"the provider '{entry.name}' lists no models, so nothing is sent to it"
         warnings.append(Problem(place, what, "list its models, or '\"*\"' for any"))
+    if entry.enabled:
+        warnings.extend(find_address_doubts(entry, tree, steps))
     provider = Provider(
         name=entry.name,
         type=kind.type,
@@ -111,15 +113,7 @@ def build_provider(
 def _find_problems(
     entry: ProviderEntry, kind: Kind, tree: Node, steps: tuple[str | int, ...]
 ) -> list[Problem]:
-    problems: list[Problem] = []
-    if kind.base_url is None and entry.base_url is None and tree.find(*steps, "base_url") is None:
-        what = f"'base_url' is missing here, and the type '{kind.type}' has no address of its own"
-        mend = "add a line 'base_url: http://host:port/v1'"
-        problems.append(Problem(tree.place_of(*steps), what, mend))
-    found = None if entry.base_url is None else find_url_problem(entry.base_url)
-    if found is not None:
-        what, mend = found
-        problems.append(Problem(tree.place_of(*steps, "base_url"), f"base_url: {what}", mend))
+    problems = list(find_address_problems(entry, kind, tree, steps))
     spans = {entry.keepalive_timeout, entry.keepalive_expiry} - {None}
     if len(spans) > 1:
         what = "keepalive_timeout and keepalive_expiry are two names of one setting, and differ"

@@ -168,7 +168,10 @@ def _check_network(value: str) -> str:
     try:
         network = ipaddress.ip_network(value)
     except ValueError:
-        refuse("this is not a network", "write an address or a network: '10.0.0.0/8', '::1'")
+        refuse(
+            "this is not a network",
+            "write an address, or a network with zeros behind its prefix: '::1', '10.0.0.0/8'",
+        )
     return str(network)
 
 

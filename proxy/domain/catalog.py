@@ -98,12 +98,12 @@ class Snapshot(Struct, frozen=True):
         provider_name, slash, model = name.partition("/")
         provider = self.providers.get(provider_name) if slash else None
         if provider is not None and model:
-            takes_any = WILDCARD in provider.models and _is_name(model)
+            takes_any = WILDCARD in provider.models and is_name(model)
             if takes_any or (model in provider.models and model != WILDCARD):
                 target = Deployment(provider, model, provider.priority, provider.weight)
                 return Group(name, (target,) if provider.enabled else (), owned_by=provider.type)
             return None
-        return self._wildcard_group(name) if _is_name(name) else None
+        return self._wildcard_group(name) if is_name(name) else None
 
     def _wildcard_group(self, name: str) -> Group | None:
         takers = [p for p in self.providers.values() if p.enabled and WILDCARD in p.models]
@@ -113,8 +113,8 @@ class Snapshot(Struct, frozen=True):
         return Group(name, tuple(Deployment(p, name, p.priority, p.weight) for p in takers))
 
 
-def _is_name(text: str) -> bool:
-    # The client chose these characters, not the operator: they end up in headers and logs.
+def is_name(text: str) -> bool:
+    """Return whether a client's text could be a model's name: it ends up in headers and logs."""
     is_short = 0 < len(text) <= MAX_NAME_CHARACTERS
     is_plain = text.isascii() and text.isprintable() and " " not in text
     return is_short and is_plain and text != WILDCARD

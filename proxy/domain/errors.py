@@ -125,9 +125,10 @@ class ModelNotFound(RequestError):
     code = "model_not_found"
 
     def __init__(self, model: str) -> None:
-        # Anything may come as a name; an error carries no megabyte of it back, and nothing
-        # that a terminal or a reader could take for something else.
-        is_plain = len(model) <= 128 and model.isascii() and model.isprintable()
+        # Anything may come as a name; an error carries no megabyte of it back, no prompt, and
+        # nothing that a terminal or a reader could take for something else.
+        is_word = len(model) <= 128 and model.isascii() and model.isprintable()
+        is_plain = is_word and " " not in model
         shown = f"The model '{model}'" if is_plain else "The model that was asked for"
         super().__init__(f"{shown} does not exist.", param="model")
 

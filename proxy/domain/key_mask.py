@@ -3,10 +3,12 @@ What looks like a key, in text that others wrote, replaced by stars.
 
 The second line of defence behind `Secret`, in one place for the two that need it: what a
 provider says to a client (`wire/error_text.py`) and what a log says (`telemetry/redaction.py`).
-Names of models and deployments, UUIDs and ordinary words are left alone.
+Names of models and deployments, UUIDs and ordinary words are left alone. `hide_secret` is for
+one key that is known, whatever it looks like (`pipeline/call.py`).
 """
 
 import re
+from urllib.parse import quote
 
 MASK = "***"
 
@@ -33,6 +35,9 @@ _PREFIXED = re.compile(
 _USERINFO = re.compile(r"://[^\s/@:]{0,128}:[^\s/@]{1,256}@")
 _LONG = re.compile(r"[A-Za-z0-9_+/=\-]{24,}")
 _SEPARATORS = re.compile(r"[_+/=\-]+")
+_CUT = "…"
+_LEAST_START = 4
+"""So much of a key at the end of a text that was cut is taken for its start."""
 
 
 def mask_keys(text: str) -> str:
@@ -42,6 +47,19 @@ def mask_keys(text: str) -> str:
     text = _PREFIXED.sub(MASK, text)
     text = _USERINFO.sub(f"://{MASK}@", text)
     return _LONG.sub(_mask_long, text)
+
+
+def hide_secret(text: str, secret: str) -> str:
+    """Return the text with MASK for a secret, also URL-encoded, or cut off by the text's "…"."""
+    for written in (secret, quote(secret, safe="")):
+        text = text.replace(written, MASK)
+        said = text.removesuffix(_CUT)
+        if said != text:
+            for size in range(len(written) - 1, _LEAST_START - 1, -1):
+                if said.endswith(written[:size]):
+                    text = said[:-size] + MASK + _CUT
+                    break
+    return text
 
 
 def _mask_long(match: re.Match[str]) -> str:

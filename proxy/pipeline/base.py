@@ -46,7 +46,9 @@ class ReplyWriter(Protocol):
     """
 
     started: bool
-    """True once a status line has gone out: from then on an error can only be in-stream."""
+    """True once a status line has gone out: from then on no other can."""
+    is_open: bool
+    """True between `start` and `end`: an error can be told in the stream."""
 
     @property
     def is_client_gone(self) -> bool:

@@ -1,6 +1,7 @@
 """The first bytes of a body whose content type does not say what it is."""
 
 import asyncio
+from codecs import BOM_UTF8
 
 from proxy.domain.errors import ProxyError, UpstreamTimeout
 from proxy.upstream.base import BodySink, OpenedResponse
@@ -15,6 +16,7 @@ class BodyStart:
     def __init__(self, opened: OpenedResponse) -> None:
         self._opened = opened
         self._chunks: list[bytes] = []
+        self._start = b""
         self._size_bytes = 0
         self._has_ended = False
         self._error: ProxyError | None = None
@@ -26,7 +28,9 @@ class BodyStart:
         self._size_bytes += len(chunk)
         if self._is_stream.done():
             return
-        answer = starts_event_stream(b"".join(self._chunks))
+        # What has not told anything yet is blanks, or a few bytes: it is not looked at again.
+        self._start = (self._start + chunk).removeprefix(BOM_UTF8).lstrip()
+        answer = starts_event_stream(self._start)
         if answer is None and self._size_bytes > MAX_START_BYTES:
             answer = False
         if answer is not None:

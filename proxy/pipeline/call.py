@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from proxy.domain.catalog import Deployment
 from proxy.domain.errors import DeadlineExceeded, ProxyError, UpstreamRejected
+from proxy.domain.key_mask import hide_secret
 from proxy.pipeline.context import Exchange
 from proxy.pipeline.incoming import Incoming, Inlet
 from proxy.pipeline.signs_of_life import SignsOfLife
@@ -18,6 +19,9 @@ from proxy.pipeline.whole_answer import WholeAnswer
 from proxy.providers.registry import find_type
 from proxy.upstream.deadline import Deadline
 from proxy.wire.base import Ask
+
+SHORTEST_SECRET = 8
+"""A configured header with a shorter value is not taken for one that holds a key."""
 
 
 async def call(
@@ -67,10 +71,14 @@ async def _attempt(
 
 
 def _hide_key(error: ProxyError, deployment: Deployment) -> None:
-    """Take our key out of a provider's words, whatever it looks like: some repeat it."""
-    key = deployment.provider.api_key
-    if key is not None and isinstance(error, UpstreamRejected):
-        text = key.reveal()
-        error.message = error.message.replace(text, "***")
-        error.param = error.param and error.param.replace(text, "***")
-        error.code = error.code and error.code.replace(text, "***")
+    """Take what we sent as ourselves out of a provider's words: some repeat it."""
+    if not isinstance(error, UpstreamRejected):
+        return
+    provider = deployment.provider
+    secrets = [value for value in provider.headers.values() if len(value) >= SHORTEST_SECRET]
+    if provider.api_key is not None:
+        secrets.append(provider.api_key.reveal())
+    for secret in secrets:
+        error.message = hide_secret(error.message, secret)
+        error.param = error.param and hide_secret(error.param, secret)
+        error.code = error.code and hide_secret(error.code, secret)

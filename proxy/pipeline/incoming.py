@@ -153,6 +153,9 @@ class Incoming:
     async def _read_error(self, encoding: str) -> UpstreamError:
         head = self._opened.head
         body = b""
+        if head.status < 400:
+            # Of a redirect nothing else is said, or waited for.
+            return read_error_answer(head.status, head.headers, body, time.time())
         try:
             self._inflate(check_encoding(encoding))
             collector = BodyCollector(self._opened, MAX_ERROR_BODY_BYTES, keeps_start=True)

@@ -2,7 +2,7 @@
 
 import time
 
-from proxy.domain.catalog import MAX_NAME_CHARACTERS
+from proxy.domain.catalog import MAX_NAME_CHARACTERS, is_name
 from proxy.domain.exchange import RequestRecord
 from proxy.pipeline.context import Exchange, name_error
 
@@ -60,5 +60,10 @@ def _unseen_status(exchange: Exchange) -> int:
 
 
 def _asked_name(exchange: Exchange) -> str | None:
-    """Return the start of the name that the client asked for, where it led nowhere."""
-    return None if exchange.ask is None else exchange.ask.model[:MAX_NAME_CHARACTERS]
+    """
+    Return the start of the name that the client asked for, where it led nowhere.
+
+    What no model could be called is left out: it may be a prompt that stands in the wrong place.
+    """
+    name = "" if exchange.ask is None else exchange.ask.model[:MAX_NAME_CHARACTERS]
+    return name if is_name(name) else None

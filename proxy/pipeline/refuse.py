@@ -7,22 +7,25 @@ from proxy.wire.openai_error import build_error_body, build_error_event
 
 
 async def refuse(exchange: Exchange, error: ProxyError) -> None:
-    """Answer with an error, in the client's dialect; a stream ends without `[DONE]`."""
+    """
+    Answer with an error, in the client's dialect; a stream ends without `[DONE]`.
+
+    Behind an answer that is whole already it would be taken for the beginning of the next.
+    """
     exchange.ending = "failed"
     exchange.error = error
-    if exchange.reply.started:
-        exchange.reply.data(build_error_event(error))
-        await exchange.reply.end()
-    else:
+    reply = exchange.reply
+    if reply.is_open:
+        reply.data(build_error_event(error))
+        await reply.end()
+    elif not reply.started:
         exchange.status = error.status
-        await exchange.reply.send(
-            error.status, build_error_head(exchange, error), build_error_body(error)
-        )
+        await reply.send(error.status, build_error_head(exchange, error), build_error_body(error))
 
 
 def interrupt(exchange: Exchange) -> None:
     """Tell a client whose stream this server cuts off why it ends; there is no time to wait."""
     exchange.ending = "interrupted"
     exchange.error = ServerShutdown()
-    if exchange.reply.started:
+    if exchange.reply.is_open:
         exchange.reply.data(build_error_event(exchange.error))

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from msgspec.structs import replace
+
 from proxy.domain.errors import ProxyError, UpstreamTooLarge, UpstreamTruncated
 from proxy.domain.exchange import Anomaly
 from proxy.domain.settings import Clocks, Settings
@@ -54,10 +56,15 @@ class StreamAnswer:
     @property
     def usage(self) -> Usage | None:
         """Token counts: as reported, else estimated, else None: nothing has been delivered."""
-        reader = self._reader
-        if reader.usage is None and self._is_committed:
-            return reader.estimate_usage()
-        return reader.usage
+        reader, usage = self._reader, self._reader.usage
+        if usage is None:
+            return reader.estimate_usage() if self._is_committed else None
+        if reader.has_said_more and not reader.is_complete:
+            # Reported on the way to an end that never came: what followed counts as well.
+            outputs = reader.estimate_usage().output_tokens
+            if outputs > usage.output_tokens:
+                return replace(usage, output_tokens=outputs, source="estimated")
+        return usage
 
     @property
     def anomalies(self) -> tuple[Anomaly, ...]:

@@ -35,6 +35,7 @@ class StreamClock:
         self._written_s: float | None = None
         self._has_content = False
         self._is_paused = False
+        self._due_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._arm()
 
@@ -46,14 +47,15 @@ class StreamClock:
         """Note that the client has been sent something; the first call starts its clock."""
         is_first = self._written_s is None
         self._written_s = self._loop.time()
-        if is_first:
+        if is_first and self._timer is not None:
             self._arm()
 
     def note_content(self) -> None:
         """Note that content has arrived: from now on the idle clock holds."""
         self._has_content = True
         self._event_s = self._loop.time()
-        self._arm()
+        if self._timer is not None:
+            self._arm()
 
     def note_pause(self, is_paused: bool) -> None:
         """Note that the client holds the stream up, which is not the provider's fault."""
@@ -72,7 +74,7 @@ class StreamClock:
         self._on_timeout = self._on_silence = _ignore
 
     def _arm(self) -> None:
-        self.stop()
+        """Have the timer look when the earliest clock could run out, or before."""
         due_s = self._started_s + self._clocks.total_s
         if not self._has_content:
             due_s = min(due_s, self._started_s + self._clocks.first_token_s)
@@ -82,6 +84,11 @@ class StreamClock:
             due_s = min(due_s, self._loop.time() + self._clocks.idle_s)
         if self._written_s is not None:
             due_s = min(due_s, self._written_s + self._keep_alive_s)
+        if self._timer is not None:
+            if self._due_s <= due_s:
+                return  # it looks early, and is set anew then: cheaper than setting it twice
+            self._timer.cancel()
+        self._due_s = due_s
         self._timer = self._loop.call_at(due_s, self._look)
 
     def _look(self) -> None:

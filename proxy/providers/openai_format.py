@@ -102,6 +102,8 @@ def _build_headers(
     }
     if provider.api_key is not None:
         headers["Authorization"] = "Bearer " + provider.api_key.reveal()
+    if not provider.headers:
+        return headers
     # The operator's own headers win, however their names are written: none is sent twice.
     own = {name.lower() for name in provider.headers}
     kept = {name: value for name, value in headers.items() if name.lower() not in own}

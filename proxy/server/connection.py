@@ -199,7 +199,10 @@ class ClientConnection(RequestHandler):
             self._tell("invalid_http")
         transport = self.transport
         if transport is not None and not transport.is_closing():
-            transport.write(build_refusal(error, request_id, headers))
+            answer = build_refusal(error, request_id, headers)
+            if request.method == hdrs.METH_HEAD:
+                answer = answer[: answer.index(_HEAD_END) + len(_HEAD_END)]
+            transport.write(answer)
             self.close()
             with suppress(OSError):  # the client has reset the connection meanwhile
                 transport.write_eof()
@@ -267,7 +270,7 @@ class ClientConnection(RequestHandler):
         if data:
             super().data_received(data)
 
-    def _break_off(self) -> None:
+    def _break_off(self, is_again: bool = False) -> None:
         """See to it that a request whose body the parser has refused does not wait for more."""
         messages = self._messages
         if len(messages) > 1:
@@ -275,7 +278,10 @@ class ClientConnection(RequestHandler):
                 del messages[-2]  # not begun yet: it is refused instead of answered
             return
         request = self._current_request
-        if request is not None and not request.content.is_eof():
+        if request is None and not is_again:
+            # One that has left the queue may begin only with the loop's next turn.
+            self._loop.call_soon(self._break_off, True)
+        elif messages and request is not None and not request.content.is_eof():
             # Its own answer is the last one. A second, for the same request, would be taken
             # for that to the next.
             messages.clear()
@@ -343,7 +349,8 @@ class ClientConnection(RequestHandler):
 def _ends_with(data: bytes, body_bytes: int) -> bool:
     """Return whether these bytes end with a request whose body has that many."""
     end = len(data) - body_bytes
-    if data[end - 4 : end] == _HEAD_END:
+    # A head may end with less than its four last bytes in one read: nothing is behind it then.
+    if end < len(_HEAD_END) or data[end - 4 : end] == _HEAD_END:
         return True
     # The end of a chunked body, and the empty line that some clients send behind any.
     return data.endswith(_HEAD_END) or data[end - 6 : end - 2] == _HEAD_END

@@ -4,6 +4,7 @@ How many connections there are, and how many of each address: what may be accept
 Pure counting: `connection.py` asks it for each new connection and resets those it refuses.
 """
 
+import sys
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
@@ -16,10 +17,15 @@ Address = IPv4Address | IPv6Address
 
 
 class ConnectionCounts:
-    """The connections of this process that were accepted and are open."""
+    """
+    The connections of this process that were accepted and are open.
 
-    def __init__(self) -> None:
+    Whatever is set, there are never more than `most`: what the process has room for.
+    """
+
+    def __init__(self, most: int = sys.maxsize) -> None:
         self.total = 0
+        self._most = most
         self._by_origin: dict[int, int] = {}
 
     def admit(self, peer: str, settings: Settings) -> "Admission | None":
@@ -28,7 +34,7 @@ class ConnectionCounts:
 
         Loopback and the networks of `trusted_proxies` are only counted in the total.
         """
-        if self.total >= settings.max_client_connections:
+        if self.total >= min(settings.max_client_connections, self._most):
             return None
         origin = _find_origin(peer, settings.trusted_proxies)
         if origin is not None:

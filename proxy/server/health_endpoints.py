@@ -1,6 +1,7 @@
 """Health for load balancers and people, and metrics."""
 
 import asyncio
+import re
 import time
 
 from aiohttp import web
@@ -12,6 +13,8 @@ from proxy.server.registrar import Registrar
 from proxy.server.shape import Visit
 from proxy.server.state import ServerState
 from proxy.telemetry.health import build_health, is_ready
+
+_PORT = re.compile(r":[0-9]+$")
 
 
 class HealthEndpoints:
@@ -51,14 +54,23 @@ class HealthEndpoints:
 
 
 def is_local_scrape(request: web.Request, snapshot: Snapshot) -> bool:
-    """Return whether `metrics_auth: false` lets this request in: one of this machine's own."""
-    if snapshot.settings.metrics_auth:
+    """
+    Return whether `metrics_auth: false` lets this request in: one of this machine's own.
+
+    Coming from loopback is not enough: so do pages in a browser here, whose own host's name may
+    lead here too, and everybody behind a proxy.
+    """
+    if snapshot.settings.metrics_auth or any(map(_tells_of_others, request.headers)):
         return False
-    peer = parse_peer(request.remote or "")
-    return peer is not None and peer.is_loopback and not any(map(_tells_of_proxy, request.headers))
+    host = _PORT.sub("", request.headers.get("Host", "")).strip("[]")
+    return _is_here(request.remote or "") and _is_here(host)
 
 
-def _tells_of_proxy(header: str) -> bool:
-    """Behind a proxy on this machine every request comes from loopback."""
+def _is_here(name: str) -> bool:
+    address = parse_peer(name)
+    return name.lower() == "localhost" if address is None else address.is_loopback
+
+
+def _tells_of_others(header: str) -> bool:
     name = header.lower()
-    return name in {"forwarded", "x-real-ip", "via"} or name.startswith("x-forwarded-")
+    return name in {"forwarded", "x-real-ip", "via", "origin"} or name.startswith("x-forwarded-")

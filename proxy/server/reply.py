@@ -47,7 +47,7 @@ class AiohttpReply:
     the same bytes cost a fifth of everything else that a request costs.
     """
 
-    __slots__ = ("_extra_headers", "_is_chunked", "_request", "response", "started")
+    __slots__ = ("_extra_headers", "_is_chunked", "_request", "is_open", "response", "started")
 
     def __init__(self, request: web.Request, extra_headers: Mapping[str, str]) -> None:
         self._request = request
@@ -55,6 +55,7 @@ class AiohttpReply:
         self._is_chunked = False
         self.response: web.StreamResponse | None = None
         self.started = False
+        self.is_open = False
 
     @property
     def is_client_gone(self) -> bool:
@@ -79,6 +80,7 @@ class AiohttpReply:
         self._is_chunked = self._request.version >= HttpVersion11
         framing = "Transfer-Encoding: chunked\r\n" if self._is_chunked else ""
         self._write(self._begin(status, headers, framing))
+        self.is_open = True
 
     def data(self, chunk: bytes) -> None:
         """Write the next bytes of a streamed answer: one write, no waiting."""
@@ -96,6 +98,7 @@ class AiohttpReply:
     async def end(self) -> None:
         """Complete a streamed answer."""
         self._forget_flow()
+        self.is_open = False
         if self._is_chunked:
             self._write(b"0\r\n\r\n")
         await self._drain()

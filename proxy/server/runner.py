@@ -5,6 +5,8 @@ Runs a server on sockets, and lets it come to an end.
 """
 
 import asyncio
+import resource
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -22,6 +24,16 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 IDLE_CONNECTION_S = 75.0
 CUT_S = 5.0
 """How long a cancelled request may take to write down how it ended."""
+RESERVED_FILES = 128
+"""Open files that clients do not get: without one no provider could be asked."""
+
+
+def find_room() -> int:
+    """Return how many connections the system's limit of open files leaves to clients."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return max(limit // 2, limit - RESERVED_FILES)
 
 
 class ConnectionServer(web.Server):
@@ -43,7 +55,7 @@ class ConnectionServer(web.Server):
             lingering_time=FAREWELL_S,
         )
         self._runtime = runtime
-        self._counts = ConnectionCounts()
+        self._counts = ConnectionCounts(find_room())
 
     def __call__(self) -> RequestHandler:
         """Return the protocol of one new connection."""

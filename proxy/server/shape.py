@@ -29,6 +29,7 @@ from proxy.server.routes import Handler, read_parameter
 UNRECORDED = frozenset(
     ("/health", "/health/liveness", "/health/liveliness", "/health/readiness", "/metrics")
 )
+"""Asked every few seconds. What they refuse is recorded: keys can be tried at `/metrics` too."""
 
 _log = logging.getLogger("llm_proxy.server")
 
@@ -77,10 +78,16 @@ def shaped(endpoint: Endpoint, shape: Shape, runtime: Runtime) -> Handler:
         started_at, started_monotonic_s = time.time(), time.monotonic()
         # Admission and answer are of one snapshot, whatever is published meanwhile.
         snapshot = runtime.snapshot
+        caller: Caller | None = None
         error: ProxyError | None = None
         try:
             check_expectation(request)
-            response = await endpoint(_admit(request, shape, snapshot, runtime))
+            access = _find_access(request, shape, snapshot)
+            if access != "open":
+                caller = find_caller(request.headers, snapshot, runtime.hasher)
+                check_access(access, caller, snapshot)
+            parameter = read_parameter(shape.pattern, read_path(request.raw_path))
+            response = await endpoint(Visit(request, snapshot, caller, parameter))
         except ProxyError as refusal:
             error = refusal
         except Exception:  # noqa: BLE001
@@ -96,7 +103,7 @@ def shaped(endpoint: Endpoint, shape: Shape, runtime: Runtime) -> Handler:
             response.headers.update(build_cors_headers(request.headers.get("Origin"), origins))
         if not request.content.is_eof() and not is_body_coming(request):
             response.force_close()
-        if shape.is_recorded and shape.label not in UNRECORDED:
+        if shape.is_recorded and (error is not None or shape.label not in UNRECORDED):
             runtime.observer.request_ended(
                 RequestRecord(
                     request_id=request_id,
@@ -105,6 +112,8 @@ def shaped(endpoint: Endpoint, shape: Shape, runtime: Runtime) -> Handler:
                     endpoint=shape.label,
                     status=response.status,
                     ending="completed" if response.status < 400 else "failed",
+                    key_id=None if caller is None else caller.key_id,
+                    organization_id=None if caller is None else caller.organization_id,
                     error_code=None if error is None else error.code or error.type,
                 )
             )
@@ -113,20 +122,7 @@ def shaped(endpoint: Endpoint, shape: Shape, runtime: Runtime) -> Handler:
     return handler
 
 
-def _admit(request: web.Request, shape: Shape, snapshot: Snapshot, runtime: Runtime) -> Visit:
-    """
-    Return the visit of a request that may be answered.
-
-    Raises:
-        InvalidApiKey, PermissionDenied: it may not.
-        InvalidRequest: two different keys.
-    """
-    access = shape.access
-    if shape.opening is not None and shape.opening(request, snapshot):
-        access = "open"
-    caller = None
-    if access != "open":
-        caller = find_caller(request.headers, snapshot, runtime.hasher)
-        check_access(access, caller, snapshot)
-    parameter = read_parameter(shape.pattern, read_path(request.raw_path))
-    return Visit(request, snapshot, caller, parameter)
+def _find_access(request: web.Request, shape: Shape, snapshot: Snapshot) -> Access:
+    """Return what this request needs: its route's level, or nothing where that is opened."""
+    is_opened = shape.opening is not None and shape.opening(request, snapshot)
+    return "open" if is_opened else shape.access

@@ -10,7 +10,8 @@ import struct
 
 _TCP_INFO = getattr(socket, "TCP_INFO", None)
 _NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-_CLOSE_WAIT = 8
+_GONE = (7, 8)
+"""Its states CLOSE, after a reset, and CLOSE_WAIT."""
 _ACKED_AT = 120
 """Where `tcpi_bytes_acked` stands in the structure: part of the kernel's interface since 4.1."""
 _LINGER_NOT = struct.pack("ii", 1, 0)
@@ -30,12 +31,12 @@ def hold_little(transport: asyncio.BaseTransport, unsent_bytes: int) -> None:
 
 def is_peer_gone(transport: asyncio.BaseTransport) -> bool:
     """
-    Return whether the other side has closed, also where its last bytes were not read yet.
+    Return whether the other side has closed or reset the connection, read to the end or not.
 
     A transport that does not read cannot see it: the end stands behind what is unread.
     """
     info = _read_info(transport, 1)
-    return bool(info) and info[0] == _CLOSE_WAIT
+    return bool(info) and info[0] in _GONE
 
 
 def read_acked_bytes(transport: asyncio.BaseTransport) -> int | None:

@@ -49,7 +49,7 @@ TOKENS = Metric(
     "llm_proxy_tokens_total",
     "counter",
     ("provider", "operation"),
-    "Tokens as the provider counted them: prompt, completion, cached or reasoning.",
+    "Tokens as reported by the provider, else estimated: prompt, completion, cached or reasoning.",
 )
 REQUEST_DURATION = Metric(
     "llm_proxy_request_duration_seconds",

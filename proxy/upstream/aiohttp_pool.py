@@ -50,10 +50,10 @@ class DialTimeout(aiohttp.ClientError):
 class AddressRefused(OSError):
     """The guard let an address not pass; an OSError, so that the next address is tried."""
 
-    def __init__(self, refusal: UpstreamAddressRefused) -> None:
+    def __init__(self, detail: str | None) -> None:
         # Always the same words: aiohttp raises the first as it is if all that failed read alike.
         super().__init__("the address is not one of this provider's")
-        self.refusal = refusal
+        self.detail = detail
 
 
 class ProviderConnection(ResponseHandler):
@@ -108,7 +108,7 @@ class Pool:
         self._caps = tuple(cap for cap in (own_cap, shared_cap) if cap is not None)
         guard = Guard(provider.base_url, provider.private_networks)
         self._pooled = _Connector(provider.pool, resolver, guard, self._caps)
-        self._targets: dict[str, tuple[aiohttp.ClientRequest, bytes]] = {}
+        self._targets: dict[tuple[str, str], tuple[aiohttp.ClientRequest, bytes]] = {}
 
     async def connect(self, request: OutboundRequest) -> tuple[Connection, bytes]:
         """
@@ -162,14 +162,15 @@ class Pool:
 
     def _find_target(self, request: OutboundRequest) -> tuple[aiohttp.ClientRequest, bytes]:
         """Return what tells aiohttp where to connect, and the head's lines that never change."""
-        target = self._targets.get(request.url)
+        key = (request.method, request.url)
+        target = self._targets.get(key)
         if target is None:
             try:
                 url = URL(request.url, encoded=True)
                 asked = aiohttp.ClientRequest(request.method, url)
                 host = asked.headers["Host"]
                 lines = f"{request.method} {url.raw_path_qs} HTTP/1.1\r\nHost: {host}\r\n"
-                target = self._targets[request.url] = (asked, lines.encode("ascii"))
+                target = self._targets[key] = (asked, lines.encode("ascii"))
             except ValueError as error:
                 raise aiohttp.InvalidURL(request.url) from error
         return target
@@ -252,7 +253,7 @@ class _Connector(aiohttp.TCPConnector):
         try:
             self._guard.check(address)
         except UpstreamAddressRefused as error:
-            raise AddressRefused(error) from error
+            raise AddressRefused(error.detail) from error
         return socket.socket(family, kind, protocol)
 
     def _release(self, key: Any, protocol: ResponseHandler, *, should_close: bool = False) -> None:

@@ -10,7 +10,6 @@ and the contract suite walks every method that this leans on.
 """
 
 import asyncio
-import os
 from typing import Any
 
 import aiohttp
@@ -21,24 +20,10 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from proxy.domain.catalog import Provider
-from proxy.domain.errors import (
-    ProxyError,
-    UpstreamDisconnected,
-    UpstreamError,
-    UpstreamPoolFull,
-    UpstreamProtocolError,
-    UpstreamTimeout,
-    UpstreamTlsError,
-    UpstreamUnreachable,
-)
+from proxy.domain.errors import ProxyError, UpstreamDisconnected, UpstreamError, UpstreamTimeout
 from proxy.domain.exchange import OutboundRequest, ResponseHead
-from proxy.upstream.aiohttp_pool import (
-    AddressRefused,
-    DialTimeout,
-    Pool,
-    PoolFull,
-    ProviderConnection,
-)
+from proxy.upstream.aiohttp_faults import describe_break, describe_fault
+from proxy.upstream.aiohttp_pool import Pool, ProviderConnection
 from proxy.upstream.base import BodySink, OpenedResponse
 from proxy.upstream.connection_cap import ConnectionCap
 from proxy.upstream.deadline import Deadline
@@ -47,7 +32,6 @@ from proxy.upstream.resolver import ResolutionFailed, Resolver
 MAX_INTERIM_ANSWERS = 64
 _VERSIONS = (HttpVersion11, HttpVersion10)
 _JOINED_BODY_BYTES = 64 * 1024
-_NO_ADDRESS = "The provider could not be reached: no address was found for its host name."
 
 
 class AiohttpTransport:
@@ -76,7 +60,7 @@ class AiohttpTransport:
                     connection, first_lines = await self._pool.connect_anew(request)
                     head, body = await _exchange(connection, first_lines, request)
         except (aiohttp.ClientError, HttpProcessingError, ResolutionFailed) as error:
-            raise _describe(error) from error
+            raise describe_fault(error) from error
         except TimeoutError:
             raise UpstreamTimeout(code="upstream_header_timeout") from None
         return _AiohttpResponse(head, body, connection, sink, self._unfinished, self._loop)
@@ -229,7 +213,7 @@ class _AiohttpResponse:
 
     def push_error(self, error: BaseException) -> None:
         """Take note that the body broke."""
-        self._finish(_describe_break(error))
+        self._finish(describe_break(error))
 
     def _start(self) -> None:
         reader = self._reader
@@ -244,7 +228,7 @@ class _AiohttpResponse:
         self._chunks.extend(reader._buffer)
         broken_by = reader.exception()
         if broken_by is not None:
-            self._finish(_describe_break(broken_by))
+            self._finish(describe_break(broken_by))
         elif is_complete:
             self._hand_back()
             self._finish(None)
@@ -253,8 +237,10 @@ class _AiohttpResponse:
             reader._buffer = self  # type: ignore[assignment]
             _protocol_of(self._connection).on_read = self._flush
             self._flush()
-            # The reader may have stopped the socket while nobody took its bytes.
-            self._set_reading(True)
+            # The reader may have stopped the socket while nobody took its bytes; a sink that
+            # has paused at the first of them stops it again.
+            if not self._over:
+                self._set_reading(not self._paused)
 
     def _flush(self) -> None:
         if self._chunks and not self._paused and not self._over:
@@ -368,35 +354,3 @@ class _PushedReader(StreamReader):
 
     def end_http_chunk_receiving(self) -> None:
         """Chunk borders mean nothing to us."""
-
-
-def _describe_break(error: BaseException) -> UpstreamError:
-    """Return our word for what ended a body before its end."""
-    is_junk = isinstance(error, HttpProcessingError)
-    return UpstreamProtocolError() if is_junk else UpstreamDisconnected()
-
-
-def _describe(
-    error: aiohttp.ClientError | HttpProcessingError | ResolutionFailed,
-) -> UpstreamError:
-    """Return our word for what was raised before the head was complete."""
-    if isinstance(error, aiohttp.ClientSSLError | aiohttp.ServerFingerprintMismatch):
-        cause = getattr(error, "certificate_error", None)
-        # OpenSSL's words, such as "certificate has expired"; nothing of what the provider sent.
-        return UpstreamTlsError(detail=getattr(cause, "verify_message", None))
-    if isinstance(error, DialTimeout):
-        return UpstreamTimeout(code=error.code)
-    if isinstance(error, PoolFull):
-        return UpstreamPoolFull()
-    if isinstance(error, ResolutionFailed):
-        return UpstreamUnreachable(_NO_ADDRESS, code="upstream_dns", detail=str(error))
-    if isinstance(error, aiohttp.ClientConnectorError):
-        cause = error.os_error
-        if isinstance(cause, AddressRefused):
-            return cause.refusal
-        return UpstreamUnreachable(detail=os.strerror(cause.errno) if cause.errno else None)
-    if isinstance(error, aiohttp.InvalidURL):
-        return UpstreamUnreachable()
-    if isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError):
-        return UpstreamDisconnected()
-    return UpstreamProtocolError()

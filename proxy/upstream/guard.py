@@ -17,6 +17,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _LOCALHOST = "localhost"
+# Ends of names that only private networks know; so are names without a dot.
+_PRIVATE_ENDS = (".local", ".internal", ".lan", ".home.arpa", ".svc")
 # A name whose last part is a number is an address in disguise: decimal, octal, hex, short.
 _NUMBER = re.compile(r"(?:0[xX][0-9A-Fa-f]*|[0-9]+)\Z")
 
@@ -86,13 +88,14 @@ class Guard:
             UpstreamAddressRefused: it is not public and was not named, or is never allowed.
         """
         literal = parse_literal(str(address[0]) if address else "")
-        faces = [] if literal is None else _list_faces(literal)
-        if any(_is_in(face, _NEVER) for face in faces):
-            raise UpstreamAddressRefused(detail=f"{literal} is no address of any provider")
-        if not faces or not all(_is_public(face) or _is_in(face, self._allowed) for face in faces):
-            raise UpstreamAddressRefused(
-                detail=f"{literal} is not public, and not in the provider's private_networks"
-            )
+        if literal is None:
+            raise UpstreamAddressRefused
+        for face in _list_faces(literal):
+            if _is_in(face, _NEVER):
+                raise UpstreamAddressRefused(detail=f"{face} is never allowed")
+            if not _is_public(face) and not _is_in(face, self._allowed):
+                detail = f"{face} is not public, and not in the provider's private_networks"
+                raise UpstreamAddressRefused(detail=detail)
 
 
 def find_url_problem(base_url: str) -> tuple[str, str] | None:
@@ -111,6 +114,21 @@ def find_url_problem(base_url: str) -> tuple[str, str] | None:
         )
         return what, "write the provider's own address; this machine is 127.0.0.1"
     return None
+
+
+def is_private_name(base_url: str) -> bool:
+    """Tell whether a host's name looks like one that leads to a private address."""
+    host = _read_host(base_url).removesuffix(".")
+    if parse_literal(host) is not None or is_number(host) or is_localhost(host):
+        return False
+    return "." not in host or host.endswith(_PRIVATE_ENDS)
+
+
+def is_never_allowed(network: str) -> bool:
+    """Tell whether no provider is reached at any address of a network in CIDR notation."""
+    asked = ipaddress.ip_network(network)
+    first, last = asked.network_address, asked.broadcast_address
+    return any(first in never and last in never for never in _NEVER)
 
 
 def parse_literal(host: str) -> Address | None:

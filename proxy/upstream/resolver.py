@@ -122,8 +122,6 @@ class Resolver:
         if self._threads >= MAX_LOOKUPS:
             question.outcome.set_result(ResolutionFailed("too many names are waited for"))
             return question
-        self._questions[host] = question
-        self._threads += 1
 
         def ask() -> None:
             outcome: list[str] | OSError
@@ -136,7 +134,15 @@ class Resolver:
                 loop.call_soon_threadsafe(self._take_outcome, host, question, outcome)
 
         # A daemon: a name server that never answers must not hold up the end of the process.
-        threading.Thread(target=ask, name="resolver", daemon=True).start()
+        thread = threading.Thread(target=ask, name="resolver", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # The system has no thread to give: nothing was asked, and nothing is counted.
+            question.outcome.set_result(ResolutionFailed("no thread could be started"))
+            return question
+        self._questions[host] = question
+        self._threads += 1
         return question
 
     def _take_outcome(self, host: str, question: _Question, outcome: list[str] | OSError) -> None:

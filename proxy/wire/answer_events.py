@@ -5,7 +5,7 @@ For providers that answer `stream: true` with one JSON object. What a client's a
 makes of the events is the answer again. `pipeline/incoming.py` calls it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import Raw
@@ -25,6 +25,7 @@ _EMPTY = (b"", b"null", b"[]", b"{}")
 
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_items = msgspec.json.Decoder(list[dict[str, Raw]]).decode
+_decode_index = msgspec.json.Decoder(int).decode
 
 
 def build_answer_events(ask: Ask, body: bytes) -> bytes:
@@ -37,8 +38,9 @@ def build_answer_events(ask: Ask, body: bytes) -> bytes:
 
     Returns:
         For each choice one event with all that it says and one with its finish reason, which
-        is `stop`, or `tool_calls`, where the answer named none. Values stay as they came;
-        only line ends between them become blanks.
+        is `stop`, or `tool_calls`, where the answer named none. Calls are numbered by
+        their order, choices only where their own numbers are not 0 to n - 1. All other values
+        stay as they came; only line ends between them become blanks.
 
     Raises:
         UpstreamProtocolError: members that must be objects are none.
@@ -52,8 +54,8 @@ def build_answer_events(ask: Ask, body: bytes) -> bytes:
         choices = _decode_items(fields.pop("choices"))
         build = _build_delta if ask.operation == "chat" else _build_text
         said, ends = [], []
-        for position, choice in enumerate(choices):
-            first, last = build(choice, b"%d" % position)
+        for index, choice in zip(_read_indices(choices), choices, strict=True):
+            first, last = build(choice, b"%d" % index)
             said.append(first)
             ends.append(last)
     except (ValueError, RecursionError):
@@ -72,7 +74,17 @@ def _build_chunk(head: Fields, choices: bytes) -> bytes:
     return build_event(build_object({**head, "choices": choices}))
 
 
-def _build_delta(choice: Mapping[str, Raw], position: bytes) -> tuple[bytes, bytes]:
+def _read_indices(choices: Sequence[Mapping[str, Raw]]) -> Sequence[int]:
+    """Return the index of each choice: its own, or its place where theirs are not 0 to n - 1."""
+    places = range(len(choices))
+    try:
+        own = [_decode_index(choice.get("index", b"")) for choice in choices]
+    except ValueError:
+        return places
+    return own if sorted(own) == list(places) else places
+
+
+def _build_delta(choice: Mapping[str, Raw], index: bytes) -> tuple[bytes, bytes]:
     """Return a choice of a chat as the one that holds its message and the one that ends it."""
     fields: Fields = dict(choice)
     # An explicit null would end up as text in some accumulators.
@@ -85,16 +97,16 @@ def _build_delta(choice: Mapping[str, Raw], position: bytes) -> tuple[bytes, byt
     if calls is not None:
         delta["tool_calls"] = _number_calls(calls)
     reason = _take_reason(fields, "stop" if calls is None else "tool_calls")
-    index = fields.setdefault("index", position)
+    fields["index"] = index
     said = build_object({**fields, "delta": build_object(delta), "finish_reason": _NULL})
     return said, build_object({"index": index, "delta": b"{}", "finish_reason": reason})
 
 
-def _build_text(choice: Mapping[str, Raw], position: bytes) -> tuple[bytes, bytes]:
+def _build_text(choice: Mapping[str, Raw], index: bytes) -> tuple[bytes, bytes]:
     """Return a choice of a completion as the one that holds its text and the one that ends it."""
     fields: Fields = dict(choice)
     reason = _take_reason(fields, "stop")
-    index = fields.setdefault("index", position)
+    fields["index"] = index
     said = build_object({**fields, "finish_reason": _NULL})
     end = {"index": index, "text": b'""', "logprobs": _NULL, "finish_reason": reason}
     return said, build_object(end)
@@ -107,7 +119,7 @@ def _take_reason(fields: Fields, default: str) -> Raw | bytes:
 
 def _number_calls(calls: Raw | bytes) -> bytes:
     items = [
-        build_object({"index": b"%d" % position, **call})
+        build_object({**call, "index": b"%d" % position})
         for position, call in enumerate(_decode_items(calls))
     ]
     return b"[" + b",".join(items) + b"]"

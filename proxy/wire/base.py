@@ -70,6 +70,10 @@ class StreamReader(Protocol):
     def is_complete(self) -> bool:
         """Every choice has finished, or the dialect's terminal event has arrived; no error."""
 
+    @property
+    def has_said_more(self) -> bool:
+        """More has been said since the provider last reported usage."""
+
     def estimate_usage(self) -> Usage:
         """Return the usage so far as estimated from the bytes that were delivered."""
 

@@ -15,6 +15,8 @@ from msgspec import Raw
 MAX_DEPTH = 64
 MAX_NAMES = 500_000
 """Most names of one body, at all depths: each costs a dictionary more than the client."""
+MAX_VALUES = 2_000_000
+"""Most values of one answer or event that is taken apart whole: each costs memory and time."""
 
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode = msgspec.json.encode
@@ -30,6 +32,7 @@ _SHORTEST_MEMBER_BYTES = len(b'"":0,')
 _TO_SQUARE = bytes.maketrans(b"{}", b"[]")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b'"[]{}'))
 _NOT_COLONS = bytes(set(range(256)) - set(b'":'))
+_NOT_BORDERS = bytes(set(range(256)) - set(b'"[{,'))
 _VALLEYS = tuple(b"]" * width + b"[" * width for width in (32, 16, 8, 4, 2, 1))
 _BLOCK_BYTES = 1 << 20
 
@@ -85,8 +88,8 @@ def build_object(fields: Mapping[str, Raw | bytes]) -> bytes:
         fields: names in the order they are to be written, each with the bytes of a valid
             JSON value.
     """
-    members = [_encode(name) + b":" + bytes(raw) for name, raw in fields.items()]
-    return b"{" + b",".join(members) + b"}"
+    # The encoder writes a Raw as it is; bytes it would write as base64.
+    return _encode({name: raw if type(raw) is Raw else Raw(raw) for name, raw in fields.items()})
 
 
 def encode(value: object) -> bytes:
@@ -153,6 +156,18 @@ def check_names(text: bytes, limit: int = MAX_NAMES) -> None:
     """
     if text.count(b":") > limit and _keep(text, _NOT_COLONS).count(b":") > limit:
         raise JsonError(f"The body holds more than {limit} names.", "too_many_names")
+
+
+def holds_too_many_values(text: bytes, limit: int = MAX_VALUES) -> bool:
+    """
+    Return whether a provider's JSON has more than `limit` values, strings not looked into.
+
+    A value has a bracket or a comma before it: 64 MB of empty lists, which take a provider
+    nothing to send, would become more than a GB of objects here.
+    """
+    if len(text) <= limit or sum(text.count(border) for border in (b"[", b"{", b",")) <= limit:
+        return False
+    return len(_keep(text, _NOT_BORDERS)) > limit
 
 
 def _keep(text: bytes, dropped: bytes) -> bytes:

@@ -7,11 +7,16 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from proxy.domain.errors import UpstreamProtocolError, UpstreamServerError, UpstreamTruncated
+from proxy.domain.errors import (
+    UpstreamProtocolError,
+    UpstreamServerError,
+    UpstreamTooLarge,
+    UpstreamTruncated,
+)
 from proxy.domain.exchange import Anomaly
 from proxy.domain.usage import Usage
 from proxy.wire.base import Ask, CheckedAnswer
-from proxy.wire.json_text import build_object, mend_text
+from proxy.wire.json_text import build_object, holds_too_many_values, mend_text
 from proxy.wire.openai_error import NO_VALUE, check_no_error
 from proxy.wire.openai_said import Said, count_bytes, count_said_bytes
 from proxy.wire.openai_stream import Repair
@@ -69,6 +74,7 @@ def read_openai_answer(ask: Ask, body: bytes, repair: Repair | None) -> CheckedA
 
     Raises:
         UpstreamProtocolError: not JSON, or not the shape of the operation's answer.
+        UpstreamTooLarge: more values than MAX_VALUES in `json_text.py`; vectors have no cap.
         UpstreamTruncated: no choice at all, one that says nothing, or vectors are missing.
         UpstreamError: an error object inside the 200, classified as the status it stands for.
 
@@ -91,9 +97,12 @@ def read_openai_answer(ask: Ask, body: bytes, repair: Repair | None) -> CheckedA
 def _read(ask: Ask, body: bytes, repair: Repair | None) -> CheckedAnswer:
     if not body.isascii():
         body.decode()
-    if repair is not None:
-        body = _regular(body, repair)
-    return _read_vectors(ask, body) if ask.operation == "embeddings" else _read_choices(ask, body)
+    if ask.operation == "embeddings":
+        # Vectors are never taken apart whole: they may have millions of numbers.
+        return _read_vectors(ask, body if repair is None else _regular(body, repair))
+    if holds_too_many_values(body):
+        raise UpstreamTooLarge("The provider's answer has more parts than this proxy accepts.")
+    return _read_choices(ask, body if repair is None else _regular(body, repair))
 
 
 def _regular(body: bytes, repair: Repair) -> bytes:
@@ -135,7 +144,7 @@ def _read_vectors(ask: Ask, body: bytes) -> CheckedAnswer:
         raise UpstreamProtocolError()
     if ask.wants_base64 and any(bytes(item.embedding).startswith(b"[") for item in answer.data):
         body = _pack_vectors(body)
-    usage = _reported_usage(answer) or estimate_usage(ask, 0)
+    usage = _reported_usage(answer, has_output=False) or estimate_usage(ask, 0)
     return CheckedAnswer(body, usage, _anomalies(answer, usage))
 
 
@@ -164,8 +173,8 @@ def _count_said(choice: _Choice, is_chat: bool) -> int:
         return len(bytes(choice.message))
 
 
-def _reported_usage(answer: _Answer | _Vectors) -> Usage | None:
-    return None if answer.usage is NO_VALUE else parse_usage(answer.usage)
+def _reported_usage(answer: _Answer | _Vectors, *, has_output: bool = True) -> Usage | None:
+    return None if answer.usage is NO_VALUE else parse_usage(answer.usage, has_output=has_output)
 
 
 def _anomalies(answer: _Answer | _Vectors, usage: Usage) -> tuple[Anomaly, ...]:

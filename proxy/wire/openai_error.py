@@ -22,7 +22,7 @@ from proxy.domain.errors import (
     UpstreamTimeout,
 )
 from proxy.wire.error_text import clean_text
-from proxy.wire.json_text import encode
+from proxy.wire.json_text import encode, holds_too_many_values
 from proxy.wire.provider_fault import UpstreamFault, parse_fault, read_fault
 from proxy.wire.retry_after import parse_retry_after
 from proxy.wire.sse import build_event
@@ -63,6 +63,8 @@ _CONTEXT_WORDS = frozenset(
     )
 )
 _FILTER_WORDS = frozenset(("content_policy_violation", "content_filter", "refusal"))
+KNOWN_REJECTIONS = frozenset(("context_length_exceeded", *_FILTER_WORDS))
+"""Codes of a client's mistake that are the same words at every provider."""
 _CONTEXT_MARKS = (
     "maximum context length",
     "context_length_exceeded",
@@ -237,6 +239,8 @@ def _is_refused_key(status: int, fault: UpstreamFault) -> bool:
 
 
 def _decode(raw: msgspec.Raw | bytes) -> object:
+    if holds_too_many_values(bytes(raw)):
+        return None
     try:
         value: object = msgspec.json.decode(raw)
     except (ValueError, RecursionError):

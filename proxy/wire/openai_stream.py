@@ -22,8 +22,20 @@ from proxy.domain.errors import (
 from proxy.domain.exchange import Anomaly
 from proxy.domain.usage import Usage
 from proxy.wire.base import Ask
-from proxy.wire.json_text import JsonError, build_object, mend_text, parse_object
-from proxy.wire.openai_error import NO_VALUE, check_no_error, read_error_object
+from proxy.wire.json_text import (
+    MAX_VALUES,
+    JsonError,
+    build_object,
+    holds_too_many_values,
+    mend_text,
+    parse_object,
+)
+from proxy.wire.openai_error import (
+    KNOWN_REJECTIONS,
+    NO_VALUE,
+    check_no_error,
+    read_error_object,
+)
 from proxy.wire.openai_said import Said, count_bytes, count_said_bytes, holds_content
 from proxy.wire.openai_usage import parse_usage
 from proxy.wire.sse import EventSplitter, EventTooLarge, ServerSentEvent, build_event
@@ -80,6 +92,8 @@ class OpenAIStream:
         self.event_count = 0
         self._ask = ask
         self._said_bytes = 0
+        self._counted_bytes = 0
+        """What had been said when usage was last reported."""
         self._splitter = EventSplitter(max_event_bytes)
         self._repair = repair
         self._choices = ask.choices
@@ -97,6 +111,11 @@ class OpenAIStream:
             return self.error is None
         finished = self._finished
         return len(finished) >= self._choices and self._seen <= finished
+
+    @property
+    def has_said_more(self) -> bool:
+        """More has been said since usage was last reported (see `wire/base.py`)."""
+        return self._said_bytes > self._counted_bytes
 
     def estimate_usage(self) -> Usage:
         """Return the usage as estimated from what was said so far (see `wire/base.py`)."""
@@ -171,6 +190,8 @@ class OpenAIStream:
         if data.startswith(DONE):
             return self._take_done()
         self.event_count += 1
+        if len(data) > MAX_VALUES and holds_too_many_values(data):
+            raise UpstreamTooLarge("The provider sent an event of more parts than are accepted.")
         try:
             if self._repair is not None:
                 data = self._regular(data, self._repair)
@@ -230,6 +251,7 @@ class OpenAIStream:
             self.anomalies.add("usage_anomaly")
         else:
             self.usage = usage
+            self._counted_bytes = self._said_bytes
         if self._keeps_chunk_usage:
             return build_event(data)
         if not chunk.choices:
@@ -265,7 +287,8 @@ class OpenAIStream:
     def _without_words(self, error: ProxyError) -> ProxyError:
         """Keep a provider's own words out of a stream that has begun: nobody can resend it."""
         if self.has_content and isinstance(error, UpstreamRejected):
-            return UpstreamRejected(error.status, code=error.code)
+            code = error.code if error.code in KNOWN_REJECTIONS else None
+            return UpstreamRejected(error.status, code=code)
         return error
 
     def _regular(self, data: bytes, repair: Repair) -> bytes:

@@ -35,12 +35,13 @@ _decode_outputs = msgspec.json.Decoder(_OutputDetails).decode
 _decode_count = msgspec.json.Decoder(int).decode
 
 
-def parse_usage(raw: Raw | bytes) -> Usage | None:
+def parse_usage(raw: Raw | bytes, *, has_output: bool = True) -> Usage | None:
     """
     Return the token counts in a `usage` object.
 
     Args:
-        raw: the object's JSON; `completion_tokens` is absent for embeddings.
+        raw: the object's JSON.
+        has_output: what it counts has output; for embeddings `completion_tokens` is absent.
 
     Returns:
         Normalised counts, or None where the object is not one that can be billed from: a
@@ -54,7 +55,11 @@ def parse_usage(raw: Raw | bytes) -> Usage | None:
         found = _decode(raw)
     except (ValueError, RecursionError):
         return None
-    inputs, outputs = found.prompt_tokens, found.completion_tokens or 0
+    inputs, outputs = found.prompt_tokens, found.completion_tokens
+    if outputs is None:
+        if has_output:
+            return None
+        outputs = 0
     if not (0 <= inputs <= MOST_TOKENS and 0 <= outputs <= MOST_TOKENS):
         return None
     cached, written = _read_inputs(found.prompt_tokens_details)

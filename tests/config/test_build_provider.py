@@ -41,25 +41,6 @@ def test_a_type_is_stored_under_its_own_name(tmp_path: Path) -> None:
     assert _provider(tmp_path, "type: llama.cpp").type == "llama_cpp"
 
 
-def test_a_type_without_an_address_needs_one(tmp_path: Path) -> None:
-    """`vllm` and `openai_compatible` must be told where they are."""
-    (problem,) = problems_of(tmp_path, "providers:\n  - {name: p, type: vllm, models: [m]}\n")
-    assert problem.startswith("config.yaml:2:5: 'base_url' is missing here")
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["http://169.254.169.254/v1", "http://0.0.0.0:8000/v1", "http://[fe80::1]/v1", "http://127.1"],
-)
-def test_a_base_url_that_can_never_be_reached_is_a_problem(tmp_path: Path, url: str) -> None:
-    """Metadata, link-local, unspecified and odd numbers are refused, and not repeated."""
-    text = f"providers:\n  - {{name: p, type: vllm, models: [m], base_url: '{url}'}}\n"
-    (problem,) = problems_of(tmp_path, text)
-    assert problem.startswith("config.yaml:2:")
-    assert "base_url: " in problem
-    assert url not in problem
-
-
 def test_private_networks_reach_the_provider(tmp_path: Path) -> None:
     """Networks that a host name may lead to are taken over, in their usual form."""
     entry = "type: vllm, base_url: 'http://llm.internal', private_networks: ['10.0.0.0/8', '::1']"

@@ -122,6 +122,14 @@ def test_a_rejection_has_the_providers_status() -> None:
 def test_an_unknown_name_is_named_if_it_is_short_and_plain() -> None:
     """The message names the model that does not exist, but carries nothing odd or endless back."""
     assert ModelNotFound("gpt-9").message == "The model 'gpt-9' does not exist."
-    for odd in ("x" * 1_000_000, "a\r\nb", "m\x00", "\uff47pt-4", "\u202e", "\x1b[31m"):
+    for odd in (
+        "x" * 1_000_000,
+        "a\r\nb",
+        "m\x00",
+        "\uff47pt-4",
+        "\u202e",
+        "\x1b[31m",
+        "Tell me a tale",
+    ):
         assert ModelNotFound(odd).message == "The model that was asked for does not exist."
     assert ModelNotFound("gpt-9").param == "model"

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from proxy.domain.key_mask import MASK, mask_keys
+from proxy.domain.key_mask import MASK, hide_secret, mask_keys
 
 CANARY = "cAnArY7f3K9qLm2XwZ8rT5vB1nD4"
 
@@ -62,3 +62,20 @@ def test_the_cost_grows_with_the_length_and_not_faster(unit: str) -> None:
     started_s = time.perf_counter()
     mask_keys(text)
     assert time.perf_counter() - started_s < 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("the key a+b/lantern is bad: a+b/lantern", "the key *** is bad: ***"),
+        ("see ?key=a%2Bb%2Flantern", "see ?key=***"),
+        ("the key a+b/lant…", "the key ***…"),
+        ("the key a%2Bb%2…", "the key ***…"),
+        ("cut elsewhere …", "cut elsewhere …"),
+        ("a lantern, a+b", "a lantern, a+b"),
+        ("", ""),
+    ],
+)
+def test_a_known_secret_is_hidden_however_it_is_written(text: str, hidden: str) -> None:
+    """Plain, URL-encoded and cut off at the end it goes; what only resembles it stays."""
+    assert hide_secret(text, "a+b/lantern") == hidden

@@ -13,7 +13,7 @@ from proxy.domain.catalog import Deployment, Group, Provider, Snapshot
 from proxy.domain.exchange import AttemptRecord, ConnectionFault, RequestRecord
 from proxy.domain.identity import Caller, KeyHasher
 from proxy.domain.secret import Secret
-from proxy.domain.settings import Clocks, Settings
+from proxy.domain.settings import Clocks, PoolLimits, Settings
 from proxy.pipeline.context import Runtime
 from proxy.server.app import build_app, build_runner
 from proxy.server.runner import ServerRunner
@@ -148,10 +148,17 @@ async def serving(
 
 @asynccontextmanager
 async def proxying(
-    base_url: str, *, clocks: Clocks | None = None, type: str = "openai", **settings: Any
+    base_url: str,
+    *,
+    clocks: Clocks | None = None,
+    type: str = "openai",
+    pool: PoolLimits | None = None,
+    **settings: Any,
 ) -> AsyncIterator[ProxyServer]:
     """Serve the model `m` of one upstream."""
-    provider = build_provider(base_url, clocks=clocks or Clocks(), type=type)
+    provider = build_provider(
+        base_url, clocks=clocks or Clocks(), type=type, pool=pool or PoolLimits()
+    )
     async with serving(build_snapshot(provider, **settings)) as server:
         yield server
 

@@ -79,11 +79,15 @@ class RawClient:
         pairs = [field.partition(": ") for field in fields]
         return int(status), {name.lower(): value for name, _, value in pairs}
 
-    async def read_answer(self) -> RawAnswer:
-        """Return the next answer; its body has a Content-Length, or there is none."""
+    async def read_answer(self, *, is_to_head: bool = False) -> RawAnswer:
+        """
+        Return the next answer; its body has a Content-Length, or there is none.
+
+        An answer to HEAD has none, whatever length it tells.
+        """
         status, headers = await self.read_head()
-        body = await self.reader.readexactly(int(headers.get("content-length", "0")))
-        return RawAnswer(status, headers, body)
+        size_bytes = 0 if is_to_head else int(headers.get("content-length", "0"))
+        return RawAnswer(status, headers, await self.reader.readexactly(size_bytes))
 
     async def read_answers(self) -> list[RawAnswer]:
         """Return all answers up to the end of the connection, which must be a clean one."""

@@ -51,7 +51,8 @@ async def attack_straight(
     try:
         async with asyncio.timeout(ANSWER_S), connecting(port) as client:
             await _send(client, vector.tagged(number), cut)
-            verdict = await _judge(client, vector, number, await client.read_answer())
+            answer = await client.read_answer(is_to_head=_asks_head(vector))
+            verdict = await _judge(client, vector, number, answer)
     except (AssertionError, TimeoutError, asyncio.IncompleteReadError, ConnectionError) as error:
         verdict = f"{type(error).__name__}: {str(error)[:100]}"
     if upstream.count(f"inner-{number:03d}"):
@@ -106,6 +107,10 @@ async def attack_all_through(port: int, upstream: TagUpstream) -> dict[str, tupl
     return {vector.name: verdict for vector, verdict in zip(VECTORS, found, strict=True)}
 
 
+def _asks_head(vector: Vector) -> bool:
+    return vector.data.startswith(b"HEAD ")
+
+
 async def _send(client: RawClient, data: bytes, cut: int) -> None:
     if cut:
         await client.send(data[:cut])
@@ -124,7 +129,7 @@ async def _judge(client: RawClient, vector: Vector, number: int, answer: RawAnsw
             return f"{answer.status} instead of its answer"
     elif not 400 <= answer.status < 500:
         return f"{answer.status} instead of a refusal"
-    elif not answer.error["message"]:
+    elif not _asks_head(vector) and not answer.error["message"]:
         return "an error without a message"
     if answer.headers.get("connection") == "close":
         rest = await client.read_end()

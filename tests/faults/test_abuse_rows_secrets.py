@@ -32,9 +32,9 @@ from tests.canaries import (
 )
 from tests.end_to_end.served import build_config, serving
 from tests.fakes import proxy_server
-from tests.fakes.proxy_server import build_provider, build_snapshot
+from tests.fakes.proxy_server import build_chunk, build_provider, build_snapshot
 from tests.fakes.raw_upstream import open_raw_upstream
-from tests.fakes.upstream_scripts import answering
+from tests.fakes.upstream_scripts import Recorder, answering
 from tests.faults.asking import TAG, asking
 from tests.faults.oracle import build_body, build_request, judging
 
@@ -57,8 +57,9 @@ async def test_a38_a_name_writes_nothing_into_the_log(name: str) -> None:
         asked.check_refused(outcome, 404, "model_not_found", "model")
     (line,) = asked.judge.log_lines
     assert line["request_id"] == outcome.request_id
-    assert line["alias"].isprintable()
-    assert len(line["alias"]) <= 256
+    alias = line["alias"] or ""
+    assert alias.isprintable()
+    assert len(alias) <= 256
     assert line["level"] == "WARNING"
 
 
@@ -140,20 +141,49 @@ async def test_a39_a_fault_of_ours_tells_nothing(monkeypatch: pytest.MonkeyPatch
     assert all("an exception that the logger llm_proxy" in each for each in found)
 
 
+@pytest.mark.parametrize("sent_as", ["api_key", "header"])
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 429, 500])
-async def test_a39_a_provider_that_tells_our_key(status: int) -> None:
+async def test_a39_a_provider_that_tells_our_key(status: int, sent_as: str) -> None:
     """A39: a provider that repeats the key it was sent does not give it to our clients."""
     # Not like any vendor's key, so that no pattern knows it.
     key = "violet.harbour.lantern"
     told = {"error": {"message": f"the key {key} is bad", "param": key, "code": key, "type": key}}
     script = answering(told, status)
     async with open_raw_upstream(script) as upstream:
-        snapshot = build_snapshot(build_provider(upstream.url, api_key=Secret(key)))
+        keys = {"api_key": Secret(key)} if sent_as == "api_key" else {"headers": {"X-Key": key}}
+        snapshot = build_snapshot(build_provider(upstream.url, **keys))
         async with judging(proxy_server.serving(snapshot)) as judge:
             judge.secrets.append(key)
             outcome = await judge.ask()
             assert outcome.kind == "refused"
             assert key.encode() not in outcome.reply.body
+
+
+@pytest.mark.parametrize("events", [0, 1])
+async def test_a39_a_provider_that_tells_our_key_in_a_stream(events: int) -> None:
+    """A39: nor does one that repeats it in an error event, before the first content or behind."""
+    key = "violet.harbour.lantern"
+    told = {"message": f"{key} is bad", "type": "invalid_request_error", "param": key, "code": key}
+    error = b"data: " + json.dumps({"error": told}).encode() + b"\n\n"
+    async with open_raw_upstream(Recorder(*[build_chunk("hi")] * events, error)) as upstream:
+        snapshot = build_snapshot(build_provider(upstream.url, api_key=Secret(key)))
+        async with judging(proxy_server.serving(snapshot)) as judge:
+            judge.secrets.append(key)
+            outcome = await judge.ask(stream=True)
+            assert outcome.kind == ("broken" if events else "refused")
+            assert key.encode() not in outcome.reply.body
+
+
+async def test_a39_a_key_that_a_message_ends_in() -> None:
+    """A39: where our cap on a message's length cuts through the key, its start is not told."""
+    key = "violet.harbour.lantern"
+    told = {"error": {"message": f"{'x' * 490} {key} is bad", "type": "invalid_request_error"}}
+    async with open_raw_upstream(answering(told, 400)) as upstream:
+        snapshot = build_snapshot(build_provider(upstream.url, api_key=Secret(key)))
+        async with judging(proxy_server.serving(snapshot)) as judge:
+            outcome = await judge.ask()
+    assert outcome.error["message"].endswith("***…")
+    assert "violet" not in outcome.error["message"]
 
 
 def test_a39_nothing_of_a_running_server_shows_a_key(tmp_path: Path) -> None:
@@ -182,6 +212,16 @@ async def test_a40_a_prompt_that_a_provider_repeats_is_not_logged(status: int) -
     # A client may read its own words in the error that a provider has for it: nowhere else.
     assert all("the body of an answer" in each for each in found)
     assert PROMPT_MARK not in json.dumps(asked.judge.log_lines)
+
+
+async def test_a40_a_prompt_in_the_place_of_a_name_is_not_told() -> None:
+    """A40: a client that mixes up its fields has its prompt in no log line and no error."""
+    async with asking() as asked:
+        outcome = await asked.post(model=PROMPT)
+        asked.check_refused(outcome, 404, "model_not_found", "model")
+        assert PROMPT_MARK.encode() not in outcome.reply.body
+    (line,) = asked.judge.log_lines
+    assert PROMPT_MARK not in json.dumps(line)
 
 
 async def test_a40_no_header_tells_of_a_prompt() -> None:

@@ -115,6 +115,8 @@ async def test_a13_proxies_of_the_environment_are_not_used(
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{canary.port}")
             monkeypatch.setenv(name.lower(), f"http://127.0.0.1:{canary.port}")
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
         async with asking() as asked:
             check_answered(await asked.post())
 

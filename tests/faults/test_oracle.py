@@ -6,10 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
+from proxy.domain.key_mask import mask_keys
+from proxy.domain.settings import PoolLimits
+from proxy.upstream.aiohttp_transport import AiohttpTransport
 from tests.fakes.proxy_server import ANSWER, DONE, build_chunk, proxying
 from tests.fakes.raw_upstream import open_raw_upstream
 from tests.fakes.upstream_scripts import Recorder, answering
-from tests.faults.oracle import Judge, judging
+from tests.faults.oracle import UPSTREAM_SECRET, Judge, judging
 from tests.faults.raw_client import judge_reply, parse_reply
 
 CHUNK, FINISH = build_chunk("hi"), build_chunk(finish="stop")
@@ -102,6 +105,16 @@ def _log_secret(judge: Judge) -> None:
     logging.getLogger("llm_proxy.test").warning("planted words")
 
 
+def _log_masked_words(judge: Judge) -> None:
+    logging.getLogger("llm_proxy.test").warning(mask_keys(UPSTREAM_SECRET))
+
+
+def _keep_cap_slot(judge: Judge) -> None:
+    transport = judge.server.runtime.transports["up"]
+    assert isinstance(transport, AiohttpTransport)
+    transport._pool._caps[0]._free -= 1
+
+
 def _log_error(judge: Judge) -> None:
     logging.getLogger("llm_proxy.test").error("a fault of ours")
 
@@ -120,7 +133,9 @@ HARM: dict[str, tuple[Callable[[Judge], None], str]] = {
     "one id twice": (_repeat_id, "an id came twice"),
     "an attempt without an end": (_begin_attempt, "attempts begun"),
     "a slot that is not given back": (_take_slot, "in-flight slot"),
+    "a slot of a connection cap that is not given back": (_keep_cap_slot, "slot of a connection"),
     "a secret in the log": (_log_secret, "in the log"),
+    "an upstream's words in the log, masked": (_log_masked_words, "in the log"),
     "an error in the log": (_log_error, "faults of ours in the log"),
     "a secret in a record or header": (_hide_id, "in a record"),
     "nobody left": (_expect_one_who_left, "1 records of 2 requests"),
@@ -134,7 +149,7 @@ async def test_harm_is_seen(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     harm, reason = HARM[case]
     async with open_raw_upstream(answering(ANSWER)) as up:
         with pytest.raises(AssertionError, match=reason):
-            async with judging(proxying(up.url)) as judge:
+            async with judging(proxying(up.url, pool=PoolLimits(max_connections=9))) as judge:
                 await judge.ask()
                 harm(judge)
 

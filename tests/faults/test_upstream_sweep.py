@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 import pytest
 
-from proxy.domain.settings import Clocks
+from proxy.domain.settings import Clocks, PoolLimits
 from tests.fakes.proxy_server import proxying
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
 from tests.faults.fault_upstream import (
@@ -29,6 +29,7 @@ AT_ONCE = 20
 STALLED_AT_ONCE = 60
 STEP = 7
 """A stall costs its clock: only every so manieth byte is tried."""
+_CAPPED = PoolLimits(max_connections=1000)
 PATIENT = Clocks(headers_s=0.4, first_token_s=0.4, idle_s=0.4, answer_s=0.4)
 
 BEFORE = {
@@ -97,7 +98,8 @@ async def _sweep(
     """Ask once for each case, several at once, under the oracle."""
     async with (
         open_raw_upstream(_Strikes(answers)) as upstream,
-        judging(proxying(upstream.url, clocks=clocks)) as judge,
+        # A cap that is never full: the oracle counts its slots.
+        judging(proxying(upstream.url, clocks=clocks, pool=_CAPPED)) as judge,
     ):
         places = asyncio.Semaphore(at_once)
 

@@ -16,6 +16,7 @@ from tests.faults.fault_upstream import (
     build_answer,
     build_json,
     build_stream,
+    cut,
     judging_faults,
     tell,
 )
@@ -44,6 +45,7 @@ INVALID: dict[str, Any] = {
     "float": _counts(3.5, 2),
     "string": _counts("3", 2),
     "null": _counts(None, 2),
+    "no output": _counts(3, None),
     "list": [3, 2],
     "text": "3 tokens",
 }
@@ -95,6 +97,28 @@ async def test_u34_no_usage_is_estimated(stream: bool) -> None:
     assert record.usage.input_tokens > 5
     assert record.usage.output_tokens == -(-len(outcome.text.encode()) // 4)
     assert record.anomalies == ()
+
+
+@pytest.mark.parametrize("events", [1, 20])
+async def test_u34_a_report_before_the_cut_is_not_the_whole(events: int) -> None:
+    """U34: what a provider said after its last report, and before it broke off, is estimated."""
+    report = build_chunk("a", usage=_counts(5, 1))
+    later = [build_chunk("some words ")] * events
+    async with judging_faults(cut(build_stream([report, *later], "close"))) as (judge, _):
+        outcome = await judge.ask(stream=True)
+        record = await judge.read_record(outcome)
+    outputs = -(-len(outcome.text.encode()) // 4)
+    assert record.usage == Usage(5, outputs, source="estimated")
+
+
+async def test_u34_a_report_with_the_last_words_stands() -> None:
+    """U34: a provider that counts as it goes has counted all there was, though it broke off."""
+    events = [build_chunk("some words ", usage=_counts(5, n)) for n in (1, 2)]
+    async with judging_faults(cut(build_stream(events, "close"))) as (judge, _):
+        outcome = await judge.ask(stream=True)
+        record = await judge.read_record(outcome)
+    assert outcome.kind == "broken"
+    assert record.usage == Usage(5, 2, source="reported")
 
 
 async def test_u34_usage_is_asked_for_and_kept_to_ourselves() -> None:

@@ -1,6 +1,7 @@
 """The first bytes of a body that does not say what it is."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -102,10 +103,15 @@ async def test_silence_runs_into_the_clock() -> None:
     assert late.value.code == "upstream_first_token_timeout"
 
 
-async def test_blanks_without_end_are_no_stream() -> None:
-    """A body is not waited on for more than a little of nothing."""
-    start = open_start(Opened(b"\n" * (MAX_START_BYTES + 1), ends=False))
+@pytest.mark.parametrize("lead", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("piece", [b"\n", b"\n" * (MAX_START_BYTES + 1)])
+async def test_blanks_without_end_are_no_stream(lead: bytes, piece: bytes) -> None:
+    """A body is not waited on for more than a little of nothing, which costs next to nothing."""
+    pieces = [piece] * (1 + MAX_START_BYTES // len(piece))
+    start = open_start(Opened(*filter(None, [lead, *pieces]), ends=False))
+    started_s = time.process_time()
     assert not await start.wait(10.0)
+    assert time.process_time() - started_s < 1.0
 
 
 async def test_a_request_that_leaves_while_it_waits_is_let_go() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from proxy.domain.catalog import MAX_NAME_CHARACTERS
 from proxy.domain.usage import Usage
+from tests.canaries import PROMPT
 from tests.fakes.proxy_server import (
     ANSWER,
     AUTH,
@@ -49,6 +50,15 @@ async def test_a_refused_request_has_a_record_without_attempts() -> None:
     assert record.error_code == "invalid_api_key"
 
 
+@pytest.mark.parametrize("name", [PROMPT, "gpt 4", "gpt-4\n", "\uff47pt-4", "*"])
+async def test_a_name_that_could_be_none_is_not_in_the_record(name: str) -> None:
+    """What stands in the place of a name is logged only if a model could be called that."""
+    async with proxying("http://127.0.0.1:1/v1") as server:
+        status, _, _ = await post(server.url, build_chat(model=name))
+        (record,) = await server.observer.wait_for_records()
+    assert (status, record.alias, record.error_code) == (404, None, "model_not_found")
+
+
 async def test_a_name_that_led_nowhere_is_in_the_record() -> None:
     """An unknown model is recorded as the client wrote it, cut to what a name may be."""
     async with proxying("http://127.0.0.1:1/v1") as server:
@@ -66,6 +76,15 @@ async def test_an_error_without_a_code_is_recorded_by_its_type() -> None:
         await post(server.url, build_chat(temperature=-1))
         (record,) = await server.observer.wait_for_records()
     assert record.error_code == "invalid_request_error"
+
+
+async def test_why_a_provider_was_not_reached_is_in_the_record_only() -> None:
+    """The detail is the operator's: the client reads nothing of it."""
+    async with proxying("http://127.0.0.1:1/v1") as server:
+        _, _, body = await post(server.url, build_chat())
+        (record,) = await server.observer.wait_for_records()
+    assert record.error_detail == "Connection refused"
+    assert record.error_detail not in str(body)
 
 
 async def test_shutting_down_interrupts_and_says_so() -> None:

@@ -110,12 +110,15 @@ async def test_writes_keep_the_silence_away() -> None:
 
 
 async def test_a_stopped_clock_never_calls() -> None:
-    """After `stop` nothing is called, whatever runs out."""
-    watched = Watched(first_token_s=0.01)
+    """After `stop` nothing is called, whatever runs out and whatever is still noted."""
+    watched = Watched(first_token_s=0.01, idle_s=0.01, keep_alive_s=0.01)
     watched.clock.stop()
+    watched.clock.note_content()
+    watched.clock.note_write()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await watched.timed_out.wait()
+    assert watched.silences == 0
 
 
 async def test_the_first_token_counts_from_dispatch() -> None:

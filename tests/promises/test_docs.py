@@ -1,5 +1,6 @@
 """Promises about the documents: they name what there is and nothing else; their links lead on."""
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,8 @@ NAMING_FILES = ("ARCHITECTURE.md", "CONTRIBUTING.md", "proxy/pipeline/README.md"
 
 _HEADER = re.compile(r"x-llm-proxy-[a-z-]+")
 _FILE = re.compile(r"[\w./-]+\.(?:py|md|json|toml)")
+_MEMBER = re.compile(r"([A-Z]\w+)\.([a-z_]\w*)(?:\(\))?")
+_FUNCTION = re.compile(r"([a-z_]\w*)\(\)")
 _UPSTREAM_CODE = re.compile(r'"(upstream_\w+)"')
 # What attempts are counted under in metrics; no client reads it.
 _OUTCOMES_ONLY = {"upstream_rejected"}
@@ -138,6 +141,19 @@ def test_files_that_are_named_exist(name: str) -> None:
     assert not missing, listed(missing)
 
 
+@pytest.mark.parametrize("name", NAMING_FILES)
+def test_names_of_the_source_exist(name: str) -> None:
+    """`Class.member` is a member of a class of that name, and `function()` is defined somewhere."""
+    members, functions = _read_source()
+    missing = []
+    for word in read_code_words(read_page(name)):
+        dotted, called = _MEMBER.fullmatch(word), _FUNCTION.fullmatch(word)
+        is_member = dotted is not None and dotted[2] not in members.get(dotted[1], ())
+        if is_member or (called is not None and called[1] not in functions):
+            missing.append(word)
+    assert not missing, listed(missing)
+
+
 def test_specimens_stand_in_the_files_they_are_taken_from() -> None:
     """Each block of CONTRIBUTING.md that says "From `file`:" is a piece of that file."""
     strange, count = [], 0
@@ -183,6 +199,26 @@ def test_the_changelog_keeps_its_form() -> None:
     assert next(iter(read_sections(text))) == "[Unreleased]"
     groups = set(re.findall(r"^### (.+)$", text, re.MULTILINE))
     assert groups <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def _read_source() -> tuple[dict[str, set[str]], set[str]]:
+    """Return the members of each class by its name, and the names of all functions."""
+    members: dict[str, set[str]] = {}
+    functions: set[str] = set()
+    for path in python_files("proxy"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                functions.add(node.name)
+            elif isinstance(node, ast.ClassDef):
+                found = members.setdefault(node.name, set())
+                for part in ast.walk(node):
+                    if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef):
+                        found.add(part.name)
+                    elif isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name):
+                        found.add(part.target.id)
+                    elif isinstance(part, ast.Attribute) and isinstance(part.ctx, ast.Store):
+                        found.add(part.attr)
+    return members, functions
 
 
 def _documents() -> list[Path]:

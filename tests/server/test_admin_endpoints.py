@@ -42,6 +42,18 @@ async def test_each_method_is_denied(method: str, path: str) -> None:
     assert found == [401, 403, 404]
 
 
+async def test_the_record_names_the_key_that_was_denied() -> None:
+    """Who knocked with a key of ours is known by its `key_id`, and by its organization."""
+    async with (
+        serving(build_administrated(), {}) as server,
+        aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as session,
+        session.get("/admin/keys", headers={"Authorization": f"Bearer {KEY}"}),
+    ):
+        (record,) = await server.observer.wait_for_records()
+    assert (record.status, record.key_id) == (403, HASHER.key_id(KEY))
+    assert record.organization_id == "default"
+
+
 async def test_without_admin_keys_it_says_how_to_set_one() -> None:
     """No key opens anything then, and the 403 names the setting."""
     status, message = await ask(build_snapshot(), "GET", "/admin/keys", KEY)

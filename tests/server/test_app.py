@@ -105,9 +105,15 @@ async def test_every_route_asks_for_the_key_of_its_level(
 
 
 def test_the_endpoints_of_this_file_are_all_there_are() -> None:
-    """Below, no path is forgotten: a new one must be put on one of the lists."""
+    """No path is forgotten, and none has another level: a new one must be put on a list."""
     named = {path.replace("/models/m", "/models/{id}") for path in POSTS + GETS + OPEN}
-    assert {route.pattern for route in list_routes()} == named | {"/admin", "/admin/{path}"}
+    routes = list_routes()
+    assert {route.pattern for route in routes} == named | {"/admin", "/admin/{path}"}
+    assert {route.pattern for route in routes if route.access == "open"} == set(OPEN)
+    assert {route.pattern for route in routes if route.access == "admin"} == {
+        "/admin",
+        "/admin/{path}",
+    }
 
 
 @pytest.mark.parametrize("path", POSTS + GETS + OPEN)

@@ -260,6 +260,23 @@ async def test_a_kept_connection_may_be_idle(request_bytes: bytes) -> None:
 
 
 @pytest.mark.usefixtures("no_leaks")
+@pytest.mark.parametrize("last", range(1, 5))
+@pytest.mark.parametrize("body", [b"", b"{}"])
+async def test_a_head_may_end_in_a_read_of_its_own(last: int, body: bytes) -> None:
+    """However little of a head comes last, its connection may be idle after the answer."""
+    head = build_head(f"Content-Length: {len(body)}")
+    async with running(answer_ok) as served:
+        async with connecting(served.port) as client:
+            await until(lambda: any(c._is_waiting for c in served.runner.connections))
+            (connection,) = served.runner.connections
+            connection.data_received(head[:-last])
+            connection.data_received(head[-last:] + body)
+            assert (await client.read_answer()).status == 200
+            assert connection._head_timer is None
+        assert served.observer.connection_faults == []
+
+
+@pytest.mark.usefixtures("no_leaks")
 async def test_connections_above_the_cap_are_reset() -> None:
     """One too many ends at once; those that were there go on, and one that leaves makes room."""
     async with (
@@ -434,6 +451,24 @@ async def test_a_body_that_breaks_off_has_one_answer() -> None:
             await client.send(b"1\r\n \r\n")
             await until(lambda: server.runtime.in_flight == 1)
             await client.send(b"zz\r\n" + build_request())
+            (answer,) = await client.read_answers()
+        assert (answer.status, answer.error["code"]) == (400, "invalid_http")
+        assert server.observer.connection_faults == ["invalid_http"]
+        assert len(server.observer.records) == 1
+
+
+@pytest.mark.usefixtures("no_leaks")
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_body_may_break_off_in_any_turn_of_the_loop(turns: int) -> None:
+    """Also between the turn that takes a request from the queue and the one that begins it."""
+    async with serving(build_snapshot(build_provider("http://127.0.0.1:1/v1"))) as server:
+        async with connecting(server.port) as client, asyncio.timeout(SLACK):
+            await until(lambda: any(c._is_waiting for c in server.runner.connections))
+            (connection,) = server.runner.connections
+            connection.data_received(build_head("Transfer-Encoding: chunked"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            connection.data_received(b"zz\r\n")
             (answer,) = await client.read_answers()
         assert (answer.status, answer.error["code"]) == (400, "invalid_http")
         assert server.observer.connection_faults == ["invalid_http"]

@@ -49,6 +49,13 @@ def test_all_count_in_the_total() -> None:
     assert count_admitted(["127.0.0.1"] * 3, Settings(max_client_connections=2)) == 2
 
 
+def test_what_there_is_no_room_for_is_refused() -> None:
+    """A cap that is set higher than the process can hold is not the one that holds."""
+    counts = ConnectionCounts(most=1)
+    assert counts.admit("127.0.0.1", TWO) is not None
+    assert counts.admit("127.0.0.1", TWO) is None
+
+
 def test_a_place_is_given_back_once() -> None:
     """What closes makes room for one other, however often it is released."""
     counts = ConnectionCounts()

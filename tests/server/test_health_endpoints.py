@@ -52,15 +52,46 @@ async def test_metrics_may_be_opened_to_this_machine() -> None:
 
 @pytest.mark.parametrize(
     "header",
-    ["Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-IP", "Via"],
+    [
+        "Forwarded",
+        "X-Forwarded-For",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Host",
+        "X-Real-IP",
+        "Via",
+        "Origin",
+    ],
 )
-async def test_a_proxy_on_this_machine_opens_no_metrics(header: str) -> None:
-    """Behind one everybody comes from loopback: whoever was forwarded needs a key."""
+async def test_what_comes_for_others_opens_no_metrics(header: str) -> None:
+    """A proxy or a browser on this machine comes from loopback: whoever it asks for needs a key."""
     snapshot = build_snapshot(build_provider("http://a.test/v1"), metrics_auth=False)
     async with serving(snapshot, {}) as server:
         forwarded = {header: "127.0.0.1"}
         assert (await get(server.port, "/metrics", **forwarded))[0] == 401
         assert (await get(server.port, "/metrics", **forwarded, **AUTH))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("LocalHost:8000", 200),
+        ("127.0.0.1", 200),
+        ("127.9.9.9:1", 200),
+        ("[::1]", 200),
+        ("[::1]:8000", 200),
+        ("evil.test", 401),
+        ("evil.test:8000", 401),
+        ("localhost.evil.test", 401),
+        ("10.0.0.1:8000", 401),
+        ("[2001:db8::1]:8000", 401),
+    ],
+)
+async def test_metrics_are_opened_by_a_name_of_this_machine(host: str, status: int) -> None:
+    """A page in a browser here, whose host's name was led here, is asked for a key."""
+    snapshot = build_snapshot(build_provider("http://a.test/v1"), metrics_auth=False)
+    async with serving(snapshot, {}) as server:
+        assert (await get(server.port, "/metrics", Host=host))[0] == status
 
 
 async def test_health_names_nobody() -> None:

@@ -5,7 +5,7 @@ from aiohttp.http import HttpRequestParser
 
 from proxy.server.request_rules import read_path
 from tests.fakes.proxy_server import ProxyServer, build_snapshot, serving
-from tests.fakes.raw_client import RawAnswer, exchange
+from tests.fakes.raw_client import RawAnswer, connecting, exchange
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -42,7 +42,6 @@ BAD = {
     "CL +4": f"{POST}Content-Length: +4\r\n\r\nabcd",
     "CL 1_0": f"{POST}Content-Length: 1_{LAST}",
     "body on GET": f"{GET}Content-Length: 4\r\n\r\nabcd",
-    "body on HEAD": f"HEAD /health HTTP/1.1\r\n{HOST}Content-Length: 4\r\n\r\nabcd",
     "body on OPTIONS": f"OPTIONS /health HTTP/1.1\r\n{HOST}Content-Length: 4\r\n\r\nabcd",
     "chunks on GET": f"{GET}{CHUNKED}\r\n{LAST}",
     "no Host": "GET /health HTTP/1.1\r\n\r\n",
@@ -75,13 +74,23 @@ async def test_doubtful_heads_are_refused_and_end_the_connection(
     assert answer.status == 400
     assert answer.headers["server"] == "llm-proxy-api"
     assert answer.headers["connection"] == "close"
-    if not data.startswith("HEAD"):
-        assert answer.error["code"] == "invalid_http"
+    assert answer.error["code"] == "invalid_http"
     (record,) = server.observer.records
     assert (record.endpoint, record.status, record.error_code) == ("other", 400, "invalid_http")
     assert record.request_id == answer.headers["x-request-id"]
     assert server.observer.connection_faults == ["invalid_http"]
     assert caplog.records == []
+
+
+async def test_a_refused_head_gets_no_body() -> None:
+    """Its answer tells the length of an error that is not there, like any answer to HEAD."""
+    data = f"HEAD /health HTTP/1.1\r\n{HOST}Content-Length: 4\r\n\r\nabcd{BEHIND}".encode()
+    async with serving(build_snapshot(), {}) as server, connecting(server.port, data) as client:
+        answer = await client.read_answer(is_to_head=True)
+        assert (answer.status, answer.headers["connection"]) == (400, "close")
+        assert int(answer.headers["content-length"]) > 0
+        assert await client.read_end() == b""
+    assert server.observer.connection_faults == ["invalid_http"]
 
 
 TOO_LARGE = {

@@ -1,6 +1,8 @@
 """The end of a server: open requests finish, late ones are cancelled, and it waits for both."""
 
 import asyncio
+import resource
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from proxy.pipeline.context import Runtime
-from proxy.server.runner import ServerRunner
+from proxy.server.runner import ServerRunner, find_room
 from proxy.stores.memory import MemoryRateStore
 from tests.fakes.proxy_server import HASHER, RecordingObserver, build_snapshot
 from tests.fakes.raw_client import connecting
@@ -54,6 +56,31 @@ async def serving(endpoint: Endpoint, drain_s: float) -> AsyncIterator[tuple[Ser
         yield runner, f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("limit", "room"),
+    [(1024, 896), (200, 100), (resource.RLIM_INFINITY, sys.maxsize)],
+)
+def test_clients_do_not_get_every_file(
+    limit: int, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """128 open files, or half of a few, are left for providers, logs and the rest."""
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (limit, limit))
+    assert find_room() == room
+
+
+async def test_clients_above_the_room_are_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With few files to have, the cap is lower than the one that is set."""
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (2, 2))
+    async with (
+        serving(Endpoint(), 0.0) as (runner, _),
+        connecting(runner.addresses[0][1]),
+        connecting(runner.addresses[0][1]) as second,
+    ):
+        with pytest.raises(ConnectionResetError):
+            await second.reader.read()
+        assert len(runner.connections) == 1
 
 
 async def test_an_open_request_is_waited_for() -> None:

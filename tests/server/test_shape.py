@@ -14,6 +14,7 @@ from proxy.stores.memory import MemoryRateStore
 from tests.fakes.proxy_server import (
     AUTH,
     HASHER,
+    KEY,
     RecordingObserver,
     build_provider,
     build_snapshot,
@@ -91,6 +92,9 @@ async def test_what_the_pipeline_does_not_see_is_recorded_too() -> None:
             ("other", 404, "not_found"),
             ("other", 405, "method_not_allowed"),
         ]
+        # Who asked is known where the route asks for a key, and it was one of ours.
+        key_id = HASHER.key_id(KEY)
+        assert [r.key_id for r in records] == [key_id, key_id, None, None, None]
         assert last_id not in {record.request_id for record in records}
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 from collections.abc import AsyncIterator
 
 import pytest
@@ -32,6 +33,15 @@ async def test_a_peer_that_left_is_seen_behind_its_unread_bytes(pair: Pair) -> N
     transport, other = pair
     other.sendall(b"x" * 1000)
     assert not is_peer_gone(transport)
+    other.close()
+    assert is_peer_gone(transport)
+
+
+async def test_a_peer_that_reset_is_seen(pair: Pair) -> None:
+    """A reset is known without a read or a write that would meet it."""
+    transport, other = pair
+    other.sendall(b"x" * 1000)
+    other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     other.close()
     assert is_peer_gone(transport)
 

@@ -8,10 +8,22 @@ from msgspec.structs import replace
 from proxy.domain.errors import (
     UpstreamProtocolError,
 )
-from proxy.upstream.base import Transport
+from proxy.upstream.base import OpenedResponse, Transport
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream, stay_until_closed
 from tests.fakes.recording_sink import RecordingSink
-from tests.upstream.asking import build_request, fetch
+from tests.upstream.asking import build_request, fetch, take_turns
+
+
+class _PausingSink(RecordingSink):
+    """Pauses its response from within its first `data`."""
+
+    opened: OpenedResponse
+
+    def data(self, chunk: bytes) -> None:
+        """Take bytes."""
+        if not self.chunks:
+            self.opened.pause()
+        super().data(chunk)
 
 
 class ExchangeContract:
@@ -228,8 +240,13 @@ class ExchangeContract:
             assert len(upstream.connections) == 1
             assert (max(map(len, sink.chunks[before:])) <= 2 * 65536) is streams
 
-    async def test_pause_holds_the_peer_up(self, transport: Transport) -> None:
-        """While paused the peer can send no more than buffers hold; `resume` gives it all."""
+    @pytest.mark.parametrize("is_at_once", [False, True])
+    async def test_pause_holds_the_peer_up(self, transport: Transport, is_at_once: bool) -> None:
+        """
+        While paused the peer can send no more than buffers hold; `resume` gives it all.
+
+        So it is for a sink that pauses while it is given the very first bytes, too.
+        """
         piece = b"x" * 65536
         pieces = 1024
         sent = 0
@@ -245,8 +262,11 @@ class ExchangeContract:
             await connection.watch()
 
         async with open_raw_upstream(script) as upstream:
-            sink = RecordingSink()
+            sink = _PausingSink() if is_at_once else RecordingSink()
             opened = await transport.open(build_request(upstream), sink)
+            if isinstance(sink, _PausingSink):
+                sink.opened = opened
+            await take_turns()
             opened.resume()
             await sink.got_data.wait()
             opened.pause()

@@ -55,6 +55,18 @@ class GuardContract:
             assert seen == []
         assert len(vectors) + len(ADDRESSES) >= 600
 
+    async def test_a_refusal_names_the_address_for_the_operator(
+        self, transports: Transports
+    ) -> None:
+        """The detail says where a name led and what would allow it; the message does not."""
+        names = Resolver(lambda _: ["10.1.2.3", "10.1.2.4"])
+        transport = transports.open("http://llm.test/v1", resolver=names)
+        with pytest.raises(UpstreamAddressRefused) as caught:
+            await transport.open(build_request(80, host="llm.test"), RecordingSink())
+        detail = "10.1.2.3 is not public, and not in the provider's private_networks"
+        assert caught.value.detail == detail
+        assert "10.1.2" not in caught.value.message
+
     async def test_a_literal_allows_itself_and_nothing_beside_it(
         self, transports: Transports
     ) -> None:

@@ -64,10 +64,11 @@ class TlsContract:
             heard.append(await connection.read_some())
 
         async with open_raw_upstream(script, build_server_tls(shown)) as upstream:
-            with pytest.raises(UpstreamTlsError):
+            with pytest.raises(UpstreamTlsError) as caught:
                 await transport.open(
                     build_request(upstream, scheme="https", host=host), RecordingSink()
                 )
+        assert caught.value.detail
         assert b"".join(heard) == b""
 
     async def test_old_versions_of_tls_are_refused(

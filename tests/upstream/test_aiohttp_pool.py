@@ -5,6 +5,7 @@ import ssl
 
 import pytest
 from aiohttp import connector
+from msgspec.structs import replace
 
 from proxy.domain.errors import UpstreamUnreachable
 from proxy.domain.settings import PoolLimits
@@ -74,3 +75,21 @@ def test_certificates_are_always_verified() -> None:
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+
+
+async def test_one_address_takes_several_methods() -> None:
+    """A GET and a POST to the same URL each go out as what they are."""
+    lines: list[str] = []
+
+    async def script(connection: UpstreamConnection) -> None:
+        for _ in range(2):
+            line, _, _ = await connection.read_request()
+            lines.append(line)
+            await connection.answer(b"{}")
+
+    async with open_raw_upstream(script) as upstream:
+        transport = open_transport(build_provider(upstream.url))
+        for method in ("POST", "GET"):
+            await fetch(transport, replace(build_request(upstream), method=method))
+        await transport.close()
+    assert lines == [f"{m} /v1/chat/completions HTTP/1.1" for m in ("POST", "GET")]

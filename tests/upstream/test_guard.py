@@ -1,11 +1,22 @@
 """Which addresses pass, and for whom; the corpus against real sockets is in contract_guard.py."""
 
+import ast
+
 import pytest
 
 from proxy.domain.errors import UpstreamAddressRefused
 from proxy.upstream.guard import Guard, find_url_problem
+from tests.promises.tree import PACKAGES, listed, python_files, shown
 from tests.upstream.guard_vectors import ADDRESSES, METADATA, PRIVATE, PUBLIC, V6, embed
 
+GUARDED = "proxy/upstream/aiohttp_pool.py"
+"""The one file whose dials pass the guard."""
+DIALLING = {
+    *("ClientSession", "TCPConnector", "HTTPConnection", "HTTPSConnection", "urlopen"),
+    *("create_connection", "open_connection", "start_connection", "sock_connect", "connect_ex"),
+    *("create_datagram_endpoint", "_wrap_create_connection"),
+}
+DIALLERS = {"urllib.request", "http.client", "aiohappyeyeballs", "httpx", "requests", "urllib3"}
 OUTSIDE = Guard("https://api.provider.test/v1")
 EVERYTHING = ("0.0.0.0/0", "::/0")
 
@@ -104,6 +115,20 @@ def test_some_addresses_never_pass() -> None:
     assert named == []
 
 
+def test_a_refusal_tells_what_can_be_allowed_from_what_never_is() -> None:
+    """The detail names the address, and `private_networks` only where that would help."""
+    guard = Guard("http://llm.internal")
+    details = {}
+    for address in ("::ffff:172.18.0.2", "169.254.169.254"):
+        with pytest.raises(UpstreamAddressRefused) as caught:
+            guard.check((address, 443))
+        details[address] = caught.value.detail
+    assert details == {
+        "::ffff:172.18.0.2": "172.18.0.2 is not public, and not in the provider's private_networks",
+        "169.254.169.254": "169.254.169.254 is never allowed",
+    }
+
+
 def test_all_networks_allow_all_that_is_private() -> None:
     """An operator may open every private network; then private addresses pass."""
     guard = Guard("http://llm.internal", EVERYTHING)
@@ -149,3 +174,22 @@ def test_the_corpus_holds_what_it_should() -> None:
     """Every block of IPv6 that is not public has a vector."""
     assert len(ADDRESSES) >= 250
     assert set(V6) <= set(ADDRESSES)
+
+
+def test_only_the_pool_connects_to_the_outside() -> None:
+    """No other file of the product names anything that opens a connection."""
+    found = []
+    for path in python_files(*PACKAGES):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names: set[str] = set()
+            if isinstance(node, ast.Attribute):
+                names = {node.attr} & DIALLING
+            elif isinstance(node, ast.Import):
+                names = {alias.name for alias in node.names} & DIALLERS
+            elif isinstance(node, ast.ImportFrom):
+                names = {alias.name for alias in node.names} & DIALLING
+                names |= {node.module or ""} & DIALLERS
+            found += [f"{shown(path)}: {name}" for name in names]
+    elsewhere = [each for each in found if not each.startswith(GUARDED)]
+    assert found != elsewhere
+    assert not elsewhere, listed(elsewhere)

@@ -198,6 +198,22 @@ async def test_names_that_hang_are_few_and_given_up(monkeypatch: pytest.MonkeyPa
     await until(lambda: not names.resolver._questions)
 
 
+async def test_a_thread_that_cannot_start_costs_one_dial(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system gives no thread a lookup fails at once, and the next one is asked anew."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(resolver, "MAX_LOOKUPS", 1)
+    names = Names()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        for _ in range(2):
+            with pytest.raises(ResolutionFailed):
+                await names.find()
+    assert await names.find() == ["192.0.2.1"]
+
+
 def test_the_system_is_asked_for_names() -> None:
     """The default lookup gives the system's addresses of a name, each once."""
     found = look_up("localhost")

@@ -101,6 +101,28 @@ def test_what_an_answer_left_out_is_filled_in() -> None:
     assert events[1]["choices"][0]["delta"]["tool_calls"] == [{"index": 0, **CALL}]
 
 
+@pytest.mark.parametrize("given", [(0, 0), (None, 1), ("0", "1"), (-1, 0), (1.5, 2), (2**70, 0)])
+def test_choices_that_their_numbers_do_not_tell_apart_are_numbered(given: tuple[Any, Any]) -> None:
+    """No client mixes two choices up, or meets an index that is none."""
+    value = answer(*(choice(MESSAGE, index=index) for index in given))
+    found = [event["choices"][0]["index"] for event in values(told(value, choices=2))]
+    assert found == [0, 1, 0, 1]
+
+
+def test_choices_keep_the_numbers_that_tell_them_apart() -> None:
+    """An answer whose choices came in another order is not numbered anew."""
+    value = answer(choice(MESSAGE, index=1), choice(MESSAGE, index=0))
+    found = [event["choices"][0]["index"] for event in values(told(value, choices=2))]
+    assert found == [1, 0, 1, 0]
+
+
+def test_calls_are_numbered_by_their_order() -> None:
+    """What a provider wrote as a call's index in a whole answer does not matter."""
+    calls = [CALL | {"index": 0}, CALL | {"index": 0}, CALL | {"index": None}]
+    first, _ = values(told(answer(choice({"role": "assistant", "tool_calls": calls}))))
+    assert [call["index"] for call in first["choices"][0]["delta"]["tool_calls"]] == [0, 1, 2]
+
+
 @pytest.mark.parametrize(
     "value",
     [

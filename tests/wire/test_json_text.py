@@ -15,6 +15,7 @@ from proxy.wire.json_text import (
     build_object,
     check_depth,
     check_names,
+    holds_too_many_values,
     mend_text,
     parse_object,
 )
@@ -291,3 +292,19 @@ def test_mended_text_can_be_read_and_says_the_same(text: str) -> None:
 def test_broken_bytes_are_mended_inside_strings_only() -> None:
     """A character cut in two costs one U+FFFD and no byte of structure."""
     assert json.loads(mend_text(b'{"x":"caf\xc3","y":"\xff"}')) == {"x": "caf\ufffd", "y": "\ufffd"}
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        (b"[[],[],[]]", 6),
+        (b'{"a":{},"b":[1,2,3]}', 6),
+        (rb'{"a":"[,{,\"[[[[[","b":"\\"}', 2),
+        (b'"[[[[[[[[[["', 0),
+        (b'["a","b","[,"]', 3),
+    ],
+)
+def test_values_are_counted_outside_of_strings(text: bytes, count: int) -> None:
+    """Each bracket and comma begins a value; what stands in a string begins none."""
+    assert not holds_too_many_values(text, count)
+    assert count == 0 or holds_too_many_values(text, count - 1)

@@ -3,6 +3,7 @@
 import base64
 import json
 import struct
+import time
 from typing import Any
 
 import pytest
@@ -16,10 +17,12 @@ from proxy.domain.errors import (
     UpstreamProtocolError,
     UpstreamRejected,
     UpstreamServerError,
+    UpstreamTooLarge,
     UpstreamTruncated,
 )
 from proxy.domain.usage import Usage
 from proxy.wire.base import Ask, CheckedAnswer
+from proxy.wire.json_text import MAX_VALUES
 from proxy.wire.openai_answer import read_openai_answer
 
 CHAT = Ask("chat", "m", {})
@@ -232,6 +235,32 @@ def test_an_answer_that_lacks_what_was_asked_for_is_truncated(ask: Ask, value: A
     """A choice without its message or text, and missing vectors, are no success."""
     with pytest.raises(UpstreamTruncated):
         read_openai_answer(ask, json.dumps(value).encode(), None)
+
+
+@pytest.mark.parametrize("repair", [None, Marking()], ids=["pass", "repair"])
+@pytest.mark.parametrize("piece", [b"[],", b'"",', b"1,", b'{"a":{}},'])
+def test_an_answer_of_very_many_parts_is_refused(piece: bytes, repair: Marking | None) -> None:
+    """What would fill our memory with millions of objects is not taken apart."""
+    parts = b"[" + piece * (MAX_VALUES + 1) + b"0]"
+    body = b'{"choices":[{"message":{"content":' + parts + b"}}]}"
+    started_s = time.process_time()
+    with pytest.raises(UpstreamTooLarge):
+        read_openai_answer(CHAT, body, repair)
+    assert time.process_time() - started_s < 2.0
+
+
+def test_an_error_of_very_many_parts_is_an_error_without_words() -> None:
+    """What came as an error in the place of vectors is not taken apart either."""
+    parts = b"[" + b"[]," * (MAX_VALUES + 1) + b"0]"
+    body = b'{"error":{"message":"m","type":"invalid_request_error","x":' + parts + b"}}"
+    with pytest.raises(UpstreamServerError):
+        read_openai_answer(VECTORS, body, None)
+
+
+def test_vectors_may_have_millions_of_numbers() -> None:
+    """What is read of vectors is not taken apart, and is not counted."""
+    body = b'{"data":[{"embedding":[' + b"0," * (MAX_VALUES + 1) + b"0]}]}"
+    assert read_openai_answer(VECTORS, body, None).body == body
 
 
 def test_a_vector_of_nothing_is_refused() -> None:

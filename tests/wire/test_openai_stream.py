@@ -20,6 +20,7 @@ from proxy.domain.errors import (
 )
 from proxy.domain.usage import Usage
 from proxy.wire.base import Ask
+from proxy.wire.json_text import MAX_VALUES
 from proxy.wire.openai_stream import OpenAIStream
 from tests.wire.chunks import (
     DONE,
@@ -510,7 +511,7 @@ def test_a_delta_that_is_an_empty_list_says_nothing() -> None:
 
 
 def test_a_clients_error_in_mid_stream_keeps_the_providers_words_back() -> None:
-    """After content only the status and the code are told; before it, the client can mend it."""
+    """After content only codes that we know are told; before it, the client can mend it."""
     error = {"message": "canary", "param": "canary", "type": "invalid_request_error"}
     bad = event({"error": error | {"code": "content_filter"}})
     late, early = read(HI + bad)[1].error, read(bad)[1].error
@@ -519,6 +520,18 @@ def test_a_clients_error_in_mid_stream_keeps_the_providers_words_back() -> None:
     assert late.param is None
     assert late.code == "content_filter"
     assert (early.message, early.param) == ("canary", "canary")
+    bad = event({"error": error | {"code": "canary"}})
+    late, early = read(HI + bad)[1].error, read(bad)[1].error
+    assert late is not None and early is not None
+    assert (late.code, early.code) == (None, "canary")
+
+
+def test_an_event_of_very_many_parts_is_refused() -> None:
+    """What would fill our memory with millions of objects is not taken apart."""
+    bad = b'data: {"choices":[{"delta":{"content":[' + b"[]," * (MAX_VALUES + 1) + b"0]}}]}\n\n"
+    reader = OpenAIStream(Ask("chat", "m", {}), 16 * CAP)
+    assert reader.feed(HI + bad) == HI
+    assert isinstance(reader.error, UpstreamTooLarge)
 
 
 # --- errors -----------------------------------------------------------------------------------

@@ -40,8 +40,11 @@ def test_perplexity_names_its_reasoning_otherwise() -> None:
 
 
 def test_embeddings_have_no_completion() -> None:
-    """A missing completion count is 0."""
-    assert usage(prompt_tokens=7, total_tokens=7) == Usage(7, 0)
+    """A missing completion count is 0 there, and unusable where there was something to say."""
+    for missing in ({}, {"completion_tokens": None}):
+        counts = json.dumps({"prompt_tokens": 7, "total_tokens": 7, **missing}).encode()
+        assert parse_usage(counts, has_output=False) == Usage(7, 0)
+        assert parse_usage(counts) is None
 
 
 def test_an_explicit_zero_is_a_count() -> None:
