@@ -136,14 +136,15 @@ class ClientConnection(RequestHandler):
         count = self._request_count
         waiter = self._waiter
         is_waiting = waiter is not None and not waiter.done()
+        is_between = is_waiting or self._has_whole_request
         if is_waiting and data.find(b"pgrade:", 0, SEARCHED_BYTES) >= 0:
             self._feed_upgrade(data)
         else:
             super().data_received(data)
         if self._request_count == count:
-            # Nothing came of these bytes. Between requests they are the beginning of a head, or
-            # empty lines before one.
-            if self._head_timer is None and self._is_waiting and data.strip(b"\r\n"):
+            # Nothing came of these bytes. Behind a whole request they are the beginning of a
+            # head, or empty lines before one; else they belong to a body.
+            if self._head_timer is None and is_between and data.strip(b"\r\n"):
                 self._start_head_timer()
             return
         if self._head_timer is not None:
@@ -243,6 +244,14 @@ class ClientConnection(RequestHandler):
         """No request is under way, and none has come."""
         waiter = self._waiter
         return waiter is not None and not waiter.done()
+
+    @property
+    def _has_whole_request(self) -> bool:
+        """The last request that came is not answered yet, and its body is here to the end."""
+        if self._messages:
+            return self._messages[-1][1].is_eof()
+        request = self._current_request
+        return request is not None and request.content.is_eof()
 
     def _feed_upgrade(self, data: bytes) -> None:
         """

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from proxy.server.tcp_state import read_acked_bytes
 
+LONGEST_S = 1800.0
+"""How long one backlog may take to leave, however steadily little of it is taken."""
 LOOKS = 4
 """How often a client is looked at within `stall_s`: it is ended at most a fourth later."""
 
@@ -13,10 +15,19 @@ class WriteStall:
     """
     Runs while bytes wait to be taken; `on_stall` is called when none were for `stall_s`.
 
-    A client that takes a little within each `stall_s` is slow, not stalled.
+    A client that takes a little within each `stall_s` is slow, not stalled, for LONGEST_S.
     """
 
-    __slots__ = ("_loop", "_moved_s", "_on_stall", "_seen", "_stall_s", "_timer", "_transport")
+    __slots__ = (
+        "_began_s",
+        "_loop",
+        "_moved_s",
+        "_on_stall",
+        "_seen",
+        "_stall_s",
+        "_timer",
+        "_transport",
+    )
 
     def __init__(
         self,
@@ -29,13 +40,14 @@ class WriteStall:
         self._on_stall = on_stall
         self._timer: asyncio.TimerHandle | None = None
         self._stall_s = 0.0
-        self._moved_s = 0.0
+        self._began_s = self._moved_s = 0.0
         self._seen: tuple[int, int | None] = (0, None)
 
     def watch(self, stall_s: float) -> None:
         """Begin to watch, or go on as before."""
         if self._timer is None:
             self._stall_s = stall_s
+            self._began_s = self._loop.time()
             self._note_progress(self._look())
             self._timer = self._loop.call_later(stall_s / LOOKS, self._check)
 
@@ -52,9 +64,10 @@ class WriteStall:
             return
         # What waits here shrinks in leaps: the kernel asks for more when a third of its buffer
         # is free. What the client has acknowledged grows with each of its windows.
+        now_s = self._loop.time()
         if waiting < waiting_before or acked != acked_before:
             self._note_progress((waiting, acked))
-        elif self._loop.time() - self._moved_s >= self._stall_s:
+        if now_s - self._moved_s >= self._stall_s or now_s - self._began_s >= LONGEST_S:
             self._on_stall()
             return
         self._timer = self._loop.call_later(self._stall_s / LOOKS, self._check)

@@ -234,6 +234,28 @@ async def test_the_next_head_has_a_clock_of_its_own(reads: list[bytes]) -> None:
 
 
 @pytest.mark.usefixtures("no_leaks")
+async def test_a_head_that_begins_behind_a_running_request_has_its_clock_too() -> None:
+    """What came of the next head while a request was answered is not waited for any longer."""
+    may_answer, was_asked = asyncio.Event(), asyncio.Event()
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        was_asked.set()
+        await may_answer.wait()
+        return web.Response()
+
+    async with running(answer, client_clocks=ClientClocks(head_s=HASTY_S)) as served:
+        async with connecting(served.port, HEALTH) as client, asyncio.timeout(HASTY_S * SLACK * 2):
+            await was_asked.wait()
+            await client.send(PARTIAL)
+            (connection,) = served.runner.connections
+            await until(lambda: connection._head_timer is not None)
+            may_answer.set()
+            answers = await client.read_answers()
+        assert [answer.status for answer in answers] == [200, 408]
+        assert served.observer.connection_faults == ["head_timeout"]
+
+
+@pytest.mark.usefixtures("no_leaks")
 @pytest.mark.parametrize(
     "request_bytes",
     [

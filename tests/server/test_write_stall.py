@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from proxy.server.write_stall import WriteStall
 
 STALL_S = 0.02
@@ -84,3 +86,15 @@ async def test_a_client_that_has_everything_is_let_go() -> None:
     stall.watch(STALL_S)
     stall.stop()
     assert wire.looks == 3
+
+
+async def test_little_taken_for_ever_is_a_stall(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who takes a little each time is ended too, once that has gone on for LONGEST_S."""
+    monkeypatch.setattr("proxy.server.write_stall.LONGEST_S", STALL_S * 2)
+    stalled = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    started_s = loop.time()
+    WriteStall(loop, Wire(1_000_000, taken=1), stalled.set).watch(STALL_S)
+    async with asyncio.timeout(STALL_S * 20):
+        await stalled.wait()
+    assert loop.time() - started_s >= STALL_S * 2
