@@ -47,10 +47,19 @@ class AiohttpReply:
     the same bytes cost a fifth of everything else that a request costs.
     """
 
-    __slots__ = ("_extra_headers", "_is_chunked", "_request", "is_open", "response", "started")
+    __slots__ = (
+        "_extra_headers",
+        "_is_chunked",
+        "_request",
+        "_transport",
+        "is_open",
+        "response",
+        "started",
+    )
 
     def __init__(self, request: web.Request, extra_headers: Mapping[str, str]) -> None:
         self._request = request
+        self._transport = request.transport
         self._extra_headers = extra_headers
         self._is_chunked = False
         self.response: web.StreamResponse | None = None
@@ -147,14 +156,14 @@ class AiohttpReply:
         connection.close()
         if content.exception() is not None:
             content.feed_eof()  # waiting for a broken body would only be told as our fault
-        transport = self._request.transport
+        transport = self._transport
         if transport is not None and not transport.is_closing() and transport.can_write_eof():
             with suppress(OSError):  # the client has reset the connection meanwhile
                 transport.write_eof()
 
     def _write(self, data: bytes) -> None:
         # A client that has left gets nothing; its request's task is about to be cancelled.
-        transport = self._request.transport
+        transport = self._transport
         if transport is not None and not transport.is_closing():
             transport.write(data)
 
