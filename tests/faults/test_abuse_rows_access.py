@@ -180,7 +180,6 @@ async def test_a4_no_header_moves_a_request_to_another_route(fields: tuple[str, 
         ("http:///health", "a"),
         ("https://b:443/v1/models", "b"),
         ("ftp://a/v1/models", "a"),
-        ("//a/health", "a"),
         ("/health", "a, b"),
         ("/health", "a b"),
         ("/health", "a/health"),
@@ -191,10 +190,7 @@ async def test_a4_two_hosts_in_one_request(target: str, host: str) -> None:
     """A4: a target that names another host than Host does, or a Host that is none, is refused."""
     async with asking() as asked:
         outcome = await asked.post_raw(get(target, f"Host: {host}", *KEYED[1:]))
-        assert outcome.verdict in (
-            ("refused", 400, "invalid_http"),
-            ("refused", 404, "not_found"),
-        )
+        assert outcome.verdict == ("refused", 400, "invalid_http")
 
 
 async def test_a4_an_absolute_target_is_authorised_by_its_path() -> None:
@@ -210,6 +206,7 @@ TRICKS = [
     "//v1/models",
     "/v1//models",
     "///health",
+    "//a/health",
     "/v1/..;/admin/config",
     "/v1/../admin/config",
     "/health/../v1/models",
