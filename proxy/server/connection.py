@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
-from aiohttp import hdrs, web
+from aiohttp import StreamReader, hdrs, web
 from aiohttp.http import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
@@ -65,6 +65,7 @@ class ClientConnection(RequestHandler):
         "_counts",
         "_head_timer",
         "_is_hearing",
+        "_last_body",
         "_runtime",
         "_stall",
         "_wire",
@@ -86,6 +87,7 @@ class ClientConnection(RequestHandler):
         self.whole_upgrade: RawRequestMessage | None = None
         """The request for another protocol behind which nothing was lost."""
         self._is_hearing = True
+        self._last_body: StreamReader | None = None
         self._wire: asyncio.Transport | None = None
         self._admission: Admission | None = None
         self._stall: WriteStall | None = None
@@ -136,7 +138,8 @@ class ClientConnection(RequestHandler):
         count = self._request_count
         waiter = self._waiter
         is_waiting = waiter is not None and not waiter.done()
-        is_between = is_waiting or self._has_whole_request
+        # Whether the request before is answered yet is not asked, only whether it is all here.
+        is_between = is_waiting or self._last_body is None or self._last_body.is_eof()
         if is_waiting and data.find(b"pgrade:", 0, SEARCHED_BYTES) >= 0:
             self._feed_upgrade(data)
         else:
@@ -152,6 +155,7 @@ class ClientConnection(RequestHandler):
             self._head_timer = None
         if self._messages:
             message, payload = self._messages[-1]
+            self._last_body = payload
             if not isinstance(message, RawRequestMessage):
                 self._break_off()
             elif (
@@ -244,14 +248,6 @@ class ClientConnection(RequestHandler):
         """No request is under way, and none has come."""
         waiter = self._waiter
         return waiter is not None and not waiter.done()
-
-    @property
-    def _has_whole_request(self) -> bool:
-        """The last request that came is not answered yet, and its body is here to the end."""
-        if self._messages:
-            return self._messages[-1][1].is_eof()
-        request = self._current_request
-        return request is not None and request.content.is_eof()
 
     def _feed_upgrade(self, data: bytes) -> None:
         """

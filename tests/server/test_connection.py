@@ -256,6 +256,19 @@ async def test_a_head_that_begins_behind_a_running_request_has_its_clock_too() -
 
 
 @pytest.mark.usefixtures("no_leaks")
+async def test_a_head_may_begin_in_any_turn_of_the_loop() -> None:
+    """Its clock runs also where the request before it is just about to be handled."""
+    async with running(answer_ok) as served, connecting(served.port) as client:
+        await until(lambda: any(c._is_waiting for c in served.runner.connections))
+        (connection,) = served.runner.connections
+        connection.data_received(HEALTH)
+        await until(lambda: not connection._messages)
+        connection.data_received(PARTIAL)
+        assert connection._head_timer is not None
+        assert (await client.read_answer()).status == 200
+
+
+@pytest.mark.usefixtures("no_leaks")
 @pytest.mark.parametrize(
     "request_bytes",
     [
