@@ -6,11 +6,9 @@ from typing import Literal
 from msgspec import Struct, field
 
 from proxy.domain.identity import Caller
+from proxy.domain.model_name import is_plain_name
 from proxy.domain.secret import Secret
 from proxy.domain.settings import Clocks, PoolLimits, Settings
-
-MAX_NAME_CHARACTERS = 128
-"""Longest model name that is sent to a provider which takes any."""
 
 Strategy = Literal["priority", "weighted", "least_latency", "least_cost"]
 StreamFailure = Literal["terminate", "buffered"]
@@ -114,7 +112,5 @@ class Snapshot(Struct, frozen=True):
 
 
 def is_name(text: str) -> bool:
-    """Return whether a client's text could be a model's name: it ends up in headers and logs."""
-    is_short = 0 < len(text) <= MAX_NAME_CHARACTERS
-    is_plain = text.isascii() and text.isprintable() and " " not in text
-    return is_short and is_plain and text != WILDCARD
+    """Return whether a client's text could be a model's name."""
+    return is_plain_name(text) and text != WILDCARD

@@ -48,6 +48,8 @@ nothing here knows a wire format.
 
 from typing import ClassVar
 
+from proxy.domain.model_name import is_plain_name
+
 
 class ProxyError(Exception):
     """One failed request: what a client may read, and what we may do about it."""
@@ -127,9 +129,7 @@ class ModelNotFound(RequestError):
     def __init__(self, model: str) -> None:
         # Anything may come as a name; an error carries no megabyte of it back, no prompt, and
         # nothing that a terminal or a reader could take for something else.
-        is_word = len(model) <= 128 and model.isascii() and model.isprintable()
-        is_plain = is_word and " " not in model
-        shown = f"The model '{model}'" if is_plain else "The model that was asked for"
+        shown = f"The model '{model}'" if is_plain_name(model) else "The model that was asked for"
         super().__init__(f"{shown} does not exist.", param="model")
 
 

@@ -60,8 +60,7 @@ async def _attempt(
         attempt.note_head()
         try:
             return await Incoming(exchange, ask, provider_type, attempt, opened, inlet).read()
-        except BaseException:
-            # A cancelled request, too, lets go of its provider at once.
+        except BaseException:  # a cancelled request, too, lets go of its provider at once
             opened.close()
             raise
     except ProxyError as error:

@@ -115,7 +115,7 @@ class Incoming:
                 start.hand_over(answer)
             self._opened.resume()
             await answer.wait_for_content()
-        except BaseException:
+        except BaseException:  # also where the client leaves: what came has to be counted
             exchange.usage, exchange.anomalies = answer.usage, answer.anomalies
             answer.close()
             raise
@@ -152,19 +152,20 @@ class Incoming:
 
     async def _read_error(self, encoding: str) -> UpstreamError:
         head = self._opened.head
-        body = b""
-        if head.status < 400:
-            # Of a redirect nothing else is said, or waited for.
-            return read_error_answer(head.status, head.headers, body, time.time())
+        # Of a redirect nothing but its status is said, or waited for.
+        body = await self._read_words(encoding) if head.status >= 400 else b""
+        return read_error_answer(head.status, head.headers, body, time.time())
+
+    async def _read_words(self, encoding: str) -> bytes:
+        """Return as much of an error's body as came in time and could be read."""
         try:
             self._inflate(check_encoding(encoding))
             collector = BodyCollector(self._opened, MAX_ERROR_BODY_BYTES, keeps_start=True)
             self._inlet.target = collector
-            body = await collector.collect(ERROR_BODY_S)
+            return await collector.collect(ERROR_BODY_S)
         except ProxyError:
             # The status has said enough; its body would only have had the words.
-            pass
-        return read_error_answer(head.status, head.headers, body, time.time())
+            return b""
 
 
 def _no_stream() -> UpstreamProtocolError:

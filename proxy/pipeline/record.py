@@ -2,8 +2,9 @@
 
 import time
 
-from proxy.domain.catalog import MAX_NAME_CHARACTERS, is_name
+from proxy.domain.catalog import is_name
 from proxy.domain.exchange import RequestRecord
+from proxy.domain.model_name import MAX_NAME_CHARACTERS
 from proxy.pipeline.context import Exchange, name_error
 
 CLIENT_CLOSED_STATUS = 499

@@ -136,8 +136,7 @@ class ClientConnection(RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Called by the loop with what the client has sent, and by aiohttp with b"" to go on."""
         count = self._request_count
-        waiter = self._waiter
-        is_waiting = waiter is not None and not waiter.done()
+        is_waiting = self._is_waiting
         # Whether the request before is answered yet is not asked, only whether it is all here.
         is_between = is_waiting or self._last_body is None or self._last_body.is_eof()
         if is_waiting and data.find(b"pgrade:", 0, SEARCHED_BYTES) >= 0:
@@ -169,8 +168,7 @@ class ClientConnection(RequestHandler):
     def pause_writing(self) -> None:
         """Called by the loop when the client reads more slowly than we write."""
         super().pause_writing()
-        if self._stall is not None:
-            self._stall.watch(self._runtime.snapshot.settings.client_clocks.write_stall_s)
+        self._watch_stall()
         if self.on_pause is not None:
             self.on_pause()
 
@@ -312,11 +310,14 @@ class ClientConnection(RequestHandler):
         transport.write(build_refusal(RequestTimeout(), build_request_id()))
         self.force_close()
 
+    def _watch_stall(self) -> None:
+        if self._stall is not None:
+            self._stall.watch(self._runtime.snapshot.settings.client_clocks.write_stall_s)
+
     def _watch_leftovers(self, task: asyncio.Task[None]) -> None:
         wire = self._wire
-        if self.is_lost or wire is None or self._stall is None or not wire.get_write_buffer_size():
-            return
-        self._stall.watch(self._runtime.snapshot.settings.client_clocks.write_stall_s)
+        if not self.is_lost and wire is not None and wire.get_write_buffer_size():
+            self._watch_stall()
 
     def _end_stalled(self) -> None:
         self._tell("write_stall")

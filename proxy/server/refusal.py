@@ -8,12 +8,11 @@ from `shape.py` or the pipeline.
 import time
 from collections.abc import Mapping
 
-from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from proxy.domain.errors import HeadTooLarge, InvalidRequest, ProxyError, RequestError
 from proxy.domain.exchange import RequestRecord
-from proxy.server.written_answer import REASONS, SERVER_NAME
+from proxy.server.written_answer import build_head
 from proxy.wire.openai_error import build_error_body
 
 INVALID_HTTP = "invalid_http"
@@ -26,12 +25,11 @@ def build_refusal(
     """Return an error as a whole HTTP/1.1 answer that says it is the connection's last."""
     body = build_error_body(error)
     extra = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
-    return (
-        f"HTTP/1.1 {error.status} {REASONS[error.status]}\r\nServer: {SERVER_NAME}\r\n"
-        f"Date: {rfc822_formatted_time()}\r\nContent-Type: application/json\r\n"
-        f"x-request-id: {request_id}\r\n{extra}Content-Length: {len(body)}\r\n"
-        "Connection: close\r\n\r\n"
-    ).encode() + body
+    fields = (
+        f"Content-Type: application/json\r\nx-request-id: {request_id}\r\n{extra}"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n"
+    )
+    return build_head(error.status, fields) + body
 
 
 def build_refusal_record(error: ProxyError, request_id: str) -> RequestRecord:

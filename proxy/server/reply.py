@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from aiohttp import HttpVersion11, web
-from aiohttp.helpers import rfc822_formatted_time
 from multidict import MultiMapping
 
 from proxy.domain.errors import BodyTooLarge, RequestTimeout
@@ -13,7 +12,7 @@ from proxy.domain.exchange import Operation
 from proxy.domain.settings import Settings
 from proxy.server.connection import ClientConnection
 from proxy.server.request_body import is_body_coming, read_body
-from proxy.server.written_answer import REASONS, SERVER_NAME, WrittenResponse
+from proxy.server.written_answer import WrittenResponse, build_head
 
 JOINED_BODY_BYTES = 64 * 1024
 """Up to here copying a body behind its head costs less than a second write."""
@@ -141,10 +140,7 @@ class AiohttpReply:
             framing += "Connection: keep-alive\r\n"
         self.started = True
         self.response = WrittenResponse(keeps_alive)
-        return (
-            f"HTTP/1.1 {status} {REASONS.get(status, '')}\r\nServer: {SERVER_NAME}\r\n"
-            f"Date: {rfc822_formatted_time()}\r\n{text}{framing}\r\n"
-        ).encode()
+        return build_head(status, text + framing)
 
     def _leave_body(self) -> None:
         """Take no more of the request's body in, where the connection ends with this answer."""

@@ -19,6 +19,7 @@ from proxy.domain.errors import (
     UnsupportedMediaType,
 )
 from proxy.domain.settings import Settings
+from proxy.server.refusal import INVALID_HTTP
 
 JSON = "application/json"
 FREE_CHUNKS = 65_536
@@ -94,7 +95,7 @@ async def read_body(request: web.Request, settings: Settings) -> bytes:
     except (HttpProcessingError, RequestPayloadError):
         raise InvalidRequest(
             "The request's body is not valid HTTP: its chunks are malformed.",
-            code="invalid_http",
+            code=INVALID_HTTP,
         ) from None
 
 

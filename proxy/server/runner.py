@@ -7,7 +7,6 @@ Runs a server on sockets, and lets it come to an end.
 import asyncio
 import resource
 import sys
-from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from aiohttp import StreamReader, web
@@ -18,8 +17,7 @@ from aiohttp.web_protocol import RequestHandler
 from proxy.pipeline.context import Runtime
 from proxy.server.connection import FAREWELL_S, ClientConnection
 from proxy.server.connection_counts import ConnectionCounts
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+from proxy.server.routes import Handler
 
 IDLE_CONNECTION_S = 75.0
 CUT_S = 5.0

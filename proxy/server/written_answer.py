@@ -9,10 +9,19 @@ from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.helpers import rfc822_formatted_time
 
 SERVER_NAME = "llm-proxy-api"
 """All that an answer tells about the software behind it."""
 REASONS = {status.value: status.phrase for status in HTTPStatus}
+
+
+def build_head(status: int, fields: str) -> bytes:
+    """Return the head of an answer; each of `fields` ends its line."""
+    return (
+        f"HTTP/1.1 {status} {REASONS.get(status, '')}\r\nServer: {SERVER_NAME}\r\n"
+        f"Date: {rfc822_formatted_time()}\r\n{fields}\r\n"
+    ).encode()
 
 
 class WrittenResponse(web.StreamResponse):

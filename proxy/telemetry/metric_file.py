@@ -100,7 +100,7 @@ class MetricFile:
             for key, position, _ in read_entries(self._map[:]):
                 self._slots[key] = position // _DOUBLE_BYTES
                 self._used_bytes = position + _TWO_DOUBLES.size
-        except BaseException:
+        except BaseException:  # whatever it was, the descriptor has no other owner
             os.close(self._fd)
             raise
 
@@ -159,7 +159,7 @@ def _open(path: Path) -> int:
         os.posix_fallocate(fd, 0, _FIRST_CAPACITY_BYTES)
         os.pwrite(fd, _ENTRY_HEAD.pack(_HEADER_BYTES), 0)
         unfinished.replace(path)
-    except BaseException:
+    except BaseException:  # whatever it was, the descriptor has no other owner
         os.close(fd)
         raise
     return fd

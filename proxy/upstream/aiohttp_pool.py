@@ -153,7 +153,7 @@ class Pool:
                 taken.append(cap)
             # From here on the connection gives its slots back itself, when it is released.
             return await self._pooled.give(target, clocks, is_new=is_new)
-        except BaseException as error:
+        except BaseException as error:  # also a cancelled request gives its slots back
             for cap in taken:
                 cap.give_back()
             if isinstance(error, TimeoutError) and len(taken) < len(self._caps):

@@ -88,7 +88,7 @@ async def _exchange(
                 _check(message)
                 return ResponseHead(message.code, message.headers), body
         raise HttpProcessingError(message="too many interim answers")
-    except BaseException:
+    except BaseException:  # also a cancelled request leaves nothing behind
         connection.close()
         raise
 
@@ -101,11 +101,9 @@ def _check(message: RawResponseMessage) -> None:
     if message.version not in _VERSIONS:
         raise HttpProcessingError(message="a version that was not asked for")
     encoding = message.headers.get(TRANSFER_ENCODING)
-    if encoding is not None:
-        # The parser tells whether the last of them is `chunked`; the first must be it too.
-        is_chunked = encoding == "chunked" or encoding.strip().lower() == "chunked"
-        if not (is_chunked and message.chunked):
-            raise HttpProcessingError(message="a transfer encoding that was not asked for")
+    # The parser tells whether the last of several is `chunked`; the first must be it too.
+    if encoding is not None and (encoding.strip().lower() != "chunked" or not message.chunked):
+        raise HttpProcessingError(message="a transfer encoding that was not asked for")
 
 
 def _write(protocol: ProviderConnection, first_lines: bytes, request: OutboundRequest) -> None:

@@ -29,7 +29,7 @@ class ConnectionCap:
         try:
             async with asyncio.timeout_at(until_s):
                 await waiter
-        except BaseException:
+        except BaseException:  # also a cancelled request leaves the line
             self._waiters.pop(waiter, None)
             if waiter.done() and not waiter.cancelled():
                 # The slot was handed over in the very turn in which its taker gave up.

@@ -50,7 +50,10 @@ async def test_c8_heads_that_are_too_large(request_bytes: bytes) -> None:
         asked.check_refused(outcome, 431, "request_head_too_large")
         assert outcome.reply.closes
         check_edge(asked)
-    assert all(b"aaaa" not in str(line).encode() for line in asked.judge.log_lines)
+    for line in asked.judge.log_lines:
+        # An id of ours is random and may hold these letters by itself.
+        told = {name: value for name, value in line.items() if name != "request_id"}
+        assert "aaaa" not in str(told)
 
 
 async def test_c8_what_just_fits_passes() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from proxy.domain.catalog import MAX_NAME_CHARACTERS
+from proxy.domain.model_name import MAX_NAME_CHARACTERS
 from proxy.domain.usage import Usage
 from tests.canaries import PROMPT
 from tests.fakes.proxy_server import (
