@@ -91,3 +91,7 @@ class InstallSettings(Struct, frozen=True):
     database_url: str | None = None
     redis_url: str | None = None
     debug: bool = False
+    drain_timeout_s: float = 600.0
+    """How long open requests may go on once the server has been told to stop."""
+    drain_delay_s: float = 0.0
+    """How long connections are still accepted after that, while readiness says 503."""

@@ -52,7 +52,7 @@ async def _attempt(
     provider_type = find_type(deployment.provider.type)
     trace_headers = build_trace_headers(exchange.trace, exchange.request.headers)
     outbound = provider_type.build_request(ask, deployment, trace_headers)
-    transport = exchange.runtime.transports[deployment.provider.name]
+    transport = exchange.transports[deployment.provider.name]
     attempt = exchange.begin_attempt(deployment)
     inlet = Inlet()
     try:

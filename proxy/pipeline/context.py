@@ -36,6 +36,13 @@ class Runtime:
         self.rates = rates
         self.in_flight = 0
         """Requests under way, which `limit` counts."""
+        self.is_draining = False
+        """The server is about to end: answers close their connections, readiness is 503."""
+
+    def publish(self, snapshot: Snapshot, transports: Mapping[str, Transport]) -> None:
+        """Have requests from now on go by `snapshot`; those under way keep what they began with."""
+        self.snapshot = snapshot
+        self.transports = transports
 
 
 class Exchange:
@@ -46,6 +53,7 @@ class Exchange:
         self.reply = reply
         self.runtime = runtime
         self.snapshot = runtime.snapshot
+        self.transports = runtime.transports
         self.request_id = build_request_id()
         self.started_at = time.time()
         self.started_monotonic_s = time.monotonic()
