@@ -9,7 +9,7 @@ import pytest
 import typer.core
 import typer.main
 
-from proxy.cli import app as command_line
+from proxy.cli.main import app as command_line
 from proxy.domain.errors import ProxyError, UpstreamError
 from proxy.pipeline.context import Runtime
 from proxy.server.app import build_app

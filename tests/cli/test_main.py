@@ -38,7 +38,7 @@ providers:
 """
 LOAD_NOTHING = """
 import sys
-import proxy.cli
+import proxy.cli.main
 print(*{name.partition(".")[0] for name in sys.modules})
 """
 
