@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
+from msgspec import Struct
+
 from proxy.config.environment import DotEnv, parse_dot_env
 from proxy.config.problem import ENVIRONMENT, ConfigError, Place, Problem
 
@@ -18,7 +20,16 @@ MAX_FILE_BYTES = 8 * 1024 * 1024
 PACKAGED_NAME = "default_config.yaml"
 PROBE_FILE_NAME = "health_worker_providers.json"
 SYSTEM_PATH = Path("/etc/llm-proxy/config.yaml")
+SYSTEM_STATE_DIR = Path("/var/lib/llm-proxy")
+SYSTEM_RUNTIME_DIR = Path("/run/llm-proxy")
 LOCAL_PATH = Path("config.yaml")
+
+
+class SourceFile(Struct, frozen=True):
+    """A file of the configuration as it was read once; `name` is the last part of its path."""
+
+    name: str
+    data: bytes
 
 
 def find_config(path: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -52,13 +63,27 @@ def find_config(path: Path | None, environ: Mapping[str, str]) -> Path | None:
 
 
 def find_state_dir(config_path: Path | None, environ: Mapping[str, str]) -> Path:
-    """Return where state is kept: what a variable says, else `.state` beside the configuration."""
-    # systemd lists several directories with colons; the first one is ours.
-    by_systemd = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    """
+    Return where state is kept.
+
+    That is what a variable says, else /var/lib/llm-proxy for a configuration below
+    /etc/llm-proxy, else `.state` beside the configuration.
+    """
+    by_systemd = _first_of(environ.get("STATE_DIRECTORY", ""))
     for given in (environ.get("PROXY_API_STATE_DIR"), environ.get("PROXY_API_STATE"), by_systemd):
         if given:
             return Path(given)
+    if config_path is not None and SYSTEM_PATH.parent in config_path.absolute().parents:
+        return SYSTEM_STATE_DIR
     return folder_of(config_path) / ".state"
+
+
+def find_runtime_dir(state_dir: Path, environ: Mapping[str, str]) -> Path:
+    """Return where the control socket is: systemd's directory, else one by that of the state."""
+    by_systemd = _first_of(environ.get("RUNTIME_DIRECTORY", ""))
+    if by_systemd:
+        return Path(by_systemd)
+    return SYSTEM_RUNTIME_DIR if state_dir == SYSTEM_STATE_DIR else state_dir / "run"
 
 
 def folder_of(config_path: Path | None) -> Path:
@@ -80,10 +105,13 @@ def read_config(path: Path | None) -> bytes:
 
 def read_file(path: Path) -> bytes:
     """
-    Return the bytes of a regular file of at most 8 MiB.
+    Return the bytes of a regular file of at most 8 MiB that no stranger can have written.
+
+    Links are followed; what counts is the file that they lead to.
 
     Raises:
-        ConfigError: it is something else, or cannot be read.
+        ConfigError: it is something else, belongs to neither root nor the user of this
+            process, may be written by anybody, or cannot be read.
     """
     try:
         # O_NONBLOCK: opening a FIFO that nobody writes to must not hang the server.
@@ -93,8 +121,7 @@ def read_file(path: Path) -> bytes:
     except ValueError:
         raise _refused(path, "this path holds a NUL character", "correct the path") from None
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise _refused(path, "this is not a regular file", "name a file here")
+        _check_file(path, os.fstat(descriptor))
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
@@ -126,6 +153,22 @@ def read_probe_file(config_path: Path | None) -> tuple[str, bytes] | None:
     """
     path = folder_of(config_path) / PROBE_FILE_NAME
     return (str(path), read_file(path)) if os.path.lexists(path) else None
+
+
+def _check_file(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise _refused(path, "this is not a regular file", "name a file here")
+    user = os.geteuid()
+    if found.st_uid not in (0, user):
+        what = f"this file belongs to user {found.st_uid}, neither to root nor to user {user}"
+        raise _refused(path, f"{what}, who reads it", f"run 'chown {user}' on it")
+    if found.st_mode & stat.S_IWOTH:
+        raise _refused(path, "every user may write this file", "run 'chmod o-w' on it")
+
+
+def _first_of(directories: str) -> str:
+    # systemd lists several directories with colons; the first one is ours.
+    return directories.partition(":")[0]
 
 
 def _unreadable(path: Path, error: OSError) -> ConfigError:

@@ -10,6 +10,7 @@ from proxy.config.problem import ConfigError
 from proxy.config.sources import (
     MAX_FILE_BYTES,
     find_config,
+    find_runtime_dir,
     find_state_dir,
     read_config,
     read_dot_env,
@@ -109,11 +110,43 @@ def test_files_beside_the_configuration(folder: Path) -> None:
     assert read_probe_file(path) == (str(folder / "health_worker_providers.json"), b"{}")
 
 
+def test_a_file_of_a_stranger_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of another user than root and our own is refused, also behind a link; chown mends."""
+    (tmp_path / "real").write_bytes(b"a: 1")
+    (tmp_path / "link").symlink_to("real")
+    if os.geteuid() == 0:
+        os.chown(tmp_path / "real", 4242, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 4242)
+    for name in ("real", "link"):
+        with pytest.raises(ConfigError, match=r"belongs to user .*: run 'chown \d+' on it"):
+            read_file(tmp_path / name)
+
+
+def test_a_file_that_anybody_may_write_is_refused(tmp_path: Path) -> None:
+    """A world-writable file is refused with the chmod that mends it; a group may write."""
+    path = tmp_path / "config.yaml"
+    path.write_bytes(b"a: 1")
+    path.chmod(0o666)
+    with pytest.raises(ConfigError, match="every user may write this file: run 'chmod o-w'"):
+        read_file(path)
+    path.chmod(0o664)
+    assert read_file(path) == b"a: 1"
+
+
+def test_the_runtime_directory() -> None:
+    """The control socket is in systemd's directory, in /run for the system's state, else by it."""
+    assert find_runtime_dir(Path("/s"), {}) == Path("/s/run")
+    assert find_runtime_dir(Path("/var/lib/llm-proxy"), {}) == Path("/run/llm-proxy")
+    assert find_runtime_dir(Path("/s"), {"RUNTIME_DIRECTORY": "/run/a:/run/b"}) == Path("/run/a")
+
+
 def test_the_state_directory() -> None:
-    """State is kept where a variable says, else in `.state` beside the configuration."""
+    """State is kept where a variable says, else by the place of the configuration."""
     path = Path("/srv/proxy/config.yaml")
     assert find_state_dir(path, {}) == Path("/srv/proxy/.state")
     assert find_state_dir(None, {}) == Path(".state")
+    assert find_state_dir(Path("/etc/llm-proxy/a.yaml"), {}) == Path("/var/lib/llm-proxy")
     by_systemd = {"STATE_DIRECTORY": "/var/lib/one:/var/lib/two"}
     assert find_state_dir(path, by_systemd) == Path("/var/lib/one")
     assert find_state_dir(path, {**by_systemd, "PROXY_API_STATE": "/s"}) == Path("/s")
