@@ -7,7 +7,7 @@ Messages as frames: a length of four bytes, most significant first, then msgpack
 import asyncio
 import struct
 from collections.abc import AsyncIterator
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -46,11 +46,6 @@ class Link(Generic[T]):
         self._reader = reader
         self._writer = writer
         self._decoder = decoder
-
-    @property
-    def peer_socket(self) -> Any:
-        """The socket, for who wants to know who is at the other end."""
-        return self._writer.get_extra_info("socket")
 
     def send(self, message: ServerMessage | ClientMessage) -> None:
         """Queue a message; one to an end that is gone is dropped."""
