@@ -89,6 +89,24 @@ def is_unused(meter: Meter, limit: RateLimit, now_s: float) -> bool:
     return meter.used_requests * limit.window_s <= (now_s - meter.read_s) * limit.requests
 
 
+def share_limit(limit: RateLimit, processes: int) -> RateLimit:
+    """
+    Return what one of several processes may admit that do not know of each other.
+
+    Together they admit what the limit says on average. At once they admit no more than its
+    burst, but for a burst of fewer requests than there are processes: each of them has to let
+    one through at least, or some clients would never get any.
+
+    Args:
+        limit: of a key, for all processes together.
+        processes: 1 or more; connections spread over all of them.
+
+    Source: docs/security.md, "Limits".
+    """
+    requests = max(1, limit.requests // processes)
+    return RateLimit(requests, limit.window_s * requests * processes / limit.requests)
+
+
 def build_rate_limit(requests_per_minute: int, window_s: int) -> RateLimit:
     """
     Return the limit that averages `requests_per_minute` over `window_s`.

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from proxy.domain.settings import RateLimit
-from proxy.policy.limits import Meter, RateDecision, decide_rate, is_unused
+from proxy.policy.limits import Meter, RateDecision, decide_rate, is_unused, share_limit
 
 FEWEST_KEPT = 1024
 """Up to here nobody looks for what can be forgotten."""
@@ -19,8 +19,12 @@ class MemoryRateStore:
     their number has doubled.
     """
 
-    def __init__(self, read_clock_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, read_clock_s: Callable[[], float] = time.monotonic, *, processes: int = 1
+    ) -> None:
+        """Count for one of several `processes`, of which each admits its share."""
         self._read_clock_s = read_clock_s
+        self._processes = processes
         self._meters: dict[str, tuple[Meter, RateLimit]] = {}
         self._look_at = FEWEST_KEPT
 
@@ -29,6 +33,8 @@ class MemoryRateStore:
 
     async def take(self, key: str, limit: RateLimit) -> RateDecision:
         """Count one request of a key, if its limit has room for it (see `base.py`)."""
+        if self._processes > 1:
+            limit = share_limit(limit, self._processes)
         now_s = self._read_clock_s()
         kept = self._meters.get(key)
         if kept is None and len(self._meters) >= self._look_at:

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.domain.settings import RateLimit
-from proxy.policy.limits import Meter, RateDecision, build_rate_limit, decide_rate, is_unused
+from proxy.policy.limits import (
+    Meter,
+    RateDecision,
+    build_rate_limit,
+    decide_rate,
+    is_unused,
+    share_limit,
+)
 
 START_S = 1_000_000.0
 SLACK_REQUESTS = 1e-3
@@ -143,3 +150,18 @@ def test_the_average_is_what_was_asked_for(rpm: int, window_s: int) -> None:
     limit = build_rate_limit(rpm, window_s)
     assert limit.requests == max(1, math.floor(rpm * window_s / 60))
     assert limit.requests / limit.window_s * 60 == pytest.approx(rpm)
+
+
+@given(LIMITS, st.integers(1, 64))
+def test_shares_come_to_the_whole(limit: RateLimit, processes: int) -> None:
+    """The shares' averages add up to the limit's, their bursts to no more, but one for each."""
+    share = share_limit(limit, processes)
+    average = processes * share.requests / share.window_s
+    assert math.isclose(average, limit.requests / limit.window_s, rel_tol=1e-9)
+    assert share.requests * processes <= max(limit.requests, processes)
+    assert share.requests >= 1
+
+
+def test_a_process_that_is_alone_has_all() -> None:
+    """One process admits what the limit says."""
+    assert share_limit(RateLimit(7, 60.0), 1) == RateLimit(7, 60.0)

@@ -61,3 +61,15 @@ async def test_forgetting_gives_nobody_more() -> None:
     assert await take(store, "a") == [False]
     clock.now_s += 1.0
     assert await take(store, "a", "a") == [True, False]
+
+
+async def test_one_of_several_processes_admits_its_share() -> None:
+    """Of four requests one of two processes admits two; what comes back is shared as well."""
+    clock = Clock()
+    store = MemoryRateStore(clock.read, processes=2)
+    limit = RateLimit(4, 10.0)
+    taken = [await store.take("a", limit) for _ in range(3)]
+    assert [decision.is_admitted for decision in taken] == [True, True, False]
+    clock.now_s += 5.0
+    assert (await store.take("a", limit)).is_admitted
+    assert not (await store.take("a", limit)).is_admitted
