@@ -1,18 +1,17 @@
 """The commands of `llm-proxy`; what they need is imported when they run."""
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from proxy.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from proxy.config.load import LoadedConfig
     from proxy.domain.identity import KeyHasher
 
@@ -33,6 +32,10 @@ ConfigOption = Annotated[
         help="The configuration file. Default: PROXY_API_CONFIG, ./config.yaml, "
         "/etc/llm-proxy/config.yaml, the packaged copy.",
     ),
+]
+
+StateOption = Annotated[
+    Path | None, typer.Option(help="Where state is kept. Default: .state beside the file.")
 ]
 
 
@@ -64,33 +67,57 @@ def serve(
     config: ConfigOption = None,
     host: Annotated[str | None, typer.Option(help="Listen here; overrides the file.")] = None,
     port: Annotated[int | None, typer.Option(help="Listen here; overrides the file.")] = None,
-    state_dir: Annotated[
-        Path | None, typer.Option(help="Where state is kept. Default: .state beside the file.")
-    ] = None,
+    state_dir: StateOption = None,
 ) -> None:
-    """Serve until a signal ends it."""
-    from proxy.telemetry.log_writer import open_log_writer
-    from proxy.telemetry.logs import configure_logging
-    from proxy.worker import run_worker
+    """Serve until a signal ends it; the configuration may be edited meanwhile."""
+    from proxy.supervisor.spawn import spawn_worker
 
-    environ = dict(os.environ)
-    for name, value in (("HOST", host), ("PORT", port), ("STATE", state_dir)):
-        if value is not None:
-            environ[f"PROXY_API_{name}"] = str(value)
-    loaded, hasher = _load(config, environ)
-    install = loaded.install
+    # Until the supervisor listens to them these would end the process; workers ignore them.
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    # First of all, so that it loads its libraries while this process loads its own.
+    first_worker = spawn_worker()
+
+    from proxy.config.problem import ConfigError
+    from proxy.supervisor.run import run_supervisor
+
+    environ = _set_variables(host=host, port=port, state=state_dir)
     try:
-        log = open_log_writer(install.log_file)
-    except OSError as error:
-        _fail(f"The log file cannot be opened: {error}")
-    configure_logging(install.log_level, log)
-    _tell_start(loaded)
-    try:
-        run_worker(install, loaded.snapshot, hasher, log, lambda urls: _tell_ready(loaded, urls))
+        run_supervisor(config, environ, first_worker)
+    except ConfigError as error:
+        _fail(str(error))
     except OSError as error:
         _fail(f"The server cannot start: {error}")
-    finally:
-        log.close()
+
+
+@app.command()
+def reload(
+    config: ConfigOption = None,
+    state_dir: StateOption = None,
+    allow_shrink: Annotated[
+        bool,
+        typer.Option(
+            "--allow-shrink", help="Let the guard pass a file that has lost much, this once."
+        ),
+    ] = False,
+) -> None:
+    """Have the running server read its configuration now, and say what came of it."""
+    answer = _ask(config, state_dir, "reload", {"allow_shrink": allow_shrink})
+    for change in answer["changes"]:
+        print(change)
+    for warning in answer["warnings"]:
+        print(f"warning: {warning}")
+    for setting in answer["needs_restart"]:
+        print(f"needs a restart: {setting}")
+    if answer["problems"]:
+        _fail("\n".join([*answer["problems"], answer["message"]]))
+    print(answer["message"])
+
+
+@app.command("restart-workers")
+def restart_workers(config: ConfigOption = None, state_dir: StateOption = None) -> None:
+    """Replace the workers of the running server one by one; no request is lost."""
+    print(_ask(config, state_dir, "restart_workers", {})["message"])
 
 
 @app.command()
@@ -141,27 +168,31 @@ def _load(path: Path | None, environ: dict[str, str]) -> "tuple[LoadedConfig, Ke
         _fail(str(error))
 
 
-def _tell_start(loaded: "LoadedConfig") -> None:
-    import structlog
-
-    log = structlog.get_logger("llm_proxy.config")
-    for warning in loaded.warnings:
-        log.warning(str(warning))
-    for setting in loaded.not_in_force:
-        log.warning("accepted, but not yet in force", setting=setting)
-    if any(p.type == "simulator" and p.enabled for p in loaded.snapshot.providers.values()):
-        log.warning("the simulator is on: models named sim-* answer with made-up text")
+def _set_variables(**given: object) -> dict[str, str]:
+    """Return the environment with what the command line says, as variables."""
+    named = {f"PROXY_API_{k.upper()}": str(v) for k, v in given.items() if v is not None}
+    return {**os.environ, **named}
 
 
-def _tell_ready(loaded: "LoadedConfig", urls: "Sequence[str]") -> None:
-    import structlog
+def _ask(config: Path | None, state_dir: Path | None, what: str, arguments: dict[str, Any]) -> Any:
+    """Ask the server that runs with this configuration."""
+    from proxy.config.problem import ConfigError
+    from proxy.config.sources import find_config, find_runtime_dir, find_state_dir
+    from proxy.control.client import AskFailed, ask_supervisor
 
-    structlog.get_logger("llm_proxy.server").info(
-        "serving",
-        addresses=", ".join(urls),
-        config=str(loaded.config_path or "packaged"),
-        version=__version__,
-    )
+    environ = _set_variables(state=state_dir)
+    try:
+        found = find_state_dir(find_config(config, environ), environ)
+        runtime_dir = find_runtime_dir(found, environ)
+        answer = ask_supervisor(runtime_dir, what, arguments, f"llm-proxy {what}")
+    except (ConfigError, AskFailed) as error:
+        _fail(str(error))
+    if answer is None:
+        _fail(
+            f"No server listens in {runtime_dir}. Start it, or name its configuration with "
+            "--config, or where its state is with --state-dir."
+        )
+    return answer
 
 
 def _fail(message: str) -> NoReturn:

@@ -1,0 +1,122 @@
+"""
+What workers and commands may ask of the supervisor, and its answers as JSON.
+
+Who may ask is decided elsewhere: `/admin` needs an admin key, the control socket a user of this
+machine who owns the service.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+import structlog
+
+from proxy.config.changes import describe_changes
+from proxy.config.history import HistoryEntry
+from proxy.control.messages import Answer, Ask
+from proxy.supervisor.accepted import path_text
+from proxy.supervisor.fleet import Fleet
+from proxy.supervisor.live_config import LiveConfig
+from proxy.supervisor.startup import Place
+
+LONGEST_CAUSE = 200
+
+_log = structlog.get_logger("llm_proxy.supervisor")
+
+
+class AskRefused(Exception):
+    """It cannot be done; the text is for whoever asks."""
+
+
+class Asks:
+    """Answers what is asked, each by its name."""
+
+    def __init__(self, place: Place, live: LiveConfig, fleet: Fleet) -> None:
+        self._place = place
+        self._live = live
+        self._fleet = fleet
+        self._by_name: Mapping[str, Callable[[dict[str, Any], str], Awaitable[Any]]] = {
+            "reload": self._reload,
+            "config": self._show_config,
+            "history": self._show_history,
+            "diff": self._show_diff,
+            "restart_workers": self._restart_workers,
+            "status": self._show_status,
+        }
+
+    async def answer(self, ask: Ask) -> Answer:
+        """Return the answer to one ask; a refusal and a failure are answers too."""
+        handler = self._by_name.get(ask.what)
+        try:
+            if handler is None:
+                raise AskRefused(f"this version cannot do '{ask.what}'")
+            arguments = msgspec.json.decode(ask.body, type=dict[str, Any])
+            body = await handler(arguments, ask.by[:LONGEST_CAUSE])
+            return Answer(ask.id, msgspec.json.encode(body))
+        except (AskRefused, msgspec.MsgspecError, OSError) as error:
+            return Answer(ask.id, msgspec.json.encode({"message": str(error)}), is_error=True)
+
+    async def _reload(self, arguments: dict[str, Any], by: str) -> Any:
+        cause = str(arguments.get("cause") or by or "asked")[:LONGEST_CAUSE]
+        return await self._live.reload(cause, allow_shrink=arguments.get("allow_shrink") is True)
+
+    async def _restart_workers(self, arguments: dict[str, Any], by: str) -> Any:
+        _log.info("a rolling restart of the workers begins", by=by)
+        replaced = await self._fleet.roll()
+        wanted = self._fleet.count
+        message = f"{replaced} of {wanted} workers were replaced"
+        _log.info("a rolling restart of the workers has ended", replaced=replaced, workers=wanted)
+        if replaced < wanted:
+            raise AskRefused(f"{message}; the log says why the others stayed")
+        return {"message": message, "replaced": replaced, "timestamp": time.time()}
+
+    async def _show_config(self, arguments: dict[str, Any], by: str) -> Any:
+        accepted, status = self._live.accepted, self._live.status
+        return {
+            "generation": status.generation,
+            "loaded_at": status.loaded_at,
+            "config_path": path_text(accepted.config_path),
+            "last_error": status.last_error,
+            "last_error_at": status.last_error_at,
+            "needs_restart": status.needs_restart,
+            "values": accepted.effective,
+        }
+
+    async def _show_history(self, arguments: dict[str, Any], by: str) -> Any:
+        current = self._live.status.generation
+        return {
+            "entries": [
+                {
+                    "generation": entry.generation,
+                    "accepted_at": entry.accepted_at,
+                    "cause": entry.cause,
+                    "changes": entry.changes,
+                    "config_path": entry.config_path,
+                    "is_current": entry.generation == current,
+                }
+                for entry in self._place.history.list()
+            ]
+        }
+
+    async def _show_diff(self, arguments: dict[str, Any], by: str) -> Any:
+        before, after = (self._find(arguments.get(side)) for side in ("a", "b"))
+        return {
+            "a": before.generation,
+            "b": after.generation,
+            "changes": describe_changes(before.effective, after.effective),
+        }
+
+    def _find(self, generation: object) -> HistoryEntry:
+        for entry in self._place.history.list():
+            if str(entry.generation) == str(generation):
+                return entry
+        raise AskRefused("there is no such generation in the history")
+
+    async def _show_status(self, arguments: dict[str, Any], by: str) -> Any:
+        return {
+            "config": self._live.status,
+            "workers": self._fleet.count,
+            "ready_workers": self._fleet.ready_count,
+            "pids": self._fleet.pids,
+        }

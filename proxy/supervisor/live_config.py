@@ -1,0 +1,229 @@
+"""
+The configuration while it is edited: looked at, judged, accepted or refused, and told.
+
+Everything that takes time (reading, parsing, building, writing history) happens in a thread;
+decisions are made in the loop, one reload after the other.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from proxy.config.changes import describe_changes, list_needs_restart
+from proxy.config.guard import decide_guard
+from proxy.config.problem import ConfigError
+from proxy.domain.service import ConfigStatus
+from proxy.domain.settings import InstallSettings
+from proxy.supervisor.accepted import Accepted, accept, keep, number
+from proxy.supervisor.startup import First, Place
+from proxy.telemetry.service_metrics import ReloadOutcome
+
+SPACING_S = 1.0
+"""Reloads that are asked for come no closer than this: a hundred signals are two reloads."""
+UNNAMED_CHANGE = "something changed that has no name here"
+
+_log = structlog.get_logger("llm_proxy.config")
+
+
+class ReloadResult(Struct, frozen=True):
+    """What one reload has come to; every text is fit to be shown."""
+
+    result: ReloadOutcome
+    generation: int
+    cause: str
+    message: str
+    changes: tuple[str, ...] = ()
+    needs_restart: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+class _Wish(Struct):
+    """A reload that somebody waits for."""
+
+    cause: str
+    allow_shrink: bool
+    is_edit: bool
+    done: "asyncio.Future[ReloadResult]"
+
+
+class _Judged(Struct, frozen=True):
+    """A result, with what is to be served if that changes."""
+
+    result: ReloadResult
+    accepted: Accepted | None = field(default=None)
+
+
+class LiveConfig:
+    """Owns what is accepted; made by `run.py` with what the start has come to."""
+
+    def __init__(
+        self,
+        place: Place,
+        first: First,
+        running: InstallSettings,
+        on_result: Callable[[ReloadResult, Accepted | None], Awaitable[None]],
+    ) -> None:
+        """
+        Keep what the service has started with.
+
+        Args:
+            place: where the configuration is.
+            first: what is served now.
+            running: the install settings that are in force until a restart.
+            on_result: told of every reload, with what is to be served if that has changed;
+                it returns when all workers serve it.
+        """
+        self._place = place
+        self._running = running
+        self._on_result = on_result
+        self._wishes: list[_Wish] = []
+        self._wished = asyncio.Event()
+        self._began_s = -SPACING_S
+        self.accepted = first.accepted
+        self.status = ConfigStatus(
+            generation=first.accepted.snapshot.generation,
+            loaded_at=time.time(),
+            last_error=first.error,
+            last_error_at=None if first.error is None else time.time(),
+            problem_count=first.problem_count,
+            needs_restart=list_needs_restart(running, first.accepted.install),
+        )
+
+    async def reload(
+        self, cause: str, *, allow_shrink: bool = False, is_edit: bool = False
+    ) -> ReloadResult:
+        """
+        Read the configuration anew and return what came of it.
+
+        Those who ask while a reload is under way share the next one.
+
+        Args:
+            cause: who or what asks, for the history.
+            allow_shrink: let the guard pass it, this once.
+            is_edit: a file was seen to change, and has come to rest already.
+        """
+        done: asyncio.Future[ReloadResult] = asyncio.get_running_loop().create_future()
+        self._wishes.append(_Wish(cause, allow_shrink, is_edit, done))
+        self._wished.set()
+        return await done
+
+    def request(self, cause: str) -> None:
+        """Have the configuration read anew; nobody waits for it, as with a signal."""
+        done: asyncio.Future[ReloadResult] = asyncio.get_running_loop().create_future()
+        self._wishes.append(_Wish(cause, False, False, done))
+        self._wished.set()
+
+    async def run(self) -> None:
+        """Do what is asked for, one reload after the other, for ever."""
+        while True:
+            await self._wished.wait()
+            if not any(wish.is_edit for wish in self._wishes):
+                await asyncio.sleep(self._began_s + SPACING_S - time.monotonic())
+            self._wished.clear()
+            wishes, self._wishes = self._wishes, []
+            self._began_s = time.monotonic()
+            result = await self._reload(wishes)
+            for wish in wishes:
+                if not wish.done.done():
+                    wish.done.set_result(result)
+
+    async def _reload(self, wishes: list[_Wish]) -> ReloadResult:
+        causes = dict.fromkeys(wish.cause for wish in wishes)
+        allow_shrink = any(wish.allow_shrink for wish in wishes)
+        judged = await asyncio.to_thread(self._judge, ", ".join(causes), allow_shrink)
+        result = judged.result
+        if judged.accepted is not None:
+            self.accepted = judged.accepted
+        self.status = self._build_status(result)
+        _tell(result)
+        await self._on_result(result, judged.accepted)
+        return result
+
+    def _judge(self, cause: str, allow_shrink: bool) -> _Judged:
+        """Read, check, guard and compare; in a thread."""
+        now_at = time.time()
+        before = self.accepted
+        try:
+            loaded = self._place.load(before.snapshot.generation + 1, now_at, self._running.listen)
+        except ConfigError as error:
+            return _Judged(self._refuse("rejected", cause, error))
+        after = accept(loaded)
+        verdict = decide_guard(
+            before.facts,
+            after.facts,
+            source=str(loaded.config_path or ""),
+            allow_shrink=allow_shrink,
+        )
+        if verdict.problem is not None:
+            return _Judged(self._refuse("guarded", cause, ConfigError([verdict.problem])))
+        changes = describe_changes(before.effective, after.effective)
+        needs_restart = list_needs_restart(self._running, after.install)
+        warnings = tuple(map(str, loaded.warnings))
+        if not changes and before.is_same_as(after):
+            generation = before.snapshot.generation
+            message = f"nothing has changed: generation {generation} stays in force"
+            return _Judged(
+                ReloadResult("unchanged", generation, cause, message, (), needs_restart, warnings)
+            )
+        generation = max(after.snapshot.generation, self._place.history.next_generation())
+        if generation != after.snapshot.generation:
+            after = number(after, generation)
+        changes = changes or (UNNAMED_CHANGE,)
+        try:
+            keep(self._place.history, after, cause, changes, now_at)
+        except OSError as error:
+            # The operator's change counts for more than our memory of it.
+            _log.error("the history could not be written", reason=str(error))
+        message = f"generation {generation} is in force"
+        result = ReloadResult(
+            "applied", generation, cause, message, changes, needs_restart, warnings
+        )
+        return _Judged(result, after)
+
+    def _refuse(self, outcome: ReloadOutcome, cause: str, error: ConfigError) -> ReloadResult:
+        generation = self.accepted.snapshot.generation
+        return ReloadResult(
+            outcome,
+            generation,
+            cause,
+            f"refused: generation {generation} stays in force",
+            problems=tuple(map(str, error.problems)),
+            needs_restart=self.status.needs_restart,
+        )
+
+    def _build_status(self, result: ReloadResult) -> ConfigStatus:
+        if result.problems:
+            return replace(
+                self.status,
+                last_error="\n".join(result.problems),
+                last_error_at=time.time(),
+                problem_count=len(result.problems),
+            )
+        is_new = result.result == "applied"
+        return ConfigStatus(
+            generation=result.generation,
+            loaded_at=time.time() if is_new else self.status.loaded_at,
+            needs_restart=result.needs_restart,
+        )
+
+
+def _tell(result: ReloadResult) -> None:
+    """Say in the log what a reload has come to, in the words of the change or of the mistake."""
+    about = {"generation": result.generation, "cause": result.cause}
+    for change in result.changes:
+        _log.info(change, **about)
+    for problem in result.problems:
+        _log.error(problem, **about)
+    for warning in result.warnings if result.result == "applied" else ():
+        _log.warning(warning)
+    for setting in result.needs_restart:
+        _log.warning("a change needs a restart and is not in force", setting=setting)
+    if result.problems:
+        _log.error("the configuration was refused", result=result.result, **about)
+    else:
+        _log.info("the configuration was read", result=result.result, **about)

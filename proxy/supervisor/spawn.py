@@ -1,0 +1,60 @@
+"""
+Starts the process of a worker.
+
+Nothing heavy is imported here: the first worker is started before the configuration is read,
+so that it loads its libraries meanwhile.
+"""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+_WITHHELD = re.compile(
+    r"PROXY_API_\w*|LITELLM_\w*|\w*_KEY|\w*_TOKEN|\w*SECRET\w*|\w*PASSWORD\w*|\w*_URL"
+    r"|LISTEN_\w*|NOTIFY_SOCKET|WATCHDOG_\w*|CREDENTIALS_DIRECTORY"
+)
+"""What a worker has no business with: it gets everything it needs over its connection."""
+_PACKAGE_HOME = str(Path(__file__).resolve().parents[2])
+
+
+class SpawnedWorker:
+    """A process that waits for its Start at the other end of `connection`."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", connection: socket.socket) -> None:
+        self.process = process
+        self.connection = connection
+
+
+def spawn_worker(environ: Mapping[str, str] | None = None) -> SpawnedWorker:
+    """
+    Start a worker's process, which loads its libraries and waits.
+
+    Raises:
+        OSError: no process can be started.
+    """
+    variables = build_variables(os.environ if environ is None else environ)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            process = subprocess.Popen(
+                # -P: what lies in the working directory is not imported by chance.
+                [sys.executable, "-P", "-m", "proxy.worker", str(theirs.fileno())],
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+        except OSError:
+            ours.close()
+            raise
+    return SpawnedWorker(process, ours)
+
+
+def build_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a worker: ours without secrets, and the way to this package."""
+    kept = {name: text for name, text in environ.items() if not _WITHHELD.fullmatch(name)}
+    paths = [_PACKAGE_HOME, *filter(None, [environ.get("PYTHONPATH")])]
+    return {**kept, "PYTHONPATH": os.pathsep.join(paths)}

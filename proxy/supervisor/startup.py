@@ -1,0 +1,202 @@
+"""
+From the command line to the first configuration that is served.
+
+That is the one on disk; where it is broken, the last one that was accepted, and the reason is
+kept for everybody who asks.
+"""
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from proxy.config.changes import describe_changes
+from proxy.config.guard import GuardFacts, decide_guard
+from proxy.config.history import HistoryEntry, HistoryStore
+from proxy.config.load import LoadedConfig, load_config
+from proxy.config.master_secret import MasterSecret, load_master_secret
+from proxy.config.problem import ConfigError, Problem
+from proxy.config.seal import SealBroken, Sealer
+from proxy.config.sources import find_config, find_runtime_dir, find_state_dir, read_dot_env
+from proxy.domain.identity import KeyHasher
+from proxy.supervisor.accepted import Accepted, accept, keep, number, override, path_text, revive
+
+SNAPSHOTS = "snapshots"
+PEPPER = "pepper of keys"
+SEALING = "sealing of snapshots"
+
+_log = structlog.get_logger("llm_proxy.config")
+
+
+class Place(Struct, frozen=True):
+    """Where the configuration is, where state is kept, and the secret that protects both."""
+
+    config_path: Path | None
+    environ: Mapping[str, str]
+    state_dir: Path
+    runtime_dir: Path
+    pepper: bytes
+    hasher: KeyHasher
+    history: HistoryStore
+
+    def load(
+        self, generation: int, now_at: float, also_listen: tuple[tuple[str, int], ...] = ()
+    ) -> LoadedConfig:
+        """
+        Read the configuration as it is now.
+
+        Raises:
+            ConfigError: with every problem.
+        """
+        return load_config(
+            self.config_path,
+            self.environ,
+            self.hasher,
+            generation=generation,
+            now_at=now_at,
+            also_listen=also_listen,
+        )
+
+
+class First(Struct, frozen=True):
+    """What a start has come to. `error` is why the file is not what is served, None if it is."""
+
+    accepted: Accepted
+    error: str | None = None
+    problem_count: int = 0
+    warnings: tuple[Problem, ...] = ()
+    not_in_force: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+
+
+def find_place(config: Path | None, environ: Mapping[str, str]) -> Place:
+    """
+    Find the configuration and its state directory, and open what protects them.
+
+    Raises:
+        ConfigError: the master secret cannot be used.
+        OSError: the state directory cannot be used; the text says how to mend that.
+    """
+    try:
+        config_path = find_config(config, environ)
+    except ConfigError:
+        # A file that is gone is as bad as one that is broken: the last good one may serve.
+        config_path = config or Path(environ["PROXY_API_CONFIG"].strip())
+    state_dir = find_state_dir(config_path, environ)
+    secret = load_master_secret(_read_variables(config_path, environ), state_dir)
+    pepper = secret.derive(PEPPER)
+    return Place(
+        config_path=config_path,
+        environ=environ,
+        state_dir=state_dir,
+        runtime_dir=find_runtime_dir(state_dir, environ),
+        pepper=pepper,
+        hasher=KeyHasher(pepper),
+        history=open_history(state_dir, secret),
+    )
+
+
+def open_history(state_dir: Path, secret: MasterSecret) -> HistoryStore:
+    """Return the history that is kept in a state directory."""
+    return HistoryStore(state_dir / SNAPSHOTS, Sealer(secret.derive(SEALING)))
+
+
+def load_first(place: Place) -> First:
+    """
+    Return what is to be served from the start.
+
+    A file that comes to what was served last keeps its generation; any other is a new one,
+    and goes into the history.
+
+    Raises:
+        ConfigError: the file is broken and nothing was ever accepted from this path.
+    """
+    now_at = time.time()
+    newest = place.history.newest(path_text(place.config_path))
+    try:
+        loaded = place.load(place.history.next_generation(), now_at)
+        warnings = _guard(newest, loaded)
+    except ConfigError as error:
+        if newest is None:
+            raise
+        return _fall_back(place, newest, error)
+    accepted = accept(loaded)
+    before = _try_revive(place.history, newest)
+    changes = () if before is None else describe_changes(before.effective, accepted.effective)
+    if before is not None and not changes and before.is_same_as(accepted):
+        accepted = number(accepted, before.snapshot.generation)
+    else:
+        with_cause = "first start" if newest is None else "start"
+        _keep(place.history, accepted, with_cause, changes, now_at)
+    return First(
+        accepted,
+        warnings=(*loaded.warnings, *warnings),
+        not_in_force=loaded.not_in_force,
+        changes=changes,
+    )
+
+
+def _guard(newest: HistoryEntry | None, loaded: LoadedConfig) -> tuple[Problem, ...]:
+    """
+    Return what is doubtful about a file beside the last one that was accepted.
+
+    Raises:
+        ConfigError: it has no end, and the last one had.
+    """
+    if newest is None:
+        return ()
+    verdict = decide_guard(
+        GuardFacts(newest.provider_count, newest.has_marker),
+        GuardFacts(len(loaded.snapshot.providers), loaded.has_marker),
+        source=str(loaded.config_path or ""),
+        is_start=True,
+    )
+    if verdict.problem is not None:
+        raise ConfigError([verdict.problem])
+    return verdict.warnings
+
+
+def _fall_back(place: Place, newest: HistoryEntry, error: ConfigError) -> First:
+    try:
+        accepted = revive(place.history, newest)
+    except SealBroken as broken:
+        _log.error("the last good configuration cannot be read", reason=str(broken))
+        raise error from None
+    install = replace(override(accepted.install, place.environ), state_dir=str(place.state_dir))
+    return First(
+        replace(accepted, install=install),
+        error=str(error),
+        problem_count=len(error.problems),
+    )
+
+
+def _try_revive(history: HistoryStore, entry: HistoryEntry | None) -> Accepted | None:
+    if entry is None:
+        return None
+    try:
+        return revive(history, entry)
+    except SealBroken as broken:
+        # Another secret, or a damaged file: it only costs us the comparison.
+        _log.warning("the last configuration of the history cannot be read", reason=str(broken))
+        return None
+
+
+def _keep(
+    history: HistoryStore, accepted: Accepted, cause: str, changes: tuple[str, ...], now_at: float
+) -> None:
+    try:
+        keep(history, accepted, cause, changes, now_at)
+    except OSError as error:
+        _log.error("the history could not be written", reason=str(error))
+
+
+def _read_variables(config_path: Path | None, environ: Mapping[str, str]) -> dict[str, str]:
+    variables: dict[str, str] = {}
+    with suppress(ConfigError):  # told with all other problems when the configuration is read
+        for name, variable in read_dot_env(config_path).variables.items():
+            variables[name] = variable.text.reveal()
+    return {**variables, **environ}

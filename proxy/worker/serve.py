@@ -1,0 +1,186 @@
+"""What a worker does in its loop: serve, and do what the supervisor says."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from proxy.config.snapshot import decode_steps
+from proxy.control.frames import Link, build_client_end
+from proxy.control.messages import (
+    Ack,
+    Answer,
+    Drain,
+    Leaving,
+    Ping,
+    Pong,
+    Publish,
+    Ready,
+    ReopenLog,
+    ServerMessage,
+    Start,
+    Tell,
+)
+from proxy.domain.catalog import Snapshot
+from proxy.domain.identity import KeyHasher
+from proxy.telemetry.log_writer import LogWriter
+from proxy.wiring import Service, open_service
+from proxy.worker.desk import SupervisorDesk
+
+BACKLOG = 4096
+HURRY_S = 5.0
+"""How long open requests may still go on when the signal to stop comes a second time."""
+
+_log = structlog.get_logger("llm_proxy.worker")
+
+
+async def serve(
+    start: Start,
+    listening: Sequence[socket.socket],
+    connection: socket.socket,
+    log: LogWriter,
+    on_ready: Callable[[], None],
+) -> None:
+    """
+    Serve on sockets that are open already, until told to stop; return when all has ended.
+
+    Args:
+        start: who this worker is, and what stays the same as long as it lives.
+        listening: the sockets, which other processes have too.
+        connection: the supervisor is at its other end.
+        log: where lines go; stays the caller's to close.
+        on_ready: called once, when requests are served.
+    """
+    connection.setblocking(False)
+    link = build_client_end(*await asyncio.open_unix_connection(sock=connection))
+    worker = _Worker(start, listening, link, log, on_ready)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.leave)
+    await worker.run()
+
+
+class _Worker:
+    """One worker; its messages are dealt with one after the other."""
+
+    def __init__(
+        self,
+        start: Start,
+        listening: Sequence[socket.socket],
+        link: Link[ServerMessage],
+        log: LogWriter,
+        on_ready: Callable[[], None],
+    ) -> None:
+        self._install = start.install
+        self._number = start.worker
+        self._hasher = KeyHasher(start.pepper)
+        self._listening = listening
+        self._link = link
+        self._log = log
+        self._on_ready = on_ready
+        self._desk: SupervisorDesk | None = None
+        self._service: Service | None = None
+        self._drain = asyncio.Event()
+        self._within_s = self._install.drain_timeout_s
+        self._delay_s = 0.0
+
+    async def run(self) -> None:
+        """Serve until the drain is over."""
+        hearing = asyncio.create_task(self._hear())
+        hearing.add_done_callback(lambda _: self._drain.set())
+        await self._drain.wait()
+        if self._service is not None:
+            await self._service.drain(self._within_s, self._delay_s)
+            await self._service.close()
+        hearing.cancel()
+        await asyncio.wait([hearing])
+        await self._link.close()
+        if not hearing.cancelled():
+            hearing.result()  # raises what ended it, if that was no end of the connection
+
+    def leave(self) -> None:
+        """Ask for a replacement and drain: somebody has sent SIGTERM to this process alone."""
+        if not self._drain.is_set():
+            self._link.send(Leaving())
+            self._begin_drain(self._within_s, 0.0)
+        else:
+            self._begin_drain(HURRY_S, 0.0)
+
+    async def _hear(self) -> None:
+        async for message in self._link.receive():
+            await self._do(message)
+        if self._desk is not None:
+            self._desk.leave()
+        if not self._drain.is_set():
+            _log.warning("the supervisor is gone: this worker finishes its requests and ends")
+            self._begin_drain(self._within_s, 0.0)
+
+    async def _do(self, message: ServerMessage) -> None:
+        match message:
+            case Ping():
+                self._link.send(Pong(message.number))
+            case Tell():
+                if self._desk is None:
+                    self._desk = SupervisorDesk(self._link, message.status)
+                self._desk.status = message.status
+            case Publish():
+                await self._take(message)
+            case Answer():
+                if self._desk is not None:
+                    self._desk.take(message)
+            case Drain():
+                self._begin_drain(message.within_s, message.delay_s)
+            case ReopenLog():
+                self._reopen_log()
+            case Start():
+                _log.error("a second Start was passed over")
+
+    async def _take(self, message: Publish) -> None:
+        snapshot = await _decode(message.parts)
+        if self._service is None:
+            await self._open(snapshot)
+        else:
+            await self._service.apply(snapshot)
+        self._link.send(Ack(message.generation))
+
+    async def _open(self, snapshot: Snapshot) -> None:
+        if self._desk is None:
+            raise RuntimeError("the supervisor tells how the service stands before it publishes")
+        service = await open_service(
+            self._install,
+            snapshot,
+            self._hasher,
+            self._log,
+            desk=self._desk,
+            worker=self._number,
+        )
+        for sock in self._listening:
+            await service.listen(sock, BACKLOG)
+        self._service = service
+        self._on_ready()
+        self._link.send(Ready())
+
+    def _begin_drain(self, within_s: float, delay_s: float) -> None:
+        if self._drain.is_set() and self._service is not None:
+            self._service.hurry(within_s)
+            return
+        self._within_s, self._delay_s = within_s, delay_s
+        self._drain.set()
+
+    def _reopen_log(self) -> None:
+        try:
+            self._log.reopen()
+        except OSError as error:
+            _log.error("the log file could not be opened anew", reason=error.strerror)
+
+
+async def _decode(parts: Sequence[bytes]) -> Snapshot:
+    """Decode a snapshot in between requests: a large one takes longer than they should wait."""
+    steps = decode_steps(parts)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            snapshot: Snapshot = done.value
+            return snapshot
+        await asyncio.sleep(0)

@@ -1,0 +1,75 @@
+"""
+A worker that does as it is told by its test: `python -m tests.fakes.scripted_worker FD MANNER`.
+
+It speaks the frames of a real one and serves nothing. Its manners: `good`; `dies` before it is
+ready; `deaf` is ready and then never answers; `slow` never acknowledges a snapshot after its
+first; `stays` does not end when it is told to; `asks` asks for something once it is ready.
+"""
+
+import socket
+import sys
+from typing import Any
+
+import msgspec
+
+from proxy.control.frames import build_frame
+from proxy.control.handover import receive_start
+from proxy.control.messages import (
+    Ack,
+    Answer,
+    Ask,
+    ClientMessage,
+    Drain,
+    Ping,
+    Pong,
+    Publish,
+    Ready,
+    ServerMessage,
+)
+
+
+def main() -> None:
+    """Begin as a real worker does, then behave."""
+    connection, manner = socket.socket(fileno=int(sys.argv[1])), sys.argv[2]
+    begun = receive_start(connection)
+    if begun is None:
+        return
+    if manner == "dies":
+        sys.exit(3)
+    behave(connection, manner)
+
+
+def behave(connection: socket.socket, manner: str) -> None:
+    """Answer what comes, in this manner, until told to end or left alone."""
+    taken = 0
+
+    def say(*messages: ClientMessage) -> None:
+        connection.sendall(b"".join(map(build_frame, messages)))
+
+    for message in read_all(connection):
+        if isinstance(message, Publish):
+            taken += 1
+            if taken == 1:
+                say(Ready(), Ack(message.generation))
+                if manner == "asks":
+                    say(Ask(9, "reload", b"{}", "a test"))
+            elif manner != "slow":
+                say(Ack(message.generation))
+        elif isinstance(message, Ping) and manner != "deaf":
+            say(Pong(message.number))
+        elif isinstance(message, Drain) and manner != "stays":
+            return
+        elif isinstance(message, Answer):
+            say(Ask(10, "told", message.body))
+
+
+def read_all(connection: socket.socket) -> Any:
+    """Yield every message until the other end closes."""
+    with connection.makefile("rb") as stream:
+        while len(head := stream.read(4)) == 4:
+            body = stream.read(int.from_bytes(head, "big"))
+            yield msgspec.msgpack.decode(body, type=ServerMessage)
+
+
+if __name__ == "__main__":
+    main()

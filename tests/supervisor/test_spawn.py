@@ -1,0 +1,65 @@
+"""A worker's process: what it is given and what it is not."""
+
+import signal
+from pathlib import Path
+
+from proxy.supervisor.spawn import build_variables, spawn_worker
+
+
+def test_secrets_stay_here() -> None:
+    """Keys, tokens, passwords, URLs of stores and systemd's own variables are not passed on."""
+    given = {
+        "OPENAI_API_KEY": "1",
+        "PROXY_API_MASTER_SECRET": "1",
+        "LITELLM_MASTER_KEY": "1",
+        "AWS_SECRET_ACCESS_KEY": "1",
+        "HF_TOKEN": "1",
+        "PGPASSWORD": "1",
+        "DATABASE_URL": "1",
+        "LISTEN_FDS": "1",
+        "NOTIFY_SOCKET": "1",
+        "WATCHDOG_USEC": "1",
+        "CREDENTIALS_DIRECTORY": "1",
+    }
+    needed = {"PATH": "/bin", "SSL_CERT_FILE": "/ca.pem", "LANG": "C", "TZ": "UTC"}
+    variables = build_variables({**given, **needed})
+    assert variables.keys() == {*needed, "PYTHONPATH"}
+
+
+def test_the_package_is_found_from_anywhere() -> None:
+    """The directory that holds `proxy` comes first, what was set before it behind."""
+    first, second = build_variables({"PYTHONPATH": "/elsewhere"})["PYTHONPATH"].split(":")
+    assert (Path(first) / "proxy" / "worker" / "__main__.py").is_file()
+    assert second == "/elsewhere"
+
+
+def test_it_waits_for_orders_and_ends_with_its_supervisor() -> None:
+    """A worker that is given nothing ends by itself as soon as the other end is closed."""
+    spawned = spawn_worker()
+    assert spawned.process.poll() is None
+    # Ctrl-C in a terminal reaches it as well, and is not its business.
+    spawned.connection.close()
+    assert spawned.process.wait(20) == 0
+
+
+def test_a_signal_for_everybody_does_not_end_it() -> None:
+    """What a terminal or a reload sends to the whole group is ignored by a worker."""
+    spawned = spawn_worker()
+    try:
+        # It says that it has begun by reading what comes; before, Python's own handler is there.
+        spawned.connection.settimeout(20)
+        wait_until_ignoring(spawned.process.pid, signal.SIGINT)
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+            spawned.process.send_signal(number)
+        assert spawned.process.poll() is None
+    finally:
+        spawned.connection.close()
+        assert spawned.process.wait(20) == 0
+
+
+def wait_until_ignoring(pid: int, number: signal.Signals) -> None:
+    """Return as soon as the kernel says that a process ignores a signal."""
+    while True:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("SigIgn:") and int(line.split()[1], 16) & 1 << (number - 1):
+                return
