@@ -199,6 +199,7 @@ class Fleet:
         self._on_change()
         await worker.gone.wait()
         self._living.discard(worker)
+        self._on_change()
 
     async def _keep(self, slot: _Slot) -> None:
         """Fill a slot again whenever its worker has left it."""
