@@ -19,6 +19,7 @@ Every way a request can fail, as one tree.
     │   ├── UpstreamUnreachable      502  refused, reset while connecting, no address
     │   ├── UpstreamAddressRefused   502  its name leads to an address that it may not have
     │   ├── UpstreamPoolFull         503  all of `max_connections` are in use
+    │   ├── UpstreamNotDialled       503  this machine had no file or port left for a connection
     │   ├── UpstreamTlsError         502
     │   ├── UpstreamDisconnected     502  reset, or closed where more had to come
     │   ├── UpstreamTruncated        502  ended before its answer was complete
@@ -37,6 +38,8 @@ Every way a request can fail, as one tree.
     ├── NoHealthyProvider            503  overloaded_error / no_healthy_provider
     ├── DeadlineExceeded             504  timeout_error / deadline_exceeded
     ├── ServerShutdown               503  overloaded_error / server_shutdown
+    ├── SupervisorUnavailable        503  overloaded_error / supervisor_unavailable
+    ├── SupervisorRefused            409  invalid_request_error / supervisor_refused
     └── InternalError                500  internal_error
 
 Each error knows its HTTP status, its public type and code, whether another attempt may
@@ -233,6 +236,18 @@ class UpstreamPoolFull(UpstreamError):
     )
 
 
+class UpstreamNotDialled(UpstreamError):
+    """This machine is out of open files or of ports: the provider was not even asked."""
+
+    status = 503
+    type = "overloaded_error"
+    code = "upstream_not_dialled"
+    counts_against_health = False
+    default_message = (
+        "All providers are currently unavailable: this server cannot open another connection."
+    )
+
+
 class UpstreamTlsError(UpstreamError):
     """The TLS handshake failed; plain HTTP is never tried instead."""
 
@@ -390,6 +405,27 @@ class ServerShutdown(ProxyError):
     type = "overloaded_error"
     code = "server_shutdown"
     default_message = "This server is shutting down; send the request again."
+
+
+class SupervisorUnavailable(ProxyError):
+    """Only the supervisor could do it, and it is gone or does not answer."""
+
+    status = 503
+    type = "overloaded_error"
+    code = "supervisor_unavailable"
+    default_message = (
+        "The supervisor of this server did not answer; requests are served all the same. "
+        "Its log says why, and 'llm-proxy reload' asks it directly."
+    )
+
+
+class SupervisorRefused(ProxyError):
+    """The supervisor was asked for what cannot be done; its message says why."""
+
+    status = 409
+    type = "invalid_request_error"
+    code = "supervisor_refused"
+    default_message = "The supervisor of this server could not do that."
 
 
 class InternalError(ProxyError):

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from proxy.domain.catalog import Provider, Snapshot
+from proxy.domain.service import UptimeRecord
 from proxy.version import __version__
 
 
@@ -24,6 +25,18 @@ class UptimeTracker:
         self._changed_at = started_at
         self._is_routable = is_routable
         self._up_s = 0.0
+
+    @classmethod
+    def from_record(cls, record: UptimeRecord) -> "UptimeTracker":
+        """Go on from what another process has seen."""
+        tracker = cls(record.started_at, is_routable=record.is_routable)
+        tracker._changed_at = record.changed_at
+        tracker._up_s = record.up_s
+        return tracker
+
+    def record(self) -> UptimeRecord:
+        """Return what has been seen so far, for another process to go on from."""
+        return UptimeRecord(self._started_at, self._changed_at, self._up_s, self._is_routable)
 
     @property
     def observed_at(self) -> float:

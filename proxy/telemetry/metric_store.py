@@ -61,13 +61,13 @@ class Histogram:
 class MetricStore:
     """Open series in this worker's files; read everybody's."""
 
-    def __init__(self, directory: Path, worker: int) -> None:
+    def __init__(self, directory: Path, owner: int | str) -> None:
         """
-        Take the files of `worker` in `directory`, which is made if it is missing.
+        Take the files of `owner` in `directory`, which is made if it is missing.
 
-        Counters go on from where they were, gauges begin at 0. While another process still
-        holds that number (a worker that drains), a stand-in such as `0.1` is taken. What is
-        damaged is set aside with a warning.
+        A worker is called by its number. Counters go on from where they were, gauges begin at
+        0. While another process still has that name (a worker that drains), a stand-in such as
+        `0.1` is taken. What is damaged is set aside with a warning.
 
         Raises:
             OSError: the directory or a file cannot be made or written; names the path.
@@ -76,7 +76,7 @@ class MetricStore:
         self._directory = directory
         # Workers start side by side: without turns, one that sweeps would look like a live one.
         with _hold_turn(directory):
-            self._lock_fd, self._name = _take_name(directory, worker)
+            self._lock_fd, self._name = _take_name(directory, str(owner))
             _sweep(directory, own_name=self._name)
             # All at once: a full disk is to be found at start, not by a request.
             self._files = {prefix: MetricFile(self._path(prefix)) for prefix in _PREFIXES}
@@ -134,14 +134,14 @@ def _hold_turn(directory: Path) -> Iterator[None]:
         os.close(fd)
 
 
-def _take_name(directory: Path, worker: int) -> tuple[int, str]:
+def _take_name(directory: Path, owner: str) -> tuple[int, str]:
     for stand_in in range(_MAX_STAND_INS):
-        name = f"{worker}.{stand_in}" if stand_in else str(worker)
+        name = f"{owner}.{stand_in}" if stand_in else owner
         fd = _lock(directory, name)
         if fd is not None:
             return fd, name
     raise OSError(
-        f"{directory}: {_MAX_STAND_INS} processes hold worker number {worker} already; "
+        f"{directory}: {_MAX_STAND_INS} processes called '{owner}' are there already; "
         "stop those that are left over."
     )
 

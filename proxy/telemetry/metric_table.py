@@ -120,6 +120,38 @@ CONNECTION_FAULTS = Metric(
     "Client connections that were refused or closed by us: connection_rejected, "
     "write_stall, head_timeout, invalid_http.",
 )
+LOOP_BLOCKED = Metric(
+    "llm_proxy_loop_blocked_total",
+    "counter",
+    (),
+    "How often a worker's event loop did not turn for more than a second: a fault of ours.",
+)
+CONFIG_GENERATION = Metric(
+    "llm_proxy_config_generation",
+    "gauge",
+    (),
+    "Number of the configuration that is served; it grows with each that is accepted.",
+    merge="livemax",
+)
+CONFIG_RELOADS = Metric(
+    "llm_proxy_config_reloads_total",
+    "counter",
+    ("result",),
+    "Times the configuration was read anew: applied, unchanged, rejected or guarded.",
+)
+WORKERS_READY = Metric(
+    "llm_proxy_workers_ready",
+    "gauge",
+    (),
+    "Workers that take new requests.",
+    merge="livemax",
+)
+WORKER_RESTARTS = Metric(
+    "llm_proxy_worker_restarts_total",
+    "counter",
+    ("reason",),
+    "Workers that were replaced: died, unresponsive or asked.",
+)
 BUILD_INFO = Metric(
     "llm_proxy_build_info",
     "gauge",
@@ -143,5 +175,10 @@ METRICS: tuple[Metric, ...] = (
     LOG_LINES_DROPPED,
     ANOMALIES,
     CONNECTION_FAULTS,
+    LOOP_BLOCKED,
+    CONFIG_GENERATION,
+    CONFIG_RELOADS,
+    WORKERS_READY,
+    WORKER_RESTARTS,
     BUILD_INFO,
 )

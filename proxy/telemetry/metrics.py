@@ -7,11 +7,11 @@ files in `metric_store.py`. `wiring.py` makes one per worker; `server/` serves `
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import get_args
 
-from proxy.domain.catalog import WILDCARD, Snapshot
+from proxy.domain.catalog import WILDCARD, Provider, Snapshot
 from proxy.domain.errors import ProxyError
 from proxy.domain.exchange import AttemptRecord, ConnectionFault, RequestRecord
 from proxy.telemetry import metric_table as table
@@ -21,6 +21,8 @@ from proxy.version import __version__
 
 _NOT_ERRORS = frozenset({"ok", "client_closed", "interrupted"})
 _MAX_UPSTREAM_CODES = 64
+_PROVIDERS_PER_STEP = 50
+_GROUPS_PER_STEP = 1000
 _is_upstream_code = re.compile(r"upstream_[a-z_]{1,40}").fullmatch
 
 
@@ -49,8 +51,8 @@ class Metrics:
         """
         self._store = MetricStore(directory, worker)
         self._endpoints = frozenset(endpoints)
-        self._providers: frozenset[str] = frozenset()
-        self._deployments: frozenset[tuple[str, str]] = frozenset()
+        self._providers: Mapping[str, Provider] = {}
+        self._routed: frozenset[tuple[str, str]] = frozenset()
         self._outcomes = _collect_codes() | _NOT_ERRORS
         self._requests: dict[tuple[str, str, int], tuple[Number, Histogram]] = {}
         self._attempts: dict[tuple[str, str], tuple[Number, Number | None, Histogram]] = {}
@@ -59,6 +61,7 @@ class Metrics:
         self._first_token: dict[tuple[str, str], Histogram] = {}
         self._model_duration: dict[tuple[str, str], Histogram] = {}
         self._dropped = self._store.open_number(table.LOG_LINES_DROPPED)
+        self._loop_blocked = self._store.open_number(table.LOOP_BLOCKED)
         self._store.open_number(table.HEALTH_CACHE_SIZE)
         self._store.open_number(table.BUILD_INFO, version).set(1.0)
         # From 0 on, so that an alert sees the first one rise.
@@ -69,20 +72,20 @@ class Metrics:
 
     def apply_snapshot(self, snapshot: Snapshot) -> None:
         """Take the known providers and deployments from the catalog that is now in force."""
-        self._providers = frozenset(snapshot.providers)
-        listed = {
-            (provider.name, model)
-            for provider in snapshot.providers.values()
-            for model in provider.models
-            if model != WILDCARD
-        }
-        routed = {
-            (deployment.provider.name, deployment.model)
-            for group in snapshot.groups.values()
-            for deployment in group.deployments
-        }
-        self._deployments = frozenset(listed | routed)
-        for provider in snapshot.providers:
+        for _ in self.apply_steps(snapshot):
+            pass
+
+    def apply_steps(self, snapshot: Snapshot) -> Iterator[None]:
+        """Do the same step by step: of a large catalog each takes about a millisecond."""
+        routed = yield from _collect_routed(snapshot)
+        self._providers = snapshot.providers
+        self._routed = routed
+        # Which deployments have a label of their own is decided anew, when they are next seen.
+        self._first_token.clear()
+        self._model_duration.clear()
+        for index, provider in enumerate(snapshot.providers):
+            if index % _PROVIDERS_PER_STEP == 0:
+                yield
             self._open_active(provider)
             self._store.open_number(table.BREAKER_STATE, provider)
 
@@ -148,6 +151,10 @@ class Metrics:
         """Count log lines that were lost; a `LogWriter` calls it, from any thread."""
         self._dropped.add(count)
 
+    def count_blocked_loop(self) -> None:
+        """Count that the event loop stood still; a `LoopLag` calls it, from its thread."""
+        self._loop_blocked.add(1.0)
+
     def render(self) -> tuple[bytes, str]:
         """Return the numbers of all workers as (body, content type); reads files only."""
         return self._store.render()
@@ -211,13 +218,18 @@ class Metrics:
         model: str,
         seconds: float,
     ) -> None:
-        key = (provider, model)
-        if key not in self._deployments:
-            key = (provider, OTHER)
-        histogram = opened.get(key)
+        histogram = opened.get((provider, model))
         if histogram is None:
-            histogram = opened[key] = self._store.open_histogram(metric, *key)
+            key = (provider, model if self._is_known(provider, model) else OTHER)
+            histogram = opened.get(key) or self._store.open_histogram(metric, *key)
+            opened[key] = histogram
         histogram.observe(seconds)
+
+    def _is_known(self, provider: str, model: str) -> bool:
+        listing = self._providers.get(provider)
+        if listing is None or model == WILDCARD:
+            return False
+        return model in listing.models or (provider, model) in self._routed
 
     def _count_tokens(self, provider: str, operation: str, count: int) -> None:
         if count <= 0:
@@ -227,6 +239,21 @@ class Metrics:
             number = self._store.open_number(table.TOKENS, provider, operation)
             self._tokens[provider, operation] = number
         number.add(count)
+
+
+def _collect_routed(snapshot: Snapshot) -> Generator[None, None, frozenset[tuple[str, str]]]:
+    """Return the deployments of routes that no provider lists: at those that take any model."""
+    takers = {p.name for p in snapshot.providers.values() if WILDCARD in p.models}
+    if not takers:
+        return frozenset()
+    routed: set[tuple[str, str]] = set()
+    for index, group in enumerate(snapshot.groups.values()):
+        if index % _GROUPS_PER_STEP == 0:
+            yield
+        for deployment in group.deployments:
+            if deployment.provider.name in takers:
+                routed.add((deployment.provider.name, deployment.model))
+    return frozenset(routed)
 
 
 def _collect_codes() -> frozenset[str]:

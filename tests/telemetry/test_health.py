@@ -90,3 +90,17 @@ def test_clock_set_back_gives_no_nonsense() -> None:
 
     assert uptime.share(START - 10) == 1.0
     assert 0.0 <= uptime.share(START + 200) <= 1.0
+
+
+def test_uptime_goes_on_in_another_process() -> None:
+    """What one process has seen is gone on from by the next, to the same share."""
+    uptime = UptimeTracker(START, is_routable=False)
+    uptime.observe(START + 25, is_routable=True)
+    uptime.observe(START + 75, is_routable=False)
+    uptime.observe(START + 90, is_routable=True)
+
+    next_one = UptimeTracker.from_record(uptime.record())
+
+    assert next_one.share(START + 100) == uptime.share(START + 100) == 0.6
+    assert next_one.observed_at == START + 90
+    assert next_one.record() == uptime.record()

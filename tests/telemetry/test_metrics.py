@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from proxy.domain.usage import Usage
 from proxy.telemetry.log_writer import LogWriter
 from proxy.telemetry.metric_table import METRICS
 from proxy.telemetry.metrics import Metrics
+from proxy.telemetry.service_metrics import ServiceMetrics
 from tests.telemetry.records import build_attempt, build_record, build_snapshot
 
 CANARY = "sk-cAnArY7f3K9qLm2XwZ8rT5vB1nD4"
@@ -235,12 +237,56 @@ def test_dropped_log_lines_are_counted(tmp_path: Path) -> None:
     writer.write(b"late\n")
 
 
-def test_exposition_is_valid_and_complete(metrics: Metrics) -> None:
+def test_a_blocked_loop_is_counted(metrics: Metrics) -> None:
+    """It is told as 0 from the start, and counts each time."""
+    assert _read(metrics, "llm_proxy_loop_blocked_total") == {(): 0}
+    metrics.count_blocked_loop()
+    assert _read(metrics, "llm_proxy_loop_blocked_total") == {(): 1}
+
+
+def test_a_large_catalog_is_taken_in_short_steps(tmp_path: Path) -> None:
+    """Of 10,000 models at 500 providers no step takes long, and each provider has its gauges."""
+    wild = Provider("wild", "openai", "https://wild.example", models=("*",))
+    providers = [
+        Provider(
+            f"p{n}", "openai", "https://p.example", models=tuple(f"m{n}-{k}" for k in range(20))
+        )
+        for n in range(500)
+    ]
+    metrics = Metrics(tmp_path)
+    longest_s = 0.0
+    steps = metrics.apply_steps(build_snapshot(wild, *providers))
+    while True:
+        began_s = time.monotonic()
+        try:
+            next(steps)
+        except StopIteration:
+            break
+        longest_s = max(longest_s, time.monotonic() - began_s)
+    assert longest_s < 0.05  # ten times what is promised
+    assert len(_read(metrics, "llm_proxy_circuit_breaker_state")) == 501
+    metrics.close()
+
+
+def test_a_deployment_that_left_the_configuration_is_other(metrics: Metrics) -> None:
+    """A model has its own label only while the catalog in force lists it."""
+    _run(metrics)
+    alpha = Provider("alpha", "openai", "https://alpha.example", models=("another",))
+    metrics.apply_snapshot(build_snapshot(alpha))
+    _run(metrics)
+    counts = _read(metrics, "llm_proxy_model_duration_seconds_count")
+    model = build_attempt().model
+    assert counts == {("alpha", model): 1, ("alpha", "other"): 1}
+
+
+def test_exposition_is_valid_and_complete(metrics: Metrics, tmp_path: Path) -> None:
     """The text parses, every family is in the table with its help, and none is missing."""
+    service = ServiceMetrics(tmp_path)
     metrics.request_ended(build_record(anomalies=("utf8_replaced",)))
     _run(metrics)
     _run(metrics, outcome="upstream_timeout")
     body, content_type = metrics.render()
+    service.close()
 
     families = {
         family.name: (family.type, family.documentation)
