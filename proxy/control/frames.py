@@ -1,10 +1,11 @@
 """
 Messages as frames: a length of four bytes, most significant first, then msgpack.
 
-`FrameReader` is fed bytes however they were split; `Link` speaks frames over asyncio's streams.
+`Link` speaks them over asyncio's streams, `receive_frame` reads one from a blocking socket.
 """
 
 import asyncio
+import socket
 import struct
 from collections.abc import AsyncIterator
 from typing import Generic, TypeVar
@@ -16,7 +17,7 @@ from proxy.control.messages import ClientMessage, ServerMessage
 MAX_FRAME_BYTES = 256 * 1024 * 1024
 """A frame announced longer than this is no frame of ours."""
 
-_LENGTH = struct.Struct(">I")
+LENGTH = struct.Struct(">I")
 _server_decoder = msgspec.msgpack.Decoder(ServerMessage)
 _client_decoder = msgspec.msgpack.Decoder(ClientMessage)
 _encoder = msgspec.msgpack.Encoder()
@@ -31,7 +32,29 @@ class FrameBroken(Exception):
 def build_frame(message: ServerMessage | ClientMessage) -> bytes:
     """Return a message as it travels."""
     body = _encoder.encode(message)
-    return _LENGTH.pack(len(body)) + body
+    return LENGTH.pack(len(body)) + body
+
+
+def receive_frame(connection: socket.socket, kind: type[T]) -> T | None:
+    """
+    Wait on a blocking socket for one message; None if the other end closes before it begins.
+
+    Args:
+        connection: nothing beyond the frame is read from it.
+        kind: what may come: one kind of message, or a union of them.
+
+    Raises:
+        FrameBroken: something else came, or only a part of it.
+        OSError: the connection broke, or its timeout is over.
+    """
+    head = _receive(connection, LENGTH.size)
+    if not head:
+        return None
+    length = _read_length(head)
+    body = _receive(connection, length)
+    if len(body) < length:
+        raise FrameBroken("a message did not come whole")
+    return _decode(msgspec.msgpack.Decoder(kind), body)
 
 
 class Link(Generic[T]):
@@ -68,17 +91,11 @@ class Link(Generic[T]):
         """
         while True:
             try:
-                (length,) = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))
-                if length > MAX_FRAME_BYTES:
-                    raise FrameBroken(f"a frame of {length} bytes was announced")
-                body = await self._reader.readexactly(length)
+                head = await self._reader.readexactly(LENGTH.size)
+                body = await self._reader.readexactly(_read_length(head))
             except (asyncio.IncompleteReadError, ConnectionError):
                 return
-            try:
-                message = self._decoder.decode(body)
-            except msgspec.MsgspecError as error:
-                raise FrameBroken(str(error)) from error
-            yield message
+            yield _decode(self._decoder, body)
 
     async def close(self) -> None:
         """Close this end."""
@@ -101,3 +118,25 @@ def build_client_end(
 ) -> Link[ServerMessage]:
     """Return a worker's or a command's end of a connection."""
     return Link(reader, writer, _server_decoder)
+
+
+def _read_length(head: bytes) -> int:
+    length: int = LENGTH.unpack(head)[0] if len(head) == LENGTH.size else MAX_FRAME_BYTES + 1
+    if length > MAX_FRAME_BYTES:
+        raise FrameBroken("what came is not the beginning of a message")
+    return length
+
+
+def _decode(decoder: "msgspec.msgpack.Decoder[T]", body: bytes) -> T:
+    try:
+        return decoder.decode(body)
+    except msgspec.MsgspecError as error:
+        raise FrameBroken(str(error)) from error
+
+
+def _receive(connection: socket.socket, size_bytes: int) -> bytes:
+    """Return so many bytes, fewer only if the other end has closed."""
+    received = bytearray()
+    while len(received) < size_bytes and (part := connection.recv(size_bytes - len(received))):
+        received += part
+    return bytes(received)

@@ -5,16 +5,12 @@ Both ends are plain blocking sockets here: a worker reads its Start before it ha
 """
 
 import socket
-import struct
 from collections.abc import Sequence
 
-import msgspec
-
-from proxy.control.frames import MAX_FRAME_BYTES, FrameBroken, build_frame
-from proxy.control.messages import ServerMessage, Start
+from proxy.control.frames import build_frame, receive_frame
+from proxy.control.messages import Start
 
 MAX_SOCKETS = 64
-_LENGTH = struct.Struct(">I")
 
 
 def send_start(connection: socket.socket, start: Start, listening: Sequence[socket.socket]) -> None:
@@ -41,36 +37,9 @@ def receive_start(connection: socket.socket) -> tuple[Start, list[socket.socket]
     start: Start | None = None
     try:
         if carrier:
-            start = _receive_message(connection)
+            start = receive_frame(connection, Start)
     finally:
         if start is None:
             for sock in listening:
                 sock.close()
     return None if start is None else (start, listening)
-
-
-def _receive_message(connection: socket.socket) -> Start | None:
-    head = _receive_exactly(connection, _LENGTH.size)
-    if head is None:
-        return None
-    (length,) = _LENGTH.unpack(head)
-    body = _receive_exactly(connection, length) if length <= MAX_FRAME_BYTES else None
-    if body is None:
-        raise FrameBroken("the first message did not come whole")
-    try:
-        message = msgspec.msgpack.decode(body, type=ServerMessage)
-    except msgspec.MsgspecError as error:
-        raise FrameBroken(str(error)) from error
-    if not isinstance(message, Start):
-        raise FrameBroken("the first message was another one")
-    return message
-
-
-def _receive_exactly(connection: socket.socket, size_bytes: int) -> bytes | None:
-    received = bytearray()
-    while len(received) < size_bytes:
-        part = connection.recv(size_bytes - len(received))
-        if not part:
-            return None
-        received += part
-    return bytes(received)

@@ -7,25 +7,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from proxy.control.client import AskFailed, ask_supervisor
-from proxy.control.frames import build_frame
-from proxy.control.messages import Answer, Ask, ClientMessage
+from proxy.control.frames import build_frame, receive_frame
+from proxy.control.messages import Answer, Ask
 from proxy.control.socket_path import listen_on
 
 
 @contextmanager
-def answering(directory: Path, answer: bytes) -> Iterator[list[ClientMessage]]:
+def answering(directory: Path, answer: bytes) -> Iterator[list[Ask | None]]:
     """Accept one connection, note what it asks, and send these bytes."""
-    asked: list[ClientMessage] = []
+    asked: list[Ask | None] = []
 
     def serve(listening: socket.socket) -> None:
         connection, _ = listening.accept()
-        with connection, connection.makefile("rb") as stream:
-            length = int.from_bytes(stream.read(4), "big")
-            asked.append(msgspec.msgpack.decode(stream.read(length), type=ClientMessage))
+        with connection:
+            asked.append(receive_frame(connection, Ask))
             connection.sendall(answer)
 
     with listen_on(directory) as listening:
@@ -42,7 +40,7 @@ def test_an_answer_comes_back(tmp_path: Path) -> None:
         got = ask_supervisor(tmp_path, "reload", {"allow_shrink": True}, "a test")
     assert got == {"generation": 3}
     [ask] = asked
-    assert isinstance(ask, Ask)
+    assert ask is not None
     assert (ask.what, json.loads(ask.body), ask.by) == ("reload", {"allow_shrink": True}, "a test")
 
 

@@ -8,11 +8,10 @@ first; `stays` does not end when it is told to; `asks` asks for something once i
 
 import socket
 import sys
+from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
-from proxy.control.frames import build_frame
+from proxy.control.frames import build_frame, receive_frame
 from proxy.control.handover import receive_start
 from proxy.control.messages import (
     Ack,
@@ -63,12 +62,11 @@ def behave(connection: socket.socket, manner: str) -> None:
             say(Ask(10, "told", message.body))
 
 
-def read_all(connection: socket.socket) -> Any:
+def read_all(connection: socket.socket) -> Iterator[ServerMessage]:
     """Yield every message until the other end closes."""
-    with connection.makefile("rb") as stream:
-        while len(head := stream.read(4)) == 4:
-            body = stream.read(int.from_bytes(head, "big"))
-            yield msgspec.msgpack.decode(body, type=ServerMessage)
+    kinds: Any = ServerMessage
+    while (message := receive_frame(connection, kinds)) is not None:
+        yield message
 
 
 if __name__ == "__main__":
