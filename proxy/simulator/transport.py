@@ -82,6 +82,9 @@ class SimulatorTransport:
                 break
         raise UpstreamDisconnected()
 
+    def retire(self) -> None:
+        """Do nothing: there are no connections to keep."""
+
     async def close(self) -> None:
         """End everything at once: answers and openings fail with UpstreamDisconnected."""
         self._is_closed = True

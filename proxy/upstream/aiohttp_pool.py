@@ -137,6 +137,10 @@ class Pool:
         target, first_lines = self._find_target(request)
         return await self._give(target, request.clocks, is_new=True), first_lines
 
+    def retire(self) -> None:
+        """Close the connections that are idle, and every other as soon as it would be."""
+        self._pooled.retire()
+
     async def close(self) -> None:
         """Close every connection."""
         await self._pooled.close()
@@ -211,6 +215,14 @@ class _Connector(aiohttp.TCPConnector):
             raise aiohttp.ClientConnectionError("the transport is closed")
         self._acquired.add(protocol)
         return Connection(self, key, protocol, self._loop)
+
+    def retire(self) -> None:
+        """Keep no idle connection from now on."""
+        self._max_idle = 0
+        while self._conns:
+            _, idle = self._conns.popitem()
+            for protocol, _ in idle:
+                protocol.close()
 
     async def _dial(self, target: aiohttp.ClientRequest, clocks: Clocks) -> ResponseHandler:
         host = target.url.raw_host or ""

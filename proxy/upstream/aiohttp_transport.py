@@ -65,6 +65,10 @@ class AiohttpTransport:
             raise UpstreamTimeout(code="upstream_header_timeout") from None
         return _AiohttpResponse(head, body, connection, sink, self._unfinished, self._loop)
 
+    def retire(self) -> None:
+        """Keep no connection any more (see `upstream/base.py`)."""
+        self._pool.retire()
+
     async def close(self) -> None:
         """Close every connection (see `upstream/base.py`)."""
         for response in list(self._unfinished):

@@ -89,6 +89,14 @@ class Transport(Protocol):
         Source: docs/decisions/0005-transport-interface.md; tests/upstream/contract.py.
         """
 
+    def retire(self) -> None:
+        """
+        Keep no connection any more: the provider has left the configuration, or has changed.
+
+        Idle connections close now. Requests under way go on, and late ones are still sent;
+        each connection closes behind its answer.
+        """
+
     async def close(self) -> None:
         """
         Close every connection; answers still open fail with UpstreamDisconnected.

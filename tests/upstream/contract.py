@@ -13,6 +13,7 @@ from tests.upstream.contract_distrust import DistrustContract
 from tests.upstream.contract_endings import EndingsContract
 from tests.upstream.contract_exchange import ExchangeContract
 from tests.upstream.contract_guard import GuardContract
+from tests.upstream.contract_retire import RetireContract
 from tests.upstream.contract_reuse import ReuseContract
 from tests.upstream.contract_tls import TlsContract
 
@@ -21,6 +22,7 @@ class TransportContract(
     ExchangeContract,
     EndingsContract,
     ReuseContract,
+    RetireContract,
     CapContract,
     DistrustContract,
     DialContract,
