@@ -8,7 +8,7 @@ import msgspec
 
 from proxy.control.frames import Link
 from proxy.control.messages import Answer, Ask, ServerMessage
-from proxy.domain.errors import SupervisorUnavailable
+from proxy.domain.errors import SupervisorRefused, SupervisorUnavailable
 from proxy.domain.service import ServiceStatus
 
 ANSWER_WITHIN_S = 30.0
@@ -45,7 +45,7 @@ class SupervisorDesk:
         if waiting is None or waiting.done():
             return
         if answer.is_error:
-            waiting.set_exception(SupervisorUnavailable())
+            waiting.set_exception(SupervisorRefused(_read_message(answer.body)))
         else:
             waiting.set_result(answer)
 
@@ -55,3 +55,10 @@ class SupervisorDesk:
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(SupervisorUnavailable())
+
+
+def _read_message(body: bytes) -> str | None:
+    try:
+        return msgspec.json.decode(body, type=dict[str, str]).get("message")
+    except msgspec.MsgspecError:
+        return None
