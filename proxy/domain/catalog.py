@@ -1,6 +1,7 @@
 """One immutable catalog of everything a request can be sent to, and how a name finds it."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Literal
 
 from msgspec import Struct, field
@@ -15,7 +16,11 @@ StreamFailure = Literal["terminate", "buffered"]
 WILDCARD = "*"
 
 
-class Provider(Struct, frozen=True):
+# `gc=False`: these can hold no reference to themselves, and a large catalog has ten thousands
+# of them that the garbage collector would walk through for nothing.
+
+
+class Provider(Struct, frozen=True, gc=False):
     """One company's or server's endpoint, with its defaults filled in."""
 
     name: str
@@ -37,7 +42,7 @@ class Provider(Struct, frozen=True):
     """Networks in CIDR notation that `base_url` may lead to although they are not public."""
 
 
-class Deployment(Struct, frozen=True):
+class Deployment(Struct, frozen=True, gc=False):
     """One model at one provider."""
 
     provider: Provider
@@ -51,7 +56,7 @@ class Deployment(Struct, frozen=True):
         return f"{self.provider.name}/{self.model}"
 
 
-class Group(Struct, frozen=True):
+class Group(Struct, frozen=True, gc=False):
     """The deployments behind one name, best first, and why in that order."""
 
     name: str
@@ -62,12 +67,13 @@ class Group(Struct, frozen=True):
     owned_by: str = "llm-proxy"
 
 
-class Snapshot(Struct, frozen=True):
+class Snapshot(Struct, frozen=True, dict=True):
     """
     Everything a request may need, under one generation number.
 
     A request keeps the snapshot it began with. `groups` holds the aliases of `routes:`
-    and the bare model names; `callers` is indexed by `KeyHasher.digest`.
+    and the bare model names; `callers` is indexed by `KeyHasher.digest`. Deployments are at
+    the providers of `providers`.
     """
 
     generation: int
@@ -77,7 +83,7 @@ class Snapshot(Struct, frozen=True):
     groups: Mapping[str, Group]
     callers: Mapping[bytes, Caller]
 
-    @property
+    @cached_property
     def has_admin_keys(self) -> bool:
         """At least one key may administrate."""
         return any(caller.role == "admin" for caller in self.callers.values())
@@ -104,11 +110,16 @@ class Snapshot(Struct, frozen=True):
         return self._wildcard_group(name) if is_name(name) else None
 
     def _wildcard_group(self, name: str) -> Group | None:
-        takers = [p for p in self.providers.values() if p.enabled and WILDCARD in p.models]
+        takers = self._takers
         if not takers:
             return None
-        takers.sort(key=lambda p: (p.priority, -p.weight, p.name))
         return Group(name, tuple(Deployment(p, name, p.priority, p.weight) for p in takers))
+
+    @cached_property
+    def _takers(self) -> tuple[Provider, ...]:
+        """The providers in service that take any model, best first."""
+        takers = [p for p in self.providers.values() if p.enabled and WILDCARD in p.models]
+        return tuple(sorted(takers, key=lambda p: (p.priority, -p.weight, p.name)))
 
 
 def is_name(text: str) -> bool:

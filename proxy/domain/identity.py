@@ -1,6 +1,5 @@
 """Who asks: the caller behind a key, and the keyed hash that a key is looked up by."""
 
-import hashlib
 import hmac
 from typing import Literal
 
@@ -11,8 +10,8 @@ from proxy.domain.settings import RateLimit
 Role = Literal["user", "admin"]
 
 
-class Caller(Struct, frozen=True):
-    """The holder of a key. `key_id` is safe to log: it cannot be turned back into the key."""
+class Caller(Struct, frozen=True, gc=False):
+    """The holder of a key. `key_id` is safe to log: see `KeyHasher.key_id`."""
 
     key_id: str
     organization_id: str = "default"
@@ -28,7 +27,12 @@ class Caller(Struct, frozen=True):
 
 
 class KeyHasher:
-    """Turn a presented key into the digest that snapshots are indexed by."""
+    """
+    Turn keys and other secrets into what may be kept or shown of them.
+
+    All of it is keyed by the pepper of the installation: without that, nobody can find out
+    whether a guess was right, however short the secret is.
+    """
 
     __slots__ = ("_keyed",)
 
@@ -36,12 +40,18 @@ class KeyHasher:
         self._keyed = hmac.new(pepper, digestmod="sha256")
 
     def digest(self, key: str) -> bytes:
-        """Return HMAC-SHA-256(pepper, key): 32 bytes."""
-        keyed = self._keyed.copy()
-        keyed.update(key.encode("utf-8", "surrogatepass"))
-        return keyed.digest()
+        """Return HMAC-SHA-256(pepper, key): the 32 bytes that snapshots are indexed by."""
+        return self._sign(b"", key)
 
     def key_id(self, key: str) -> str:
-        """Return a short public name for a key, the same on every start."""
-        text = b"llm-proxy key id\0" + key.encode("utf-8", "surrogatepass")
-        return "key_" + hashlib.sha256(text).hexdigest()[:12]
+        """Return a short public name for a key, the same for as long as the pepper is."""
+        return "key_" + self._sign(b"llm-proxy key id\0", key).hex()[:12]
+
+    def fingerprint(self, text: str) -> str:
+        """Return six digits that change with a secret, to show a change of it without it."""
+        return self._sign(b"llm-proxy fingerprint\0", text).hex()[:6]
+
+    def _sign(self, purpose: bytes, text: str) -> bytes:
+        keyed = self._keyed.copy()
+        keyed.update(purpose + text.encode("utf-8", "surrogatepass"))
+        return keyed.digest()

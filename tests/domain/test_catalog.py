@@ -1,8 +1,10 @@
 """Tests of `proxy/domain/catalog.py`."""
 
 import pytest
+from msgspec.structs import replace
 
 from proxy.domain.catalog import Deployment, Group, Provider, Snapshot
+from proxy.domain.identity import Caller
 from proxy.domain.settings import Settings
 
 
@@ -114,3 +116,12 @@ def test_an_operators_own_names_may_be_of_any_script() -> None:
     """The limits on characters hold for unlisted names only."""
     group = Group("modelo-rápido", (Deployment(provider("p", "m"), "m"),))
     assert found(snapshot(groups={"modelo-rápido": group}), "modelo-rápido") == ["p/m"]
+
+
+def test_whether_there_are_admin_keys_is_known_of_every_snapshot() -> None:
+    """One caller who may administrate is enough, also in a copy with other callers."""
+    users = {bytes([n]): Caller(f"key_{n}") for n in range(3)}
+    plain = replace(snapshot(), callers=users)
+    assert not plain.has_admin_keys
+    assert replace(plain, callers={**users, b"a": Caller("key_a", role="admin")}).has_admin_keys
+    assert not plain.has_admin_keys
