@@ -26,6 +26,7 @@ class ControlServer:
         self._answer = answer
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._is_closed = False
 
     async def open(self) -> None:
         """
@@ -39,6 +40,7 @@ class ControlServer:
 
     async def close(self) -> None:
         """Stop listening and let go of who is still connected."""
+        self._is_closed = True
         if self._server is None:
             return
         self._server.close()
@@ -55,7 +57,8 @@ class ControlServer:
         link = build_server_end(reader, writer)
         try:
             # The mode of the socket says the same; it may have been changed by somebody.
-            if read_peer_uid(writer.get_extra_info("socket")) not in (0, os.geteuid()):
+            is_ours = read_peer_uid(writer.get_extra_info("socket")) in (0, os.geteuid())
+            if self._is_closed or not is_ours:
                 return
             async for message in link.receive():
                 if isinstance(message, Ask):
