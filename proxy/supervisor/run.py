@@ -14,12 +14,13 @@ from typing import Any
 
 import structlog
 
+from proxy.config.watcher import FileWatch, Look
 from proxy.control.messages import Ask, Publish, Start, Tell
 from proxy.domain.service import ServiceStatus
 from proxy.domain.settings import InstallSettings
 from proxy.supervisor.accepted import Accepted
 from proxy.supervisor.asks import Asks
-from proxy.supervisor.config_watch import watch_config
+from proxy.supervisor.config_watch import list_watched, watch_config
 from proxy.supervisor.control_server import ControlServer
 from proxy.supervisor.fleet import Fleet, Orders
 from proxy.supervisor.live_config import LiveConfig, ReloadResult
@@ -62,6 +63,8 @@ def run_supervisor(
     try:
         inherited = take_listen_sockets(environ)
         place = find_place(config, environ)
+        # Before it is read: an edit in between is one that is still to be seen.
+        look = FileWatch(list_watched(place.config_path)).look()
         first = load_first(place)
         install = first.accepted.install
         listening = inherited or open_listening(install.listen)
@@ -73,7 +76,7 @@ def run_supervisor(
         raise
     configure_logging(install.log_level, log)
     try:
-        supervisor = Supervisor(place, first, listening, log, Notifier(environ))
+        supervisor = Supervisor(place, first, look, listening, log, Notifier(environ))
         is_good = asyncio.run(supervisor.run(first_worker))
     finally:
         log.close()
@@ -88,12 +91,14 @@ class Supervisor:
         self,
         place: Place,
         first: First,
+        look: Look,
         listening: Sequence[socket.socket],
         log: LogWriter,
         notifier: Notifier,
     ) -> None:
         self._place = place
         self._first = first
+        self._look = look
         self._install: InstallSettings = first.accepted.install
         self._listening = listening
         self._log = log
@@ -127,7 +132,8 @@ class Supervisor:
         if is_up:
             self._tell_ready()
             self._run(self._live.run())
-            self._run(watch_config(self._place, self._live))
+            paths = list_watched(self._place.config_path)
+            self._run(watch_config(paths, self._look, self._live))
             self._run(self._feed_watchdog())
             await self._stop.wait()
         await self._end()
