@@ -18,6 +18,7 @@ from proxy.config.problem import ENVIRONMENT, ConfigError, Place, Problem
 
 MAX_FILE_BYTES = 8 * 1024 * 1024
 PACKAGED_NAME = "default_config.yaml"
+DOT_ENV_NAME = ".env"
 PROBE_FILE_NAME = "health_worker_providers.json"
 SYSTEM_PATH = Path("/etc/llm-proxy/config.yaml")
 SYSTEM_STATE_DIR = Path("/var/lib/llm-proxy")
@@ -91,6 +92,13 @@ def folder_of(config_path: Path | None) -> Path:
     return config_path.parent if config_path is not None else Path()
 
 
+def list_paths(config_path: Path | None) -> tuple[Path, ...]:
+    """Return every file that the configuration is read from, whether it is there or not."""
+    folder = folder_of(config_path)
+    beside = (folder / DOT_ENV_NAME, folder / PROBE_FILE_NAME)
+    return beside if config_path is None else (config_path, *beside)
+
+
 def read_config(path: Path | None) -> bytes:
     """
     Return the bytes of the configuration; None stands for the packaged copy.
@@ -140,7 +148,7 @@ def read_dot_env(config_path: Path | None) -> DotEnv:
     Raises:
         ConfigError: it exists but cannot be read.
     """
-    path = folder_of(config_path) / ".env"
+    path = folder_of(config_path) / DOT_ENV_NAME
     return parse_dot_env(read_file(path), str(path)) if os.path.lexists(path) else DotEnv({})
 
 

@@ -12,6 +12,7 @@ from proxy.config.sources import (
     find_config,
     find_runtime_dir,
     find_state_dir,
+    list_paths,
     read_config,
     read_dot_env,
     read_file,
@@ -139,6 +140,13 @@ def test_the_runtime_directory() -> None:
     assert find_runtime_dir(Path("/s"), {}) == Path("/s/run")
     assert find_runtime_dir(Path("/var/lib/llm-proxy"), {}) == Path("/run/llm-proxy")
     assert find_runtime_dir(Path("/s"), {"RUNTIME_DIRECTORY": "/run/a:/run/b"}) == Path("/run/a")
+
+
+def test_the_files_of_a_configuration() -> None:
+    """The configuration, `.env` and the health worker's file; the packaged copy never changes."""
+    beside = (Path("a/.env"), Path("a/health_worker_providers.json"))
+    assert list_paths(Path("a/b.yaml")) == (Path("a/b.yaml"), *beside)
+    assert list_paths(None) == (Path(".env"), Path("health_worker_providers.json"))
 
 
 def test_the_state_directory() -> None:
