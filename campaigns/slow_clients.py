@@ -18,7 +18,9 @@ from pathlib import Path
 
 from campaigns.base import PASSED, Result, write_result
 from campaigns.ground.caller import Caller, find_percentile
-from campaigns.ground.flood import build_stream_request, raise_file_limit, serving_flood
+from campaigns.ground.client import build_chat_request
+from campaigns.ground.flood import serving_flood
+from campaigns.ground.kernel import raise_file_limit
 from tests.end_to_end.served import KEY
 
 CLIENTS = int(os.environ.get("SLOW_CLIENTS", "500"))
@@ -38,7 +40,7 @@ SLOW_BODY = (
     f"POST /v1/chat/completions HTTP/1.1\r\n{HEAD}Content-Type: application/json\r\n"
     "Content-Length: 100000\r\n\r\n"
 ).encode()
-FLOOD = build_stream_request("flood")
+FLOOD = build_chat_request("flood")
 
 
 class Attack:

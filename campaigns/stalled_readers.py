@@ -17,12 +17,9 @@ from pathlib import Path
 
 from campaigns.base import PASSED, Result, write_result
 from campaigns.ground.caller import Caller, find_percentile
-from campaigns.ground.flood import (
-    build_stream_request,
-    raise_file_limit,
-    read_resident_bytes,
-    serving_flood,
-)
+from campaigns.ground.client import build_chat_request
+from campaigns.ground.flood import serving_flood
+from campaigns.ground.kernel import raise_file_limit, read_resident_bytes
 
 READERS = int(os.environ.get("STALLED_READERS", "2000"))
 ROUNDS = int(os.environ.get("STALLED_ROUNDS", "11"))
@@ -36,7 +33,7 @@ BATCH = 100
 HELD_BYTES = 8_192
 """What a stalled reader's kernel may take for it: little, so that the server has to hold."""
 MIB = 2**20
-FLOOD = build_stream_request("flood")
+FLOOD = build_chat_request("flood")
 
 
 class StalledReaders:

@@ -4,11 +4,11 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 
-from campaigns.ground.flood import build_stream_request
+from campaigns.ground.client import build_chat_request
 
 END = b"0\r\n\r\n"
 WITHIN_S = 30.0
-SMALL = build_stream_request("small")
+SMALL = build_chat_request("small")
 
 
 class Caller:
