@@ -4,7 +4,7 @@ Checked entries -> `InstallSettings` and `Snapshot`, the values the rest of the 
 Providers, groups and callers have a module each; this one puts them together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -30,6 +30,8 @@ class Built(Struct, frozen=True):
     snapshot: Snapshot
     providers: tuple[Provider, ...]
     """All entries, also those that are switched off."""
+    key_nodes: Mapping[str, Node]
+    """The keys of providers that were found in variables, by the name of the provider."""
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
 
@@ -43,13 +45,14 @@ def build(
     state_dir: Path,
     generation: int,
     now_at: float,
+    also_listen: Sequence[tuple[str, int]] = (),
 ) -> Built:
     """Build everything; with problems in `checked` the result is good only for its problems."""
     top = checked.top
     listen = _read_listen(top, tree)
     providers = [build_provider(entry, top, tree, environment) for entry in checked.providers]
     groups = build_groups(providers, checked.routes, tree)
-    callers = build_callers(top, tree, hasher, listen)
+    callers = build_callers(top, tree, hasher, (*listen, *also_listen))
     parts: list[BuiltProvider | BuiltCallers | BuiltGroups] = [*providers, callers, groups]
     warnings = [warning for part in parts for warning in part.warnings]
     if top.listen is not None and any(_is_in_file(tree, key) for key in ("host", "port")):
@@ -76,7 +79,13 @@ def build(
         install=_build_install(top, tree, listen, state_dir),
         snapshot=snapshot,
         providers=tuple(built.provider for built in providers),
-        problems=tuple(problem for part in parts for problem in part.problems),
+        key_nodes={
+            built.provider.name: built.key_node for built in providers if built.key_node is not None
+        },
+        problems=(
+            *(problem for part in parts for problem in part.problems),
+            *_find_repeated_addresses(listen, tree),
+        ),
         warnings=tuple(warnings),
     )
 
@@ -86,8 +95,7 @@ def _build_install(
 ) -> InstallSettings:
     debug_level = "DEBUG" if top.debug and tree.find("log_level") is None else top.log_level
     return InstallSettings(
-        # Until a second listener is built only the first address is served.
-        listen=listen[:1],
+        listen=listen,
         workers=top.workers,
         state_dir=str(state_dir),
         log_level=debug_level,
@@ -96,6 +104,8 @@ def _build_install(
         database_url=top.database_url,
         redis_url=top.redis_url,
         debug=top.debug,
+        drain_timeout_s=top.drain_timeout,
+        drain_delay_s=top.drain_delay,
     )
 
 
@@ -146,6 +156,13 @@ def _read_listen(top: ConfigFile, tree: Node) -> tuple[tuple[str, int], ...]:
         number = top.port if tree.place_of("port").is_variable else number
         addresses[0] = (host, number)
     return tuple(addresses)
+
+
+def _find_repeated_addresses(listen: Sequence[tuple[str, int]], tree: Node) -> Iterator[Problem]:
+    for index, address in enumerate(listen):
+        if address in listen[:index] and address[1] != 0:
+            what = "listen: this address was given before"
+            yield Problem(tree.place_of("listen", index), what, "keep one of the two")
 
 
 def _is_in_file(tree: Node, key: str) -> bool:

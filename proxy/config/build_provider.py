@@ -48,6 +48,8 @@ class BuiltProvider(Struct, frozen=True):
     """False if a value of the entry was wrong and has been left out."""
     is_on: bool
     """False if the operator took it out of service; a missing key leaves it on."""
+    key_node: Node | None = None
+    """The key with the variable it was found in; None if it stands in the entry, or nowhere."""
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
 
@@ -56,6 +58,7 @@ class _Key(Struct, frozen=True):
     """The outcome of the search for a key."""
 
     key: Secret | None = None
+    node: Node | None = None
     missing: str | None = None
     problem: Problem | None = None
 
@@ -106,7 +109,12 @@ def build_provider(
         transport=SIMULATOR_TYPE if kind.type == SIMULATOR_TYPE else entry.transport,
     )
     return BuiltProvider(
-        provider, checked.is_sound, entry.enabled, tuple(problems), tuple(warnings)
+        provider=provider,
+        is_sound=checked.is_sound,
+        is_on=entry.enabled,
+        key_node=found.node,
+        problems=tuple(problems),
+        warnings=tuple(warnings),
     )
 
 
@@ -184,7 +192,17 @@ def _read_key(environment: Mapping[str, Variable], name: str) -> _Key | None:
     variable = read_variable(environment, name)
     if variable is None or _REFERENCE.match(variable.text.reveal().strip()):
         return None
-    return _check_key(variable.text.reveal(), variable.place)
+    found = _check_key(variable.text.reveal(), variable.place)
+    return found if found.key is None else replace(found, node=_build_key_node(variable))
+
+
+def _build_key_node(variable: Variable) -> Node:
+    lower = variable.replaced
+    return Node(
+        variable.text.reveal().strip(),
+        variable.place,
+        replaced=None if lower is None else _build_key_node(lower),
+    )
 
 
 def _check_key(text: str, place: Place) -> _Key:

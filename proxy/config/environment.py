@@ -18,10 +18,15 @@ _ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 class Variable(Struct, frozen=True):
-    """One variable that is set: its text, which may be a key, and where it was set."""
+    """
+    One variable that is set: its text, which may be a key, and where it was set.
+
+    `replaced` is its namesake in `.env`, which does not count because of it.
+    """
 
     text: Secret
     place: Place
+    replaced: "Variable | None" = None
 
 
 class DotEnv(Struct, frozen=True):
@@ -100,7 +105,8 @@ def build_environment(
     """Return the variables in force: a real one goes before its namesake in `.env`."""
     environment = dict(dot_env)
     for name, text in environ.items():
-        environment[name] = Variable(Secret(text), Place(ENVIRONMENT, variable=name))
+        place = Place(ENVIRONMENT, variable=name)
+        environment[name] = Variable(Secret(text), place, read_variable(dot_env, name))
     return environment
 
 

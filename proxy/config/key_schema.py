@@ -5,16 +5,14 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
-from proxy.config.provider_schema import Section
+from proxy.config.provider_schema import SECRET, Section
 from proxy.config.value_types import ClientKey, Count, ModelId, Name, check_client_key, refuse
 
 
 class ApiKeyEntry(Section):
     """A key, and what whoever holds it may do."""
 
-    key: ClientKey = Field(
-        repr=False, description="The key itself.", json_schema_extra={"writeOnly": True}
-    )
+    key: ClientKey = Field(repr=False, description="The key itself.", json_schema_extra=SECRET)
     models: Annotated[list[ModelId], Field(min_length=1)] | None = Field(
         default=None,
         description=(

@@ -5,22 +5,24 @@ Called by `wiring` when the server starts and by `llm-proxy check`. Either every
 good, or `ConfigError` holds everything that is wrong.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
 from proxy.config.build import build
+from proxy.config.effective import EffectiveValue, list_effective
 from proxy.config.environment import build_environment
 from proxy.config.merge import merge
 from proxy.config.node import Node
 from proxy.config.not_in_force import list_not_in_force
 from proxy.config.parse import Parsed, parse_json, parse_yaml
 from proxy.config.probe_file import ProbeFile, WatchedProbe, read_probes
-from proxy.config.problem import ConfigError, Place, Problem
-from proxy.config.provenance import read_provenance
+from proxy.config.problem import ConfigError, Problem
 from proxy.config.sources import (
     PACKAGED_NAME,
+    PROBE_FILE_NAME,
+    SourceFile,
     find_config,
     find_state_dir,
     read_config,
@@ -38,8 +40,9 @@ class LoadedConfig(Struct, frozen=True):
     A configuration that is good to serve with.
 
     `config_path` is None for the packaged copy. `not_in_force` names settings that are
-    accepted but whose feature is not built yet. `provenance` maps the path of every
-    effective value to where it came from; str() of a place is fit to print.
+    accepted but whose feature is not built yet. `effective` is every value with its source,
+    fit to be shown. `has_marker` says that `end_of_config: true` stands in the file. `files`
+    are what was read and judged, byte for byte, by their names without a directory.
     """
 
     install: InstallSettings
@@ -47,7 +50,9 @@ class LoadedConfig(Struct, frozen=True):
     config_path: Path | None
     warnings: tuple[Problem, ...]
     not_in_force: tuple[str, ...]
-    provenance: Mapping[str, Place]
+    effective: tuple[EffectiveValue, ...]
+    has_marker: bool
+    files: tuple[SourceFile, ...]
     probes: tuple[WatchedProbe, ...]
 
 
@@ -58,9 +63,10 @@ def load_config(
     *,
     generation: int = 1,
     now_at: float,
+    also_listen: Sequence[tuple[str, int]] = (),
 ) -> LoadedConfig:
     """
-    Read, check and build the configuration that is in force.
+    Read, check and build the configuration that is in force; each file is read once.
 
     Args:
         path: what `--config` says; None looks in the usual places.
@@ -68,13 +74,16 @@ def load_config(
         hasher: turns client keys into the digests that the snapshot is indexed by.
         generation: the number of the snapshot.
         now_at: the time the snapshot is made, epoch seconds.
+        also_listen: where the running server listens, whatever the files say now: keys
+            must be good enough for those addresses too.
 
     Raises:
         ConfigError: with every problem of every file and variable.
     """
     config_path = find_config(path, environ)
     source = str(config_path) if config_path is not None else PACKAGED_NAME
-    parsed = _parse(read_config(config_path), source)
+    data = read_config(config_path)
+    parsed = _parse(data, source)
     problems = list(parsed.problems)
     dot_env = read_dot_env(config_path)
     problems += dot_env.problems
@@ -92,6 +101,7 @@ def load_config(
         state_dir=find_state_dir(config_path, environ),
         generation=generation,
         now_at=now_at,
+        also_listen=also_listen,
     )
     probe_file = (
         read_probes(probe_data[1], probe_data[0], built.providers) if probe_data else ProbeFile()
@@ -108,13 +118,29 @@ def load_config(
         config_path=config_path,
         warnings=tuple(_in_order(warnings, source)),
         not_in_force=list_not_in_force(merged.tree),
-        provenance=read_provenance(merged.tree),
+        effective=list_effective(merged.tree, built.key_nodes, hasher.fingerprint),
+        has_marker=_has_marker(parsed.tree),
+        files=_list_files(source, data, probe_data),
         probes=probe_file.probes,
     )
 
 
+def _list_files(
+    source: str, data: bytes, probe_data: tuple[str, bytes] | None
+) -> tuple[SourceFile, ...]:
+    files = [SourceFile(Path(source).name, data)]
+    if probe_data is not None:
+        files.append(SourceFile(PROBE_FILE_NAME, probe_data[1]))
+    return tuple(files)
+
+
 def _parse(data: bytes, source: str) -> Parsed:
     return parse_json(data, source) if source.endswith(".json") else parse_yaml(data, source)
+
+
+def _has_marker(tree: Node) -> bool:
+    marker = tree.find("end_of_config")
+    return marker is not None and marker.value is True
 
 
 def _check_end(tree: Node) -> list[Problem]:

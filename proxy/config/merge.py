@@ -4,7 +4,8 @@ The file's tree and the environment -> the effective tree. One pure function, `m
 A variable `PROXY_API_<KEY>` goes before the file, `PROXY_API_<SECTION>__<KEY>` reaches
 into a section and `PROXY_API_PROVIDERS__<NAME>__<KEY>` into a provider of that name. The
 unprefixed names of older installations are read too; the prefixed ones go before them.
-Every node keeps the place it came from, so the result knows the source of each value.
+Every node keeps the place it came from and the node that it has replaced, so the result knows
+the source of each value and what that shadows.
 """
 
 import json
@@ -12,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from proxy.config.environment import Variable, read_variable
 from proxy.config.node import Node, Scalar
@@ -96,8 +98,11 @@ def merge(tree: Node, environment: Mapping[str, Variable]) -> Merged:
         node = _read_value(variable, target.setting)
         if isinstance(node, Problem):
             problems.append(node)
-        else:
-            tree = _replace(tree, target.path, node)
+            continue
+        lower = variable.replaced and _read_value(variable.replaced, target.setting)
+        for layer in (lower, node):
+            if isinstance(layer, Node):
+                tree = _replace(tree, target.path, layer)
     tree = _add_master_key(tree, environment)
     known = {*targets, *NOT_SETTINGS, *(PREFIX + older for older in OLDER_NAMES)}
     known |= _named_variables(tree)
@@ -204,7 +209,7 @@ def _replace(node: Node, path: Path, new: Node) -> Node:
     if isinstance(step, int):
         items = list(node.items)
         items[step] = _replace(items[step], rest, new)
-        return Node(items, node.place, node.key_place)
+        return replace(node, value=items)
     if not isinstance(node.value, dict) and node.value is not None:
         # The file has something else where a section belongs; that will be reported.
         return node
@@ -214,8 +219,16 @@ def _replace(node: Node, path: Path, new: Node) -> Node:
         section = below or Node({}, new.place, new.place)
         entries[step] = _replace(section, rest, new)
     else:
-        entries[step] = Node(new.value, new.place, new.place)
-    return Node(entries, node.place, node.key_place)
+        entries[step] = Node(new.value, new.place, new.place, _without(below, new.place))
+    return replace(node, value=entries)
+
+
+def _without(node: Node | None, place: Place) -> Node | None:
+    """Return a node and what it has replaced without the one from `place`, for a second merge."""
+    if node is None:
+        return None
+    below = _without(node.replaced, place)
+    return below if node.place == place else replace(node, replaced=below)
 
 
 def _add_master_key(tree: Node, environment: Mapping[str, Variable]) -> Node:
@@ -227,9 +240,11 @@ def _add_master_key(tree: Node, environment: Mapping[str, Variable]) -> Node:
     items = keys.items if keys is not None else []
     if any(item.value == text for item in items):
         return tree
-    place = keys.place if keys is not None and items else variable.place
-    added = Node([*items, Node(text, variable.place)], place)
-    return _replace(tree, ("admin_keys",), added)
+    added = Node(text, variable.place)
+    if keys is None or not items:
+        return _replace(tree, ("admin_keys",), Node([added], variable.place))
+    entries = {**tree.entries, "admin_keys": replace(keys, value=[*items, added])}
+    return replace(tree, value=entries)
 
 
 def _named_variables(tree: Node) -> set[str]:

@@ -15,12 +15,14 @@ class Node(Struct, frozen=True):
     One value of a configuration with its place.
 
     `value` is a scalar, a list of nodes or a dict from key to node. `key_place` is where
-    the key stands that leads to this value, None in lists and at the root.
+    the key stands that leads to this value, None in lists and at the root. `replaced` is
+    the value of the next lower source that has one too, and that does not count.
     """
 
     value: "Scalar | list[Node] | dict[str, Node]"
     place: Place
     key_place: Place | None = None
+    replaced: "Node | None" = None
 
     @property
     def entries(self) -> "dict[str, Node]":

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from proxy.config.effective import path_text
 from proxy.config.node import Node
-from proxy.config.provenance import path_text
 from proxy.config.setting import Setting, settings_by_path
 
 
@@ -20,7 +20,7 @@ def _find(tree: Node) -> Iterator[str]:
         for length in range(1, len(steps) + 1):
             # A list's items go by the list's own name.
             setting = settings.get(_pattern(steps[:length]))
-            if setting is not None and _is_later(setting, node, tree):
+            if setting is not None and _is_later(setting, node):
                 yield path_text(tree, steps[:length])
                 break
 
@@ -32,15 +32,9 @@ def _pattern(steps: tuple[str | int, ...]) -> str:
     return text
 
 
-def _is_later(setting: Setting, node: Node, tree: Node) -> bool:
-    path = setting.path
-    if path == "workers":
-        return node.value != 1
-    if path == "listen":
-        listen = tree.find("listen")
-        return listen is not None and len(listen.items) > 1
-    if path == "routes[].strategy":
+def _is_later(setting: Setting, node: Node) -> bool:
+    if setting.path == "routes[].strategy":
         return node.value != "priority"
-    if path == "routes[].stream_failure":
+    if setting.path == "routes[].stream_failure":
         return node.value != "terminate"
     return not setting.in_force

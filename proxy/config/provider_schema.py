@@ -1,6 +1,6 @@
 """What one entry of `providers:` may say, with its defaults."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,6 +22,8 @@ from proxy.config.value_types import (
 
 NOT_IN_FORCE = "x-not-yet-in-force"
 """Marks a setting that is read and checked, but whose feature is not built yet."""
+SECRET: dict[str, Any] = {"writeOnly": True}
+"""Marks a setting that is shown to nobody; such a field has `repr=False` as well."""
 
 
 class Section(BaseModel):
@@ -84,6 +86,7 @@ class ProviderEntry(Section):
             "The provider's key, or `${VARIABLE}` to read it from the environment. "
             "`api_key_env` keeps keys out of the file."
         ),
+        json_schema_extra=SECRET,
     )
     api_key_env: VariableName | None = Field(
         default=None,
@@ -144,6 +147,7 @@ class ProviderEntry(Section):
         default={},
         repr=False,
         description="Headers that are added to each request to this provider.",
+        json_schema_extra=SECRET,
     )
     transport: Literal["aiohttp"] = Field(
         default="aiohttp", description="The implementation that carries the bytes."

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from proxy.config.key_schema import ApiKey
-from proxy.config.provider_schema import NOT_IN_FORCE, ProviderEntry, Section
+from proxy.config.provider_schema import NOT_IN_FORCE, SECRET, ProviderEntry, Section
 from proxy.config.value_types import (
     Bytes,
     ClientKey,
@@ -195,12 +195,27 @@ class ConfigFile(Section):
     listen: Annotated[list[Listen], Field(min_length=1)] | None = Field(
         default=None,
         description=(
-            "Addresses to listen on, as `host:port`; goes before `host` and `port`. Only the "
-            "first one is in force yet."
+            "Addresses to listen on, as `host:port`, at each of them the same; goes before "
+            "`host` and `port`."
         ),
     )
     workers: Annotated[int, Field(ge=1, le=256)] = Field(
-        default=1, description="Worker processes. More than one is not in force yet."
+        default=1,
+        description=(
+            "Worker processes. What `limits` and `max_connections` allow holds for each of them; "
+            "rates of keys are divided by their number."
+        ),
+    )
+    drain_timeout: Seconds = Field(
+        default=600.0,
+        description="Seconds that open requests may go on after the server was told to stop.",
+    )
+    drain_delay: WaitSeconds = Field(
+        default=0.0,
+        description=(
+            "Seconds that connections are accepted after that, while `/health/readiness` says 503: "
+            "time for a load balancer to notice."
+        ),
     )
     api_keys: list[ApiKey] = Field(
         default=[],
@@ -209,13 +224,13 @@ class ConfigFile(Section):
             "The keys clients authenticate with, each a text or a section. With none, every "
             "request is refused."
         ),
-        json_schema_extra={"writeOnly": True},
+        json_schema_extra=SECRET,
     )
     admin_keys: list[ClientKey] = Field(
         default=[],
         repr=False,
         description="Keys that may do everything, of at least 22 random characters.",
-        json_schema_extra={"writeOnly": True},
+        json_schema_extra=SECRET,
     )
     api_key_header: KeyHeaderName = Field(
         default="X-API-Key", description="The header that is read beside `Authorization: Bearer`."
@@ -307,13 +322,13 @@ class ConfigFile(Section):
         default=None,
         repr=False,
         description="The database; null is a SQLite file in the state directory.",
-        json_schema_extra=LATER,
+        json_schema_extra={**LATER, **SECRET},
     )
     redis_url: str | None = Field(
         default=None,
         repr=False,
         description="The Redis that processes share; null keeps that state in memory.",
-        json_schema_extra=LATER,
+        json_schema_extra={**LATER, **SECRET},
     )
     providers: list[ProviderEntry] = Field(
         default=[], description="The endpoints that requests can be sent to."

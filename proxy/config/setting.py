@@ -32,6 +32,7 @@ class Setting(Struct, frozen=True):
     description: str
     item: str = ""
     in_force: bool = True
+    is_secret: bool = False
     choices: tuple[str, ...] = ()
 
     @property
@@ -73,6 +74,7 @@ def _walk(section: dict[str, Any], parts: dict[str, Any], prefix: str) -> Iterat
             description=field.get("description") or (below or {})["description"],
             item=" or ".join(item["type"] for item in items),
             in_force=not field.get(NOT_IN_FORCE, False),
+            is_secret=field.get("writeOnly", False),
             choices=tuple(choice for option in options for choice in option.get("enum", ())),
         )
         if below is not None:

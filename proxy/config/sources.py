@@ -32,6 +32,9 @@ class SourceFile(Struct, frozen=True):
     name: str
     data: bytes
 
+    def __repr__(self) -> str:
+        return f"SourceFile({self.name!r}, {len(self.data)} bytes)"  # it may hold keys
+
 
 def find_config(path: Path | None, environ: Mapping[str, str]) -> Path | None:
     """

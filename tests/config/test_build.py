@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from proxy.domain.settings import InstallSettings, Settings
-from tests.config.loading import GOOD_KEY, load_text, warnings_of
+from tests.config.loading import GOOD_KEY, load_text, problems_of, warnings_of
 
 REST = f"""
 api_keys: [{GOOD_KEY}]
@@ -34,6 +34,8 @@ max_connections: 5
 database_url: "sqlite:///x"
 redis_url: "redis://x"
 workers: 2
+drain_timeout: 30
+drain_delay: 5
 request_timeout: 11
 max_body_bytes: 2048
 clocks: {commit_delay_s: 1, keep_alive_s: 2}
@@ -52,6 +54,8 @@ metrics_auth: false
         database_url="sqlite:///x",
         redis_url="redis://x",
         debug=True,
+        drain_timeout_s=30,
+        drain_delay_s=5,
     )
     assert loaded.snapshot.settings == Settings(
         request_timeout_s=11,
@@ -71,19 +75,33 @@ metrics_auth: false
 @pytest.mark.parametrize(
     ("text", "environ", "listen"),
     [
-        ("host: localhost\nport: 1", {}, ("localhost", 1)),
-        ("listen: ['[::1]:2', '127.0.0.1:4000']", {}, ("::1", 2)),
-        ("port: 1", {"PROXY_API_PORT": "3"}, ("127.0.0.1", 3)),
-        ("listen: ['127.0.0.2:2']", {"PROXY_API_PORT": "3"}, ("127.0.0.2", 3)),
-        ("listen: ['127.0.0.2:2']", {"PROXY_API_HOST": "::1"}, ("::1", 2)),
-        ("port: 1", {"PROXY_API_LISTEN": "127.0.0.1:5", "PROXY_API_PORT": "3"}, ("127.0.0.1", 5)),
+        ("host: localhost\nport: 1", {}, [("localhost", 1)]),
+        ("listen: ['[::1]:2', '127.0.0.1:40']", {}, [("::1", 2), ("127.0.0.1", 40)]),
+        ("port: 1", {"PROXY_API_PORT": "3"}, [("127.0.0.1", 3)]),
+        (
+            "listen: ['127.0.0.2:2', '127.0.0.1:2']",
+            {"PROXY_API_PORT": "3"},
+            [("127.0.0.2", 3), ("127.0.0.1", 2)],
+        ),
+        ("listen: ['127.0.0.2:2']", {"PROXY_API_HOST": "::1"}, [("::1", 2)]),
+        ("port: 1", {"PROXY_API_LISTEN": "127.0.0.1:5", "PROXY_API_PORT": "3"}, [("127.0.0.1", 5)]),
+        ("listen: ['127.0.0.1:0', '127.0.0.1:0']", {}, [("127.0.0.1", 0)] * 2),
     ],
 )
 def test_where_to_listen(
-    tmp_path: Path, text: str, environ: dict[str, str], listen: tuple[str, int]
+    tmp_path: Path, text: str, environ: dict[str, str], listen: list[tuple[str, int]]
 ) -> None:
-    """`listen` goes before `host` and `port`, a variable before the file; one address is served."""
-    assert load_text(tmp_path, f"{text}\n{REST}", environ).install.listen == (listen,)
+    """`listen` goes before `host` and `port`; a variable of those moves its first address."""
+    assert load_text(tmp_path, f"{text}\n{REST}", environ).install.listen == tuple(listen)
+
+
+def test_an_address_is_listened_on_once(tmp_path: Path) -> None:
+    """The same address twice is an error, also if a variable has made it the same."""
+    text = f"listen: ['127.0.0.1:2', '127.0.0.1:3']\n{REST}"
+    load_text(tmp_path, text)
+    assert problems_of(tmp_path, text, {"PROXY_API_PORT": "3"}) == [
+        "config.yaml:1:25: listen: this address was given before: keep one of the two"
+    ]
 
 
 def test_debug_lowers_the_log_level_unless_it_is_set(tmp_path: Path) -> None:

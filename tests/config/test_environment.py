@@ -66,6 +66,14 @@ def test_the_real_environment_goes_before_the_file() -> None:
     assert str(environment["B"].place) == ".env:2:1: B"
 
 
+def test_a_variable_knows_its_namesake_that_does_not_count() -> None:
+    """What the environment goes before in `.env` is kept beside it, unless it is empty."""
+    dot_env = parse_dot_env(b"A=file\nB=\n", ".env").variables
+    environment = build_environment({"A": "real", "B": "real", "C": "real"}, dot_env)
+    assert environment["A"].replaced == dot_env["A"]
+    assert environment["B"].replaced is environment["C"].replaced is None
+
+
 def test_an_empty_variable_counts_as_not_set() -> None:
     """A variable that is empty or blank is not read."""
     environment = build_environment({"A": "", "B": "  ", "C": "c"}, {})

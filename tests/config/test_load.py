@@ -1,5 +1,6 @@
 """The whole way: from files and environment to what the server serves with."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.config.loading import GOOD_KEY, HASHER, load_text, problems_of, warni
 
 ROOT = Path(__file__).parents[2]
 SEED = Path(__file__).parent / "seed_003"
+GOOD = f"api_keys: [{GOOD_KEY}]\nproviders:\n  - {{name: s, type: simulator, models: [sim-echo]}}\n"
 
 
 @pytest.fixture
@@ -287,3 +289,55 @@ def test_a_damaged_configuration_loads_or_is_refused(seed: Path, data: st.DataOb
         assert error.problems
     else:
         assert loaded.snapshot.generation == 1
+
+
+def test_what_was_read_is_kept_byte_for_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files that were judged are there by their names, `.env` is not, and none is printed."""
+    probes = '{"providers": []}'
+    text = f"# a comment\n{GOOD}"
+    loaded = load_text(tmp_path, text, dot_env="A=canary", probes=probes)
+    assert [(file.name, file.data) for file in loaded.files] == [
+        ("config.yaml", text.encode()),
+        ("health_worker_providers.json", probes.encode()),
+    ]
+    assert "comment" not in repr(loaded)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sources, "SYSTEM_PATH", tmp_path / "no-such-file")
+    (tmp_path / "config.yaml").unlink()
+    packaged = load_config(None, {}, HASHER, now_at=1.0)
+    assert packaged.files[0].name == "default_config.yaml"
+
+
+def test_each_file_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One load opens each file a single time: nothing can change between two looks."""
+    load_text(tmp_path, GOOD, dot_env="A=b", probes='{"providers": []}')
+    opened: list[str] = []
+    really = os.open
+
+    def note(path: str | Path, *rest: int) -> int:
+        opened.append(Path(path).name)
+        return really(path, *rest)
+
+    monkeypatch.setattr(os, "open", note)
+    load_config(tmp_path / "config.yaml", {}, HASHER, now_at=1.0)
+    assert sorted(opened) == [".env", "config.yaml", "health_worker_providers.json"]
+
+
+@pytest.mark.parametrize(
+    ("end", "has_marker"),
+    [("", False), ("end_of_config: true", True), ("end_of_config: null", False)],
+)
+def test_the_end_marker_is_noticed(tmp_path: Path, end: str, has_marker: bool) -> None:
+    """Only `end_of_config: true` in the file marks its end."""
+    assert load_text(tmp_path, f"{GOOD}{end}\n").has_marker is has_marker
+
+
+def test_weak_keys_are_refused_while_the_server_listens_for_others(tmp_path: Path) -> None:
+    """A file that says loopback does not make a placeholder good for 0.0.0.0."""
+    path = tmp_path / "config.yaml"
+    path.write_text("api_keys: [your-api-key-here]\nhost: 127.0.0.1\n")
+    assert load_config(path, {}, HASHER, now_at=1.0, also_listen=[("127.0.0.2", 1)])
+    with pytest.raises(ConfigError, match="this key is a placeholder"):
+        load_config(path, {}, HASHER, now_at=1.0, also_listen=[("0.0.0.0", 8000)])

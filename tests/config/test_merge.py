@@ -8,8 +8,12 @@ from hypothesis import strategies as st
 
 from proxy.config.environment import Variable, build_environment, parse_dot_env
 from proxy.config.merge import Merged, merge, variable_part
+from proxy.config.node import Node
+from proxy.config.problem import Place
+from proxy.domain.secret import Secret
 from tests.config.loading import tree_of
 
+SETTING_VARIABLE = "PROXY_API_MAX_KEEPALIVE_CONNECTIONS"
 FILE = """
 port: 1
 log_level: INFO
@@ -208,6 +212,52 @@ def test_a_file_of_another_shape_is_left_for_the_schema() -> None:
     assert merge(tree_of("- a\n"), {}).tree.plain() == ["a"]
 
 
+def _chain(node: Node | None) -> list[tuple[object, str]]:
+    chain: list[tuple[object, str]] = []
+    while node is not None:
+        chain.append((node.value, str(node.place)))
+        node = node.replaced
+    return chain
+
+
+def test_what_was_replaced_is_kept_nearest_first() -> None:
+    """Own, older prefixed and older name, each of environment and `.env`, then the file."""
+    environ = {
+        "PROXY_API_MAX_CONNECTIONS": "6",
+        "PROXY_API_HTTP_MAX_CONNECTIONS": "5",
+        "HTTP_MAX_CONNECTIONS": "4",
+    }
+    dot_env = "PROXY_API_MAX_CONNECTIONS=3\nHTTP_MAX_CONNECTIONS=2\nPROXY_API_PORT=x\n"
+    merged = _merge(environ, "max_connections: 1\n", dot_env)
+    assert _chain(merged.tree.find("max_connections")) == [
+        (6, "environment: PROXY_API_MAX_CONNECTIONS"),
+        (3, ".env:1:1: PROXY_API_MAX_CONNECTIONS"),
+        (5, "environment: PROXY_API_HTTP_MAX_CONNECTIONS"),
+        (4, "environment: HTTP_MAX_CONNECTIONS"),
+        (2, ".env:2:1: HTTP_MAX_CONNECTIONS"),
+        (1, "config.yaml:1:18"),
+    ]
+
+
+def test_what_is_added_replaces_nothing() -> None:
+    """The master key joins a list, and the list goes on to know what it has replaced."""
+    environ = {"LITELLM_MASTER_KEY": "m", "PROXY_API_ADMIN_KEYS": "b"}
+    keys = _merge(environ, "admin_keys: [a]\n").tree.find("admin_keys")
+    assert keys is not None
+    assert keys.plain() == ["b", "m"]
+    assert [place for _, place in _chain(keys)] == [
+        "environment: PROXY_API_ADMIN_KEYS",
+        "config.yaml:1:13",
+    ]
+
+
+def test_a_shadowed_variable_that_cannot_be_read_is_no_problem() -> None:
+    """What does not count is not judged."""
+    name = "PROXY_API_PROVIDERS__OPEN_AI__HEADERS"
+    merged = _merge({name: '{"X-A": "b"}'}, dot_env=f"{name}=canary")
+    assert merged.problems == ()
+
+
 _NAMES = st.sampled_from(
     [
         "PROXY_API_PORT",
@@ -225,8 +275,14 @@ _NAMES = st.sampled_from(
         "PROXY_API_ADMIN_KEYS",
     ]
 )
-_VARIABLES = st.dictionaries(_NAMES, st.text('0123456789,.[]"a nul', max_size=12), max_size=8).map(
-    lambda environ: build_environment(environ, {})
+_TEXTS = st.dictionaries(_NAMES, st.text('0123456789,.[]"a nul', max_size=12), max_size=8)
+_VARIABLES = st.builds(
+    lambda environ, dot_env: build_environment(
+        environ,
+        {n: Variable(Secret(t), Place(".env", 1, 1, n)) for n, t in dot_env.items()},
+    ),
+    _TEXTS,
+    _TEXTS,
 )
 
 
@@ -255,3 +311,20 @@ def test_the_highest_source_wins(low: int, high: int, in_file: bool, in_real: bo
         f"PROXY_API_PORT={low}",
     )
     assert plain["port"] == (high if in_real else low)
+
+
+@given(st.lists(st.integers(1, 9), min_size=7, max_size=7), st.sets(st.integers(0, 6)))
+def test_sources_win_in_their_order(numbers: list[int], given_by: set[int]) -> None:
+    """File, older, older prefixed and own name, each of `.env` before the environment's."""
+    names = ("HTTP_MAX_KEEPALIVE", "PROXY_API_HTTP_MAX_KEEPALIVE", SETTING_VARIABLE)
+    environ, dot_env, text, expected = {}, "", "debug: false\n", None
+    for source in sorted(given_by):
+        expected = numbers[source]
+        name = names[(source - 1) // 2]
+        if source == 0:
+            text = f"max_keepalive_connections: {expected}\n"
+        elif source % 2:
+            dot_env += f"{name}={expected}\n"
+        else:
+            environ[name] = str(expected)
+    assert _plain(environ, text, dot_env).get("max_keepalive_connections") == expected

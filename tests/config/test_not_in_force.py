@@ -9,8 +9,6 @@ def test_what_is_set_and_not_built_is_listed_in_the_order_of_the_file() -> None:
     tree = tree_of("""
 rate_limit_rpm: 5
 port: 1
-workers: 2
-listen: ["127.0.0.1:1", "127.0.0.1:2"]
 admin_keys: [a, b]
 condensation: {cache_ttl: 1, max_tokens_default: 5}
 providers:
@@ -19,8 +17,6 @@ routes:
   - {alias: r, strategy: weighted, fallbacks: [a, b], stream_failure: buffered, targets: []}
 """)
     assert list_not_in_force(tree) == (
-        "workers",
-        "listen",
         "condensation",
         "providers.p.max_retries",
         "routes.r.strategy",
@@ -32,8 +28,8 @@ routes:
 def test_what_asks_for_nothing_new_is_not_listed() -> None:
     """Values that are in force as they are, or that switch a feature off, are not listed."""
     tree = tree_of("""
-workers: 1
-listen: ["127.0.0.1:1"]
+workers: 2
+listen: ["127.0.0.1:1", "127.0.0.1:2"]
 redis_url: null
 web_ui: false
 admin_keys: []

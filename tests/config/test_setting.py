@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+from proxy.config.key_schema import ApiKeyEntry
+from proxy.config.provider_schema import ProviderEntry
+from proxy.config.schema import ClocksEntry, ConfigFile, LimitsEntry, RouteEntry
 from proxy.config.setting import REQUIRED, Setting, list_settings, settings_by_path
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -25,6 +28,21 @@ def test_settings_are_listed_with_type_and_default() -> None:
     assert settings["providers[].name"].default == REQUIRED
     assert settings["routes[].targets[].weight"].default == "1"
     assert not settings["redis_url"].in_force
+
+
+def test_what_printing_leaves_out_is_marked_as_secret() -> None:
+    """Every field that is not in a section's repr is a secret of the list, and no other is."""
+    hidden = {
+        path
+        for prefix, section in (
+            *(("", ConfigFile), ("api_keys[].", ApiKeyEntry), ("providers[].", ProviderEntry)),
+            *(("routes[].", RouteEntry), ("clocks.", ClocksEntry), ("limits.", LimitsEntry)),
+        )
+        for path, field in ((prefix + n, f) for n, f in section.model_fields.items())
+        if not field.repr
+    }
+    assert hidden == {s.path for s in list_settings() if s.is_secret}
+    assert {"api_keys", "api_keys[].key", "redis_url", "providers[].headers"} <= hidden
 
 
 def test_every_setting_says_what_it_means() -> None:
