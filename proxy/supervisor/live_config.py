@@ -85,6 +85,8 @@ class LiveConfig:
         self._wished = asyncio.Event()
         self._began_s = -SPACING_S
         self.accepted = first.accepted
+        self.judged = first.look
+        """How the files were before they were read last."""
         self.status = ConfigStatus(
             generation=first.accepted.snapshot.generation,
             loaded_at=time.time(),
@@ -148,6 +150,7 @@ class LiveConfig:
         """Read, check, guard and compare; in a thread."""
         now_at = time.time()
         before = self.accepted
+        self.judged = self._place.watch.look()
         try:
             loaded = self._place.load(before.snapshot.generation + 1, now_at, self._running.listen)
         except ConfigError as error:

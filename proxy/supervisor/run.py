@@ -14,19 +14,18 @@ from typing import Any
 
 import structlog
 
-from proxy.config.watcher import FileWatch, Look
 from proxy.control.messages import Ask, Publish, Start, Tell
 from proxy.domain.service import ServiceStatus
 from proxy.domain.settings import InstallSettings
 from proxy.supervisor.accepted import Accepted
 from proxy.supervisor.asks import Asks
-from proxy.supervisor.config_watch import list_watched, watch_config
+from proxy.supervisor.config_watch import watch_config
 from proxy.supervisor.control_server import ControlServer
 from proxy.supervisor.fleet import Fleet, Orders
 from proxy.supervisor.live_config import LiveConfig, ReloadResult
 from proxy.supervisor.sockets import describe, open_listening
 from proxy.supervisor.spawn import SpawnedWorker, spawn_worker
-from proxy.supervisor.startup import First, Place, find_place, load_first
+from proxy.supervisor.startup import First, Place, find_place, list_watched, load_first
 from proxy.supervisor.worker_process import WorkerProcess
 from proxy.telemetry.health import UptimeTracker, is_ready
 from proxy.telemetry.log_writer import LogWriter, open_log_writer
@@ -41,6 +40,7 @@ PUBLISH_WITHIN_S = 10.0
 """Workers that have not taken a snapshot by then are named in the log, and are not waited for."""
 
 _log = structlog.get_logger("llm_proxy.server")
+_config_log = structlog.get_logger("llm_proxy.config")
 
 
 def run_supervisor(
@@ -63,8 +63,6 @@ def run_supervisor(
     try:
         inherited = take_listen_sockets(environ)
         place = find_place(config, environ)
-        # Before it is read: an edit in between is one that is still to be seen.
-        look = FileWatch(list_watched(place.config_path)).look()
         first = load_first(place)
         install = first.accepted.install
         listening = inherited or open_listening(install.listen)
@@ -76,7 +74,7 @@ def run_supervisor(
         raise
     configure_logging(install.log_level, log)
     try:
-        supervisor = Supervisor(place, first, look, listening, log, Notifier(environ))
+        supervisor = Supervisor(place, first, listening, log, Notifier(environ))
         is_good = asyncio.run(supervisor.run(first_worker))
     finally:
         log.close()
@@ -91,14 +89,12 @@ class Supervisor:
         self,
         place: Place,
         first: First,
-        look: Look,
         listening: Sequence[socket.socket],
         log: LogWriter,
         notifier: Notifier,
     ) -> None:
         self._place = place
         self._first = first
-        self._look = look
         self._install: InstallSettings = first.accepted.install
         self._listening = listening
         self._log = log
@@ -133,7 +129,7 @@ class Supervisor:
             self._tell_ready()
             self._run(self._live.run())
             paths = list_watched(self._place.config_path)
-            self._run(watch_config(paths, self._look, self._live))
+            self._run(watch_config(paths, self._live))
             self._run(self._feed_watchdog())
             await self._stop.wait()
         await self._end()
@@ -247,21 +243,21 @@ class Supervisor:
 
     def _tell_start(self) -> None:
         for warning in self._first.warnings:
-            _log.warning(str(warning))
+            _config_log.warning(str(warning))
         for setting in self._first.not_in_force:
-            _log.warning("accepted, but not yet in force", setting=setting)
+            _config_log.warning("accepted, but not yet in force", setting=setting)
         for change in self._first.changes:
-            _log.info(change, since="the last start")
+            _config_log.info(change, since="the last start")
         if self._first.error is not None:
             for problem in self._first.error.splitlines():
-                _log.error(problem)
-            _log.error(
+                _config_log.error(problem)
+            _config_log.error(
                 "THE CONFIGURATION IS BROKEN: the last good one is served",
                 generation=self._live.status.generation,
             )
         providers = self._first.accepted.snapshot.providers.values()
         if any(p.type == "simulator" and p.enabled for p in providers):
-            _log.warning("the simulator is on: models named sim-* answer with made-up text")
+            _config_log.warning("the simulator is on: models named sim-* answer with made-up text")
 
     def _tell_ready(self) -> None:
         _log.info(

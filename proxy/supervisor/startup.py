@@ -21,7 +21,15 @@ from proxy.config.load import LoadedConfig, load_config
 from proxy.config.master_secret import MasterSecret, load_master_secret
 from proxy.config.problem import ConfigError, Problem
 from proxy.config.seal import SealBroken, Sealer
-from proxy.config.sources import find_config, find_runtime_dir, find_state_dir, read_dot_env
+from proxy.config.sources import (
+    PROBE_FILE_NAME,
+    find_config,
+    find_runtime_dir,
+    find_state_dir,
+    folder_of,
+    read_dot_env,
+)
+from proxy.config.watcher import FileWatch, Look
 from proxy.domain.identity import KeyHasher
 from proxy.supervisor.accepted import Accepted, accept, keep, number, override, path_text, revive
 
@@ -42,6 +50,7 @@ class Place(Struct, frozen=True):
     pepper: bytes
     hasher: KeyHasher
     history: HistoryStore
+    watch: FileWatch
 
     def load(
         self, generation: int, now_at: float, also_listen: tuple[tuple[str, int], ...] = ()
@@ -66,6 +75,8 @@ class First(Struct, frozen=True):
     """What a start has come to. `error` is why the file is not what is served, None if it is."""
 
     accepted: Accepted
+    look: Look
+    """How the files were before they were read."""
     error: str | None = None
     problem_count: int = 0
     warnings: tuple[Problem, ...] = ()
@@ -97,7 +108,15 @@ def find_place(config: Path | None, environ: Mapping[str, str]) -> Place:
         pepper=pepper,
         hasher=KeyHasher(pepper),
         history=open_history(state_dir, secret),
+        watch=FileWatch(list_watched(config_path)),
     )
+
+
+def list_watched(config_path: Path | None) -> list[Path]:
+    """Return the files that a configuration is made of; the packaged copy does not change."""
+    folder = folder_of(config_path)
+    beside = [folder / ".env", folder / PROBE_FILE_NAME]
+    return beside if config_path is None else [config_path, *beside]
 
 
 def open_history(state_dir: Path, secret: MasterSecret) -> HistoryStore:
@@ -116,6 +135,7 @@ def load_first(place: Place) -> First:
         ConfigError: the file is broken and nothing was ever accepted from this path.
     """
     now_at = time.time()
+    look = place.watch.look()
     newest = place.history.newest(path_text(place.config_path))
     try:
         loaded = place.load(place.history.next_generation(), now_at)
@@ -123,7 +143,7 @@ def load_first(place: Place) -> First:
     except ConfigError as error:
         if newest is None:
             raise
-        return _fall_back(place, newest, error)
+        return _fall_back(place, newest, look, error)
     accepted = accept(loaded)
     before = _try_revive(place.history, newest)
     changes = () if before is None else describe_changes(before.effective, accepted.effective)
@@ -134,6 +154,7 @@ def load_first(place: Place) -> First:
         _keep(place.history, accepted, with_cause, changes, now_at)
     return First(
         accepted,
+        look,
         warnings=(*loaded.warnings, *warnings),
         not_in_force=loaded.not_in_force,
         changes=changes,
@@ -160,7 +181,7 @@ def _guard(newest: HistoryEntry | None, loaded: LoadedConfig) -> tuple[Problem, 
     return verdict.warnings
 
 
-def _fall_back(place: Place, newest: HistoryEntry, error: ConfigError) -> First:
+def _fall_back(place: Place, newest: HistoryEntry, look: Look, error: ConfigError) -> First:
     try:
         accepted = revive(place.history, newest)
     except SealBroken as broken:
@@ -169,6 +190,7 @@ def _fall_back(place: Place, newest: HistoryEntry, error: ConfigError) -> First:
     install = replace(override(accepted.install, place.environ), state_dir=str(place.state_dir))
     return First(
         replace(accepted, install=install),
+        look,
         error=str(error),
         problem_count=len(error.problems),
     )

@@ -55,6 +55,13 @@ class LiveProxy(ServedProxy):
         found: Line = json.loads(self.program.wait_for_line(is_result, since))
         return found
 
+    def reload(self, **arguments: Any) -> dict[str, Any]:
+        """Have the configuration read, and return what came of it once that is in the log."""
+        mark = self.mark
+        answer = self.ask("reload", **arguments)
+        self.wait_for_reload(mark)
+        return answer
+
     def said(self, since: int = 0) -> list[str]:
         """Return what the configuration's logger has said since a mark."""
         lines = [json.loads(text) for text in list(self.program.lines)[since:]]

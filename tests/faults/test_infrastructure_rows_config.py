@@ -22,20 +22,20 @@ SLACK = 10
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveProxy]:
     """One proxy of two workers for all rows that leave it as it was."""
-    with living(tmp_path_factory.mktemp("rows"), build_live_config("first", workers=2)) as running:
+    with living(
+        tmp_path_factory.mktemp("rows"), build_live_config("sim-first", workers=2)
+    ) as running:
         yield running
 
 
 @pytest.fixture(autouse=True)
 async def as_before(live: LiveProxy) -> None:
-    """Each row begins with one model, named `first`."""
-    if "first" not in await live.list_models():
-        assert live.ask("reload", allow_shrink=True)["problems"]
-    if live.path.is_symlink() or not live.path.is_file():
-        remove(live.path)
-    live.path.write_text(json.dumps(build_live_config("first", workers=2)))
+    """Each row begins with one model, named `sim-first`."""
+    assert "sim-first" in await live.list_models()
+    remove(live.path)
+    live.path.write_text(json.dumps(build_live_config("sim-first", workers=2)))
     live.path.chmod(0o600)
-    assert live.ask("reload", allow_shrink=True)["problems"] == []
+    assert live.reload(allow_shrink=True)["problems"] == []
 
 
 def remove(path: Path) -> None:
@@ -48,7 +48,7 @@ def remove(path: Path) -> None:
 
 async def assert_unmoved(live: LiveProxy, words: str) -> None:
     """The last good configuration serves, readiness is 200, and the reason is told."""
-    assert "first" in await live.list_models()
+    assert "sim-first" in await live.list_models()
     assert (await live.get("/health/readiness"))[0] == 200
     status, body = await live.get("/health")
     assert status == 200
@@ -58,7 +58,7 @@ async def assert_unmoved(live: LiveProxy, words: str) -> None:
 
 async def test_i23_a_file_that_is_written_in_pieces(live: LiveProxy) -> None:
     """A file is taken when it has come to rest: what is in between is never in force."""
-    text = json.dumps(build_live_config("first", "second", workers=2), indent=2)
+    text = json.dumps(build_live_config("sim-first", "sim-second", workers=2), indent=2)
     mark = live.mark
     with live.path.open("w") as file:
         for start in range(0, len(text), 100):
@@ -67,7 +67,7 @@ async def test_i23_a_file_that_is_written_in_pieces(live: LiveProxy) -> None:
             await asyncio.sleep(0)
     assert live.wait_for_reload(mark)["result"] == "applied"
     assert len([line for line in live.said(mark) if line.startswith("the configuration")]) == 1
-    assert {"first", "second"} <= set(await live.list_models())
+    assert {"sim-first", "sim-second"} <= set(await live.list_models())
 
 
 async def test_i23_a_beginning_of_a_file(live: LiveProxy) -> None:
@@ -83,11 +83,11 @@ async def test_i24_edits_of_every_kind(live: LiveProxy, how: str) -> None:
     """Written in place or renamed over, an edit is in force on every worker within its promise."""
     change = live.write if how == "write" else live.replace
     started_s = asyncio.get_running_loop().time()
-    line = live.wait_for_reload(change(build_live_config("first", "second", workers=2)))
+    line = live.wait_for_reload(change(build_live_config("sim-first", "sim-second", workers=2)))
     assert asyncio.get_running_loop().time() - started_s < IN_FORCE_PROMISE_S * SLACK
     assert line["result"] == "applied"
     for _ in range(20):  # connections, each accepted by either worker
-        assert "second" in await live.list_models()
+        assert "sim-second" in await live.list_models()
 
 
 async def test_i24_an_empty_file(live: LiveProxy) -> None:
@@ -98,7 +98,7 @@ async def test_i24_an_empty_file(live: LiveProxy) -> None:
 
 async def test_i25_a_directory_of_kubernetes(tmp_path: Path) -> None:
     """The swap of a `..data` link brings the new file, also where only the poll can see it."""
-    for name, models in (("one", ("first",)), ("two", ("first", "second"))):
+    for name, models in (("one", ("sim-first",)), ("two", ("sim-first", "sim-second"))):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.yaml").write_text(json.dumps(build_live_config(*models)))
     mounted = tmp_path / "mounted"
@@ -110,7 +110,7 @@ async def test_i25_a_directory_of_kubernetes(tmp_path: Path) -> None:
         (mounted / "..data_tmp").symlink_to(tmp_path / "two")
         (mounted / "..data_tmp").rename(mounted / "..data")
         assert live.wait_for_reload(mark)["result"] == "applied"
-        assert "second" in await live.list_models()
+        assert "sim-second" in await live.list_models()
 
 
 def _make_fifo(path: Path) -> None:
@@ -142,7 +142,7 @@ def _make_strange(path: Path) -> None:
 @pytest.mark.parametrize(
     ("ruin", "words"),
     [
-        (Path.unlink, "cannot be read"),
+        (Path.unlink, "there is no such configuration file"),
         (_make_fifo, "not a regular file"),
         (_make_directory, "not a regular file"),
         (_make_loop, "cannot be read"),
@@ -161,7 +161,7 @@ async def test_i26_what_is_no_file_of_ours(
     await assert_unmoved(live, words)
     mark = live.mark
     remove(live.path)
-    live.write(build_live_config("first", workers=2))
+    live.write(build_live_config("sim-first", workers=2))
     assert live.wait_for_reload(mark)["result"] == "unchanged"
     _, body = await live.get("/health")
     assert body["config"]["last_error"] is None
@@ -197,7 +197,7 @@ def test_i20_a_storm_of_hangups(live: LiveProxy) -> None:
     for _ in range(100):
         live.program.signal(signal.SIGHUP)
     live.wait_for_reload(mark)
-    assert live.ask("reload")["result"] == "unchanged"  # whatever still waited is done by now
+    assert live.reload()["result"] == "unchanged"  # whatever still waited is done by now
     reloads = [line for line in live.said(mark) if line.startswith("the configuration was read")]
     assert len(reloads) <= 3
     assert len(list(descriptors.iterdir())) <= before
@@ -205,7 +205,7 @@ def test_i20_a_storm_of_hangups(live: LiveProxy) -> None:
 
 async def test_i29_a_variable_that_is_missing(live: LiveProxy) -> None:
     """A provider without its key is disabled, the others serve, and no `${...}` goes anywhere."""
-    config = build_live_config("first", workers=2)
+    config = build_live_config("sim-first", workers=2)
     missing = {
         "name": "keyless",
         "type": "openai",
@@ -215,7 +215,7 @@ async def test_i29_a_variable_that_is_missing(live: LiveProxy) -> None:
     config["providers"].append(missing)
     assert live.wait_for_reload(live.write(config))["result"] == "applied"
     models = await live.list_models()
-    assert "first" in models
+    assert "sim-first" in models
     assert "gpt-4o" not in models
     status, _ = await live.post("/v1/chat/completions", {"model": "gpt-4o", "messages": ASK}, KEY)
     assert status == 503
@@ -234,14 +234,14 @@ async def test_i29_no_provider_is_usable(tmp_path: Path) -> None:
 
 async def test_i31_a_stream_outlives_its_provider(live: LiveProxy) -> None:
     """A stream of a provider that is taken out goes on to its end; new requests find it gone."""
-    config = build_live_config("first", workers=2)
+    config = build_live_config("sim-first", workers=2)
     doomed = {"name": "doomed", "type": "simulator", "models": ["sim-story"]}
     config["providers"].append(doomed)
     assert live.wait_for_reload(live.write(config))["result"] == "applied"
     body = build_chat("doomed/sim-story", stream=True, **knobs(tokens_per_s=50, tokens=60))
     async with asking(live, body) as answer:
         await answer.content.readline()
-        mark = live.write(build_live_config("first", workers=2))
+        mark = live.write(build_live_config("sim-first", workers=2))
         assert live.wait_for_reload(mark)["result"] == "applied"
         status, _ = await live.post("/v1/chat/completions", build_chat("doomed/sim-story"), KEY)
         assert status == 404

@@ -34,7 +34,7 @@ def wait_until_up(live: LiveProxy, since: int) -> None:
 async def test_i18_a_worker_is_killed(tmp_path: Path) -> None:
     """Its streams end, others go on, nobody is refused, and it is replaced within its promise."""
     pace = knobs(tokens_per_s=20, tokens=60)
-    with living(tmp_path, build_live_config("first", workers=2)) as live:
+    with living(tmp_path, build_live_config("sim-first", workers=2)) as live:
         body = build_chat("sim-story", stream=True, **pace)
         begun = asyncio.Semaphore(0)
         streams = [asyncio.create_task(read_whole(live, body, begun)) for _ in range(16)]
@@ -43,7 +43,7 @@ async def test_i18_a_worker_is_killed(tmp_path: Path) -> None:
         killed_s, mark = asyncio.get_running_loop().time(), live.mark
         os.kill(workers_of(live)[0], signal.SIGKILL)
         for _ in range(50):
-            assert "first" in await live.list_models()
+            assert "sim-first" in await live.list_models()
         await asyncio.to_thread(wait_until_up, live, mark)
         assert asyncio.get_running_loop().time() - killed_s < RESPAWN_PROMISE_S * SLACK
         ended = await asyncio.gather(*streams)
@@ -63,9 +63,9 @@ async def read_whole(live: LiveProxy, body: object, begun: asyncio.Semaphore) ->
 
 async def test_i18_counters_outlive_the_worker(tmp_path: Path) -> None:
     """What a killed worker had counted is still in /metrics, under the same number."""
-    with living(tmp_path, build_live_config("first", workers=2)) as live:
+    with living(tmp_path, build_live_config("sim-first", workers=2)) as live:
         for _ in range(20):
-            async with asking(live, build_chat("first")) as answer:
+            async with asking(live, build_chat("sim-first")) as answer:
                 assert answer.status == 200
         mark = live.mark
         os.kill(workers_of(live)[0], signal.SIGKILL)
@@ -93,7 +93,7 @@ def sum_of(text: str, name: str) -> float:
 async def test_i19_a_drain_has_an_end(tmp_path: Path) -> None:
     """A stream that outlasts `drain_timeout` ends in `server_shutdown`, and the exit is 0."""
     endless = knobs(fault="u17-endless", tokens_per_s=100)
-    config = build_live_config("first", workers=2, drain_timeout=0.5)
+    config = build_live_config("sim-first", workers=2, drain_timeout=0.5)
     with living(tmp_path, config) as live:
         async with asking(live, build_chat("sim-story", stream=True, **endless)) as answer:
             await answer.content.readline()
@@ -106,12 +106,12 @@ async def test_i19_a_drain_has_an_end(tmp_path: Path) -> None:
 
 async def test_i19_readiness_goes_first(tmp_path: Path) -> None:
     """During `drain_delay` connections are accepted, readiness is 503 and answers close."""
-    config = build_live_config("first", drain_delay=1.0)
+    config = build_live_config("sim-first", drain_delay=1.0)
     with living(tmp_path, config) as live:
         live.program.signal(signal.SIGTERM)
         while (await live.get("/health/readiness"))[0] != 503:
             continue
-        async with asking(live, build_chat("first")) as answer:
+        async with asking(live, build_chat("sim-first")) as answer:
             assert answer.status == 200
             assert answer.headers["Connection"].lower() == "close"
         assert await asyncio.to_thread(live.program.wait) == 0
@@ -120,7 +120,7 @@ async def test_i19_readiness_goes_first(tmp_path: Path) -> None:
 async def test_i19_a_hangup_while_it_drains_changes_nothing(tmp_path: Path) -> None:
     """SIGHUP after SIGTERM is passed over: the stream under way comes whole, the exit is 0."""
     pace = knobs(tokens_per_s=100, tokens=60)
-    with living(tmp_path, build_live_config("first", workers=2)) as live:
+    with living(tmp_path, build_live_config("sim-first", workers=2)) as live:
         async with asking(live, build_chat("sim-story", stream=True, **pace)) as answer:
             await answer.content.readline()
             live.program.signal(signal.SIGTERM)
@@ -136,7 +136,7 @@ async def test_i19_a_hangup_while_it_drains_changes_nothing(tmp_path: Path) -> N
 async def test_a_rolling_restart_loses_nothing(tmp_path: Path, how: str) -> None:
     """New workers serve before the old ones leave; a stream of an old one comes whole."""
     pace = knobs(tokens_per_s=50, tokens=60)
-    with living(tmp_path, build_live_config("first", workers=2)) as live:
+    with living(tmp_path, build_live_config("sim-first", workers=2)) as live:
         before = set(workers_of(live))
         body = build_chat("sim-story", stream=True, **pace)
         async with asking(live, body) as answer:
@@ -153,7 +153,7 @@ async def test_a_rolling_restart_loses_nothing(tmp_path: Path, how: str) -> None
                 live.program.wait_for_line, lambda line: "has ended" in line, mark
             )
             for _ in range(20):
-                assert "first" in await live.list_models()
+                assert "sim-first" in await live.list_models()
             assert (await answer.content.read()).endswith(b"data: [DONE]\n\n")
         assert len(await asyncio.to_thread(wait_until_left, live, before)) == 2
 
@@ -168,7 +168,7 @@ def wait_until_left(live: LiveProxy, pids: set[int]) -> list[int]:
 async def test_a_worker_that_is_told_to_end_is_replaced(tmp_path: Path) -> None:
     """SIGTERM to one worker: it finishes its stream, and another one serves in its place."""
     pace = knobs(tokens_per_s=50, tokens=60)
-    with living(tmp_path, build_live_config("first")) as live:
+    with living(tmp_path, build_live_config("sim-first")) as live:
         [pid] = workers_of(live)
         async with asking(live, build_chat("sim-story", stream=True, **pace)) as answer:
             await answer.content.readline()
@@ -177,14 +177,14 @@ async def test_a_worker_that_is_told_to_end_is_replaced(tmp_path: Path) -> None:
             await asyncio.to_thread(
                 live.program.wait_for_line, lambda line: "is replaced" in line, mark
             )
-            assert "first" in await live.list_models()
+            assert "sim-first" in await live.list_models()
             assert (await answer.content.read()).endswith(b"data: [DONE]\n\n")
 
 
 async def test_workers_outlive_their_supervisor_for_their_streams(tmp_path: Path) -> None:
     """The supervisor is killed: the stream comes whole, then nobody is left and nobody listens."""
     pace = knobs(tokens_per_s=50, tokens=60)
-    with starting_live(tmp_path, build_live_config("first", workers=2)) as live:
+    with starting_live(tmp_path, build_live_config("sim-first", workers=2)) as live:
         pids = workers_of(live)
         async with asking(live, build_chat("sim-story", stream=True, **pace)) as answer:
             await answer.content.readline()
@@ -203,7 +203,7 @@ def is_alive(pid: int) -> bool:
 
 def test_i35_no_more_descriptors(tmp_path: Path) -> None:
     """A worker without free descriptors does not spin, and serves again when there are some."""
-    with living(tmp_path, build_live_config("first")) as live:
+    with living(tmp_path, build_live_config("sim-first")) as live:
         [pid] = workers_of(live)
         used = len(list(Path(f"/proc/{pid}/fd").iterdir()))
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + 20, 100_000))
