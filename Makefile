@@ -18,7 +18,8 @@ CAMPAIGNS := $(subst _,-,$(filter-out __init__ base,$(basename $(notdir $(wildca
 NO_CAMPAIGN := there are: $(or $(CAMPAIGNS),none yet)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check lint types floors dependencies promises lock bench campaign clean
+.PHONY: help serve test check lint types floors dependencies promises lock bench campaign clean \
+	install uninstall
 
 help: ## Say what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -62,6 +63,13 @@ campaign: $(DEVELOPMENT) ## Run a long test into campaigns/results/: NAME=old-sd
 	@test -f "campaigns/$(subst -,_,$(NAME)).py" || \
 		{ echo "There is no campaign '$(NAME)'; $(NO_CAMPAIGN)" >&2; exit 2; }
 	$(BIN)/python -m campaigns.$(subst -,_,$(NAME))
+
+# Not from .venv: what is installed runs for another user, and without this tree.
+install: ## Install the service for systemd, as root: PREFIX=/opt/llm-proxy DESTDIR=
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" PYTHON="$(PYTHON)" systemd-services/install.sh install
+
+uninstall: ## Remove what `make install` made; configuration and state stay
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" systemd-services/install.sh uninstall
 
 clean: ## Remove .venv and every cache; .state and configuration stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage htmlcov dist bench/build
