@@ -54,6 +54,8 @@ BUDGETS: tuple[Budget, ...] = (
     Budget("rss_idle_mb", _limits(None, 60, None, 50)),
     Budget("rss_busy_mb", _limits(None, 85, None, 75)),
     Budget("start_s", _limits(1.0, 1.0, None, 0.5)),
+    Budget("reload_added_ms", _limits(None, 20, None, 5)),
+    Budget("reload_growth_mb", _limits(None, 30, None, 30)),
 )
 
 

@@ -15,10 +15,11 @@ from msgspec import Struct
 from bench.cores import choose_cores
 from bench.machine import describe_machine
 from bench.peers import PEERS
+from bench.reload import build_reload_row
 from bench.report import SUBJECT, build_markdown, write_results
 from bench.results import Results
 from bench.rounds import Plan, choose_ready, run_rounds
-from bench.rows import build_rows
+from bench.rows import Row, build_rows
 from bench.summary import find_faults
 from bench.systems import Bare, Direct, Nginx, Proxy, System
 from bench.toolchain import ToolchainMissing, build_tools
@@ -46,7 +47,7 @@ def read_options(argv: Sequence[str], environment: Mapping[str, str]) -> Options
         description="Measure the proxy beside a bare pass-through and nginx.",
         epilog="Environment: ROUNDS=N, QUICK=1 and PEERS=litellm do what the options do.",
     )
-    row_names = [row.name for row in build_rows(is_quick=False)]
+    row_names = [row.name for row in build_all_rows(is_quick=False)]
     own = ["direct", "bare", "nginx", "proxy"]
     parser.add_argument("--rows", help=f"of {','.join(row_names)}; all if absent")
     parser.add_argument(
@@ -83,6 +84,11 @@ def read_options(argv: Sequence[str], environment: Mapping[str, str]) -> Options
         writes=not given.no_write,
         proxy_command=given.proxy_command,
     )
+
+
+def build_all_rows(is_quick: bool) -> list[Row]:
+    """Return every row that there is, in the order in which they are measured."""
+    return [*build_rows(is_quick), build_reload_row(is_quick)]
 
 
 def _split(text: str | None) -> list[str]:
@@ -125,7 +131,7 @@ def main(argv: Sequence[str]) -> int:
     cores = choose_cores(os.sched_getaffinity(0))
     if not cores.are_apart:
         print("Fewer than two cores: these figures cannot be compared.", file=sys.stderr)
-    rows = [row for row in build_rows(options.is_quick) if row.name in options.rows]
+    rows = [row for row in build_all_rows(options.is_quick) if row.name in options.rows]
     plan = Plan(build_systems(options), rows, options.rounds)
     ready, infos = choose_ready(plan, tools, cores)
     slots = run_rounds(ready, plan, tools, cores)

@@ -540,10 +540,10 @@ static void print_result(int connections, double elapsed_s, double own_cpu_s) {
            ",\"rps\":%.1f,\"chunks\":%" PRIu64 ",\"cps\":%.1f,\"reads\":%" PRIu64,
            connections, elapsed_s, ok, err, err_status, err_conn, err_short,
            (double)ok / elapsed_s, chunks, (double)chunks / elapsed_s, reads);
-    printf(",\"p50\":%.0f,\"p90\":%.0f,\"p99\":%.0f,\"ttft50\":%.0f,\"ttft99\":%.0f"
+    printf(",\"p50\":%.0f,\"p90\":%.0f,\"p99\":%.0f,\"max\":%.0f,\"ttft50\":%.0f,\"ttft99\":%.0f"
            ",\"chunk50\":%.0f,\"chunk99\":%.0f,\"lg_cpu\":%.3f}\n",
            percentile(&total_us, .5), percentile(&total_us, .9), percentile(&total_us, .99),
-           percentile(&first_us, .5), percentile(&first_us, .99), percentile(&transit_us, .5),
+           percentile(&total_us, 1), percentile(&first_us, .5), percentile(&first_us, .99), percentile(&transit_us, .5),
            percentile(&transit_us, .99), own_cpu_s);
 }
 

@@ -44,6 +44,7 @@ class LoadResult(Struct, frozen=True):
     p50_us: float = field(name="p50")
     p90_us: float = field(name="p90")
     p99_us: float = field(name="p99")
+    max_us: float = field(name="max")
     ttft50_us: float = field(name="ttft50")
     ttft99_us: float = field(name="ttft99")
     transit50_us: float = field(name="chunk50")

@@ -83,6 +83,15 @@ class StartedProcess:
         """Wait for the program's own end and return its exit status."""
         return self._popen.wait(within_s)
 
+    @property
+    def pid(self) -> int:
+        """The id of the program itself."""
+        return self._popen.pid
+
+    def find_children(self) -> list[int]:
+        """Return the ids of the processes that the program has started, without its own."""
+        return [pid for pid in self.find_pids() if pid != self.pid]
+
     def find_pids(self) -> list[int]:
         """Return the ids of the program and of every process that it has started."""
         pids = []

@@ -6,7 +6,8 @@ The rows of the benchmark: what load each one makes and which figures come out o
 
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -21,6 +22,8 @@ EDGE_S = 0.02
 """How far inside lg's window the CPU is read, so that both ends of it are under full load."""
 LG_GRACE_S = 30.0
 
+T = TypeVar("T")
+
 
 class Row(Struct, frozen=True):
     """One kind of load."""
@@ -34,7 +37,8 @@ class Target(Struct, frozen=True):
     """
     A system that is up: where it answers, with which key, on which core.
 
-    `tool_pids` are the processes of the benchmark that run beside `lg` on the tools' core.
+    `tool_pids` are the processes of the benchmark that run beside `lg` on the tools' core,
+    `serving_pids` are those whose memory counts.
     """
 
     url: str
@@ -42,6 +46,7 @@ class Target(Struct, frozen=True):
     core: int | None
     tools_core: int | None
     tool_pids: tuple[int, ...]
+    serving_pids: tuple[int, ...]
 
 
 class Usage(Struct, frozen=True):
@@ -99,13 +104,43 @@ def derive_figures(row_name: str, load: LoadResult, usage: Usage) -> dict[str, f
 
 def measure_row(row: Row, target: Target, measured: StartedProcess, tools: Tools) -> RowResult:
     """Load the target as the row says and return what it did and used."""
-    argv = build_command(tools.lg, target.url, target.api_key, row.plan)
+    load, complaint, usage = run_load(
+        row.plan, target, tools, lambda lg_pid, end_s: _watch(measured, target, lg_pid, end_s)
+    )
+    return RowResult(
+        row=row.name,
+        figures=derive_figures(row.name, load, usage),
+        load=load,
+        foreign_share=usage.foreign_share,
+        complaint=complaint,
+    )
+
+
+def run_load(
+    plan: LoadPlan, target: Target, tools: Tools, meanwhile: Callable[[int, float], T]
+) -> tuple[LoadResult, str | None, T]:
+    """
+    Load the target, and do something while it is measured.
+
+    Args:
+        plan: the load.
+        target: who is loaded.
+        tools: the programs that do it.
+        meanwhile: gets the id of `lg` and the monotonic time at which it has to return.
+
+    Returns:
+        What `lg` has measured, the first thing that it found wrong, and what `meanwhile` returned.
+
+    Raises:
+        LoadFailed: `lg` gave no result.
+    """
+    argv = build_command(tools.lg, target.url, target.api_key, plan)
     with pinned_to(target.tools_core):
         begun_s = time.monotonic()
         lg = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        _sleep_until(begun_s + row.plan.warmup_s + EDGE_S)
-        usage = _watch(measured, target, lg.pid, begun_s + row.plan.total_s - EDGE_S)
+        _sleep_until(begun_s + plan.warmup_s + EDGE_S)
+        seen = meanwhile(lg.pid, begun_s + plan.total_s - EDGE_S)
         output, complaints = lg.communicate(timeout=LG_GRACE_S)
     except subprocess.TimeoutExpired as error:
         raise LoadFailed(f"lg did not end within {LG_GRACE_S:g} s of its window") from error
@@ -115,14 +150,7 @@ def measure_row(row: Row, target: Target, measured: StartedProcess, tools: Tools
             lg.communicate()
     if lg.returncode != 0:
         raise LoadFailed(f"lg ended with status {lg.returncode}: {_first_line(complaints)}")
-    load = parse_result(output, argv)
-    return RowResult(
-        row=row.name,
-        figures=derive_figures(row.name, load, usage),
-        load=load,
-        foreign_share=usage.foreign_share,
-        complaint=_first_line(complaints) or None,
-    )
+    return parse_result(output, argv), _first_line(complaints) or None, seen
 
 
 def _watch(measured: StartedProcess, target: Target, lg_pid: int, end_s: float) -> Usage:
@@ -130,10 +158,10 @@ def _watch(measured: StartedProcess, target: Target, lg_pid: int, end_s: float) 
     pids = measured.find_pids()
     system = _CoreWatch(target.core, pids)
     tools = _CoreWatch(target.tools_core, [*target.tool_pids, lg_pid])
-    peak_rss_bytes = read_rss_bytes(pids)
+    peak_rss_bytes = read_rss_bytes(target.serving_pids)
     while time.monotonic() < end_s:
         _sleep_until(min(end_s, time.monotonic() + RSS_SAMPLE_S))
-        peak_rss_bytes = max(peak_rss_bytes, read_rss_bytes(pids))
+        peak_rss_bytes = max(peak_rss_bytes, read_rss_bytes(target.serving_pids))
     return Usage(
         cpu_us_per_s=system.read_cpu_us_per_s(),
         peak_rss_bytes=peak_rss_bytes,

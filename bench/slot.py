@@ -9,13 +9,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.cores import Cores, pinned_to
 from bench.load import LoadFailed
 from bench.process import StartedProcess, read_rss_bytes
+from bench.reload import NAME as RELOAD
+from bench.reload import LargeProxy, measure_reloads
 from bench.results import RowResult, SlotResult
 from bench.rows import Row, Target, measure_row
-from bench.systems import CHAT_PATH, MODEL, ROOT, Ground, Launch, System
+from bench.systems import CHAT_PATH, CONFIG_NAME, MODEL, ROOT, Ground, Launch, Proxy, System
 from bench.toolchain import Tools
 
 POLL_S = 0.002
@@ -33,12 +36,19 @@ class SystemFailed(Exception):
         self.log_tail = log_tail
 
 
+class Running(NamedTuple):
+    """A system that is up, and what it has taken to get there."""
+
+    launch: Launch
+    measured: StartedProcess
+    folder: Path
+    start_s: float
+    target: Target
+
+
 def try_out(system: System, tools: Tools, cores: Cores) -> None:
     """Start a system once and check that it answers; also fills the caches of the disk."""
-    with (
-        tempfile.TemporaryDirectory(prefix="llm-proxy-bench-") as folder,
-        _running(system, Path(folder), tools, cores),
-    ):
+    with _running(system, tools, cores):
         return
 
 
@@ -54,40 +64,55 @@ def run_slot(
     figures: dict[str, float] = {}
     done: list[RowResult] = []
     failure: str | None = None
-    with tempfile.TemporaryDirectory(prefix="llm-proxy-bench-") as folder:
-        try:
-            with _running(system, Path(folder), tools, cores) as up:
-                launch, measured, mock, start_s = up
-                if launch.argv is not None:
-                    figures["start_s"] = start_s
-                    figures["rss_idle_mb"] = read_rss_bytes(measured.find_pids()) / 1e6
-                target = Target(
-                    url=f"http://127.0.0.1:{launch.port}{CHAT_PATH}",
-                    api_key=launch.api_key,
-                    core=cores.system if launch.argv is not None else None,
-                    tools_core=cores.tools,
-                    tool_pids=(os.getpid(), *mock.find_pids()),
-                )
-                for row in rows:
-                    done.append(measure_row(row, target, measured, tools))
-                    on_row(done[-1])
-                    if measured.exit_status is not None:
-                        raise SystemFailed(
-                            f"ended with status {measured.exit_status} during row {row.name}",
-                            measured.read_log_tail(),
-                        )
+
+    def keep(result: RowResult) -> None:
+        done.append(result)
+        on_row(result)
+
+    try:
+        with _running(system, tools, cores) as up:
+            figures.update(_measure_start(up))
+            for row in rows:
+                if row.name != RELOAD:
+                    keep(measure_row(row, up.target, up.measured, tools))
+                    _check_alive(up.measured, row)
                     time.sleep(BETWEEN_ROWS_S)
-        except (SystemFailed, LoadFailed) as error:
-            failure = str(error)
+        for row in rows:
+            if row.name == RELOAD and isinstance(system, Proxy):
+                with _running(LargeProxy(system.command), tools, cores) as up:
+                    config_file = up.folder / CONFIG_NAME
+                    keep(measure_reloads(row, up.target, up.measured, config_file, tools))
+                    _check_alive(up.measured, row)
+    except (SystemFailed, LoadFailed) as error:
+        failure = str(error)
     return SlotResult(system.name, round_number, figures, tuple(done), failure)
 
 
+def _measure_start(up: Running) -> dict[str, float]:
+    if up.launch.argv is None:
+        return {}
+    figures = {
+        "start_s": up.start_s,
+        "rss_idle_mb": read_rss_bytes(up.target.serving_pids) / 1e6,
+    }
+    if up.launch.is_supervised:
+        figures["rss_supervisor_mb"] = read_rss_bytes([up.measured.pid]) / 1e6
+    return figures
+
+
+def _check_alive(measured: StartedProcess, row: Row) -> None:
+    if measured.exit_status is not None:
+        raise SystemFailed(
+            f"ended with status {measured.exit_status} during row {row.name}",
+            measured.read_log_tail(),
+        )
+
+
 @contextmanager
-def _running(
-    system: System, folder: Path, tools: Tools, cores: Cores
-) -> Iterator[tuple[Launch, StartedProcess, StartedProcess, float]]:
-    ground = Ground(find_free_port(), find_free_port(), folder)
+def _running(system: System, tools: Tools, cores: Cores) -> Iterator[Running]:
     with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llm-proxy-bench-")))
+        ground = Ground(find_free_port(), find_free_port(), folder)
         mock = stack.enter_context(
             StartedProcess(
                 [str(tools.mock), str(ground.mock_port)],
@@ -114,7 +139,16 @@ def _running(
             _check_answer(launch, measured, is_stream=False)
             start_s = time.monotonic() - measured.started_monotonic_s
             _check_answer(launch, measured, is_stream=True)
-        yield launch, measured, mock, start_s
+        serving = measured.find_children() if launch.is_supervised else measured.find_pids()
+        target = Target(
+            url=f"http://127.0.0.1:{launch.port}{CHAT_PATH}",
+            api_key=launch.api_key,
+            core=cores.system if launch.argv is not None else None,
+            tools_core=cores.tools,
+            tool_pids=(os.getpid(), *mock.find_pids()),
+            serving_pids=tuple(serving),
+        )
+        yield Running(launch, measured, folder, start_s, target)
 
 
 def find_free_port() -> int:

@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CHAT_PATH = "/v1/chat/completions"
 MODEL = "gpt-4o-mini"
 """The model that `lg` asks for."""
+CONFIG_NAME = "config.yaml"
+"""Of our own server, in the ground's folder."""
 
 
 class Ground(Struct, frozen=True):
@@ -36,7 +38,8 @@ class Launch(Struct, frozen=True):
     How to start a system and how to reach it.
 
     `argv` None starts nothing: the load then goes to the mock and the mock is measured.
-    `ready_path` answers 200 to a GET as soon as requests can be served.
+    `ready_path` answers 200 to a GET as soon as requests can be served. `is_supervised`: the
+    program itself serves nothing, what it starts does.
     """
 
     argv: Sequence[str] | None
@@ -45,6 +48,7 @@ class Launch(Struct, frozen=True):
     ready_path: str
     variables: Mapping[str, str] = {}
     ready_within_s: float = 30.0
+    is_supervised: bool = False
 
 
 class System(Protocol):
@@ -129,7 +133,7 @@ class Nginx:
         config_file.write_text(build_nginx_config(ground))
         argv = [self._program or "nginx", "-e", "stderr", "-p", str(ground.folder)]
         argv += ["-c", str(config_file)]
-        return Launch(argv, ground.port, "sk-bench", "/v1/models")
+        return Launch(argv, ground.port, "sk-bench", "/v1/models", is_supervised=True)
 
 
 class Proxy:
@@ -140,7 +144,7 @@ class Proxy:
 
     def __init__(self, command: str | None = None) -> None:
         """Start `command`, in which {config}, {state_dir} and {port} are filled in."""
-        self._command = command or (
+        self.command = command or (
             f"{shlex.quote(sys.executable)} -m proxy serve --config {{config}}"
             " --state-dir {state_dir}"
         )
@@ -154,16 +158,20 @@ class Proxy:
         return _join_versions("llm-proxy-api", "aiohttp", "uvloop", "msgspec", "orjson")
 
     def build_launch(self, ground: Ground) -> Launch:
-        """Write a configuration with the mock as its one provider and start the server with it."""
+        """Write a configuration and start the server with it."""
         api_key = f"sk-bench-{secrets.token_hex(16)}"
-        config_file, state_dir = ground.folder / "config.yaml", ground.folder / "state"
-        config_file.write_text(build_proxy_config(ground, api_key))
+        config_file, state_dir = ground.folder / CONFIG_NAME, ground.folder / "state"
+        config_file.write_text(self.build_config(ground, api_key))
         config_file.chmod(0o600)
         argv = [
             word.format(config=config_file, state_dir=state_dir, port=ground.port)
-            for word in shlex.split(self._command)
+            for word in shlex.split(self.command)
         ]
-        return Launch(argv, ground.port, api_key, "/health/readiness")
+        return Launch(argv, ground.port, api_key, "/health/readiness", is_supervised=True)
+
+    def build_config(self, ground: Ground, api_key: str) -> str:
+        """Return the text of its config.yaml: the mock is its one provider."""
+        return build_proxy_config(ground, api_key)
 
 
 def build_proxy_config(ground: Ground, api_key: str) -> str:

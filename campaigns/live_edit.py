@@ -65,20 +65,19 @@ def main() -> int:
         running_upstream("paced_upstream") as upstream_port,
     ):
         ground = Ground(find_port(), upstream_port, Path(name))
-        path = Path(name) / "config.yaml"
-        path.write_text(ground.build(1))
-        service = Service(path)
+        ground.config.write_text(ground.build(1))
+        service = Service(ground.config, ground.folder)
         try:
-            return write_result(asyncio.run(measure(ground, path, service)))
+            return write_result(asyncio.run(measure(ground, service)))
         finally:
             service.kill()
 
 
-async def measure(ground: Ground, path: Path, service: Service) -> Result:
+async def measure(ground: Ground, service: Service) -> Result:
     """Run every phase under one load, and return what they have found."""
     pids, _ = await asyncio.to_thread(service.wait_until_whole)
     probes = await open_probes(ground.port, pids)
-    editor = Editor(ground, path, service, probes)
+    editor = Editor(ground, service, probes)
     editor.served = (await probes.read())[0]
     short = Kind(build_chat_request("live", is_stream=False), editor.begin_request)
     phases = []

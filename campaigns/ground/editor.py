@@ -38,9 +38,9 @@ class Phase(Struct):
 class Editor:
     """Edits the file and looks at what comes of it."""
 
-    def __init__(self, ground: Ground, path: Path, service: Service, probes: Probes) -> None:
+    def __init__(self, ground: Ground, service: Service, probes: Probes) -> None:
         self._ground = ground
-        self._path = path
+        self._path = ground.config
         self._service = service
         self._probes = probes
         self.has_marker = True

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,7 +103,9 @@ def take_rights(path: Path) -> None:
 def clear(path: Path) -> None:
     """Take away whatever stands in the file's place and cannot be written."""
     if path.is_file():
-        path.chmod(0o600)
+        # Only where it is needed: a watch of the directory sees this too.
+        if not path.stat().st_mode & stat.S_IWUSR:
+            path.chmod(0o600)
     elif path.is_dir():
         path.rmdir()
     else:

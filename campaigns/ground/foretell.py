@@ -12,7 +12,7 @@ HASHER = KeyHasher(b"any pepper of the campaign's own")
 
 def foretell(text: str, folder: Path) -> frozenset[str] | None:
     """Return the models that a beginning of the file leaves, None where it must be refused."""
-    beside = folder / "foretold.yaml"
+    beside = folder / "config.yaml"
     beside.write_text(text)
     try:
         loaded = load_config(beside, {}, HASHER, now_at=0.0)

@@ -31,6 +31,13 @@ class Ground(Struct, frozen=True):
     folder: Path
     drain_timeout_s: float = 10.0
 
+    @property
+    def config(self) -> Path:
+        """The file that is edited, in a directory where nothing else happens."""
+        path = self.folder / "etc" / "config.yaml"
+        path.parent.mkdir(exist_ok=True)
+        return path
+
     def build(self, version: int, *, has_marker: bool = True) -> str:
         """
         Return the text of one version.

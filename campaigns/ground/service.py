@@ -21,20 +21,29 @@ _SOCKET = 3
 
 
 class Service:
-    """One started service, with its state beside its configuration; its log is in `output`."""
+    """One started service; its log is in `output`."""
 
-    def __init__(self, config: Path, listener: socket.socket | None = None) -> None:
-        """Start it; with a `listener` it gets that as systemd would hand it over."""
-        self._arguments = ["--config", str(config), "--state-dir", str(config.parent / "state")]
-        self._run_dir = config.parent / "state" / "run"
-        self.output = config.parent / "output.log"
+    def __init__(self, config: Path, folder: Path, listener: socket.socket | None = None) -> None:
+        """
+        Start it.
+
+        Args:
+            config: its configuration.
+            folder: where its state and its output go. Not beside the configuration: whatever is
+                written there wakes the watch for edits.
+            listener: handed over as systemd would; without one it opens its own.
+        """
+        state = folder / "state"
+        self._arguments = ["--config", str(config), "--state-dir", str(state)]
+        self._run_dir = state / "run"
+        self.output = folder / "output.log"
         command = [sys.executable, "-m", "proxy", "serve", *self._arguments]
         if listener is not None:
             command = [sys.executable, "-m", "campaigns.programs.with_socket", *command]
         with self.output.open("ab") as output:
             self._popen = subprocess.Popen(
                 command,
-                cwd=config.parent,
+                cwd=folder,
                 env=_build_variables(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,

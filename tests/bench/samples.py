@@ -20,6 +20,7 @@ def build_load(ok: int = 1000, err: int = 0, chunks: int = 0) -> LoadResult:
         p50_us=250.0,
         p90_us=300.0,
         p99_us=9_000.0,
+        max_us=12_000.0,
         ttft50_us=500.0,
         ttft99_us=900.0,
         transit50_us=40.0,

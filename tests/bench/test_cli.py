@@ -9,7 +9,7 @@ def test_without_options_everything_is_measured_three_times() -> None:
     """The default is all rows of direct, bare, nginx and proxy in three rounds."""
     options = read_options([], {})
     assert options.systems == ("direct", "bare", "nginx", "proxy")
-    assert options.rows == ("single", "busy", "paced", "first", "wide")
+    assert options.rows == ("single", "busy", "paced", "first", "wide", "reload")
     assert (options.rounds, options.is_quick, options.writes) == (3, False, True)
 
 

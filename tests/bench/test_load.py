@@ -12,7 +12,7 @@ from bench.toolchain import Tools
 
 PRINTED = (
     b'{"conns":64,"elapsed":3.000,"ok":300,"err":2,"err_status":1,"err_conn":0,"err_short":1,'
-    b'"rps":100.0,"chunks":9,"cps":3.0,"reads":310,"p50":250,"p90":300,"p99":900,"ttft50":-1,'
+    b'"rps":100.0,"chunks":9,"cps":3.0,"reads":310,"p50":250,"p90":300,"p99":900,"max":950,"ttft50":-1,'
     b'"ttft99":-1,"chunk50":40,"chunk99":90,"lg_cpu":0.120}\n'
 )
 
@@ -23,7 +23,8 @@ def test_a_result_is_read_with_its_units() -> None:
     assert (result.connections, result.elapsed_s) == (64, 3.0)
     assert (result.ok, result.err, result.err_status, result.err_short) == (300, 2, 1, 1)
     assert (result.requests_per_s, result.chunks_per_s) == (100.0, 3.0)
-    assert (result.p50_us, result.p99_us, result.ttft50_us) == (250.0, 900.0, -1.0)
+    assert (result.p50_us, result.p99_us, result.max_us) == (250.0, 900.0, 950.0)
+    assert result.ttft50_us == -1.0
 
 
 @pytest.mark.parametrize("printed", [b"", b"Killed\n", b'{"ok":1}'])

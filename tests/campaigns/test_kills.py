@@ -17,7 +17,13 @@ def build_load(*faults: Fault) -> Load:
 
 def build_record() -> Record:
     """Return what was seen where all went well."""
-    return Record(kills=[KILL], replaced_s=[0.5], rolled_s=[2.0], drained_s=[6.0])
+    return Record(
+        kills=[KILL],
+        replaced_s=[0.5],
+        rolled_s=[2.0],
+        drained_s=[6.0],
+        supervisor=[(2**26, 20), (2**26, 20)],
+    )
 
 
 def test_only_connections_of_the_killed_worker_are_excused() -> None:
@@ -39,7 +45,7 @@ def test_everything_else_fails_the_campaign() -> None:
     """A refusal, a strange break, a late successor and a growing supervisor each fail their row."""
     record = build_record()
     record.replaced_s.append(1.5)
-    record.growth_descriptors = 1
+    record.supervisor[1] = (2**26, 21)
     load = build_load(
         Fault(100.1, "no connection: ConnectionRefusedError", 0), Fault(100.1, "reset", 4003)
     )
