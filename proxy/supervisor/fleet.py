@@ -164,12 +164,15 @@ class Fleet:
                 replaced += 1
             return replaced
 
-    async def drain(self, within_s: float, delay_s: float) -> None:
-        """Have every worker end, and wait for it; who overstays is killed."""
+    def drain(self, within_s: float, delay_s: float) -> None:
+        """Have every worker end: none is replaced any more."""
         self._is_draining = True
+        self._end_by_s = time.monotonic() + delay_s + within_s + KILL_AFTER_S
         for worker in self._living:
             worker.drain(within_s, delay_s)
-        self._end_by_s = time.monotonic() + delay_s + within_s + KILL_AFTER_S
+
+    async def wait_until_ended(self) -> None:
+        """Wait for the end of a drain; who overstays is killed."""
         while self._living:
             if time.monotonic() > self._end_by_s:
                 for worker in self._living:

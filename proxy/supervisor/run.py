@@ -158,11 +158,12 @@ class Supervisor:
     async def _end(self) -> None:
         self._is_draining = True
         self._notifier.stopping("draining: requests under way are finished")
+        self._fleet.drain(self._install.drain_timeout_s, self._install.drain_delay_s)
         self._tell()
         # Workers have their own; with the last of them the address is free for a successor.
         for sock in self._listening:
             sock.close()
-        await self._fleet.drain(self._install.drain_timeout_s, self._install.drain_delay_s)
+        await self._fleet.wait_until_ended()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -69,7 +69,8 @@ async def running(*manners: str, count: int = 1) -> AsyncIterator[FleetUnderTest
     try:
         await under_test.fleet.start(count, under_test.spawn())
         yield under_test
-        await under_test.fleet.drain(5.0, 0.0)
+        under_test.fleet.drain(5.0, 0.0)
+        await under_test.fleet.wait_until_ended()
     finally:
         for spawned in under_test.spawned:
             if spawned.process.poll() is None:

@@ -94,7 +94,8 @@ async def test_one_that_overstays_is_killed(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(fleet_module, "KILL_AFTER_S", 0.1)
     async with running("stays") as under_test:
         await under_test.fleet.wait_until_ready()
-        await under_test.fleet.drain(0.1, 0.0)
+        under_test.fleet.drain(0.1, 0.0)
+        await under_test.fleet.wait_until_ended()
         assert under_test.spawned[0].process.poll() == -9
 
 
