@@ -1,18 +1,25 @@
 """Chooses the implementations, opens everything a worker needs, and closes it again."""
 
+import asyncio
+import math
+import socket
 import time
-from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from proxy.domain.catalog import Snapshot
+from aiohttp import web
+
+from proxy.domain.catalog import Provider, Snapshot
 from proxy.domain.identity import KeyHasher
+from proxy.domain.service import ConfigStatus, ServiceStatus
 from proxy.domain.settings import InstallSettings
 from proxy.pipeline.context import Runtime
 from proxy.providers.registry import SIMULATOR
-from proxy.server.app import App, build_app
+from proxy.server.app import build_app, build_runner
 from proxy.server.chat_endpoints import PATHS
 from proxy.server.model_endpoints import MODEL_ENDPOINTS
-from proxy.server.state import ServerState
+from proxy.server.runner import ServerRunner
+from proxy.server.state import Desk, ServerState, StillDesk
 from proxy.simulator.transport import SimulatorTransport
 from proxy.stores.memory import MemoryRateStore
 from proxy.telemetry.health import UptimeTracker, is_ready
@@ -24,28 +31,74 @@ from proxy.upstream.base import Transport
 from proxy.upstream.connection_cap import ConnectionCap
 from proxy.upstream.factory import open_transport
 from proxy.upstream.resolver import Resolver
+from proxy.upstream.transport_set import TransportSet
 
 ENDPOINTS = (*(path for path, _ in PATHS), *MODEL_ENDPOINTS)
 """What the label `endpoint` of a metric may be; all else is `other`."""
+BACKLOG = 4096
 
 
 class Service:
     """Everything one worker holds open; made by `open_service` inside a running loop."""
 
-    def __init__(self, app: App, transports: Mapping[str, Transport], metrics: Metrics) -> None:
-        self.app = app
+    def __init__(
+        self, runtime: Runtime, runner: ServerRunner, transports: TransportSet, metrics: Metrics
+    ) -> None:
+        self._runtime = runtime
+        self._runner = runner
         self._transports = transports
         self._metrics = metrics
+        self._hurried = asyncio.Event()
+        self._within_s = math.inf
+
+    async def listen(self, sock: socket.socket, backlog: int = BACKLOG) -> None:
+        """Accept connections on a socket that is bound already; other processes may do so too."""
+        await web.SockSite(self._runner, sock, backlog=backlog).start()
+
+    async def apply(self, snapshot: Snapshot) -> None:
+        """
+        Have requests from now on go by `snapshot`; those under way keep what they began with.
+
+        Whatever the size of the catalog, the loop is never held up for more than some milliseconds.
+        """
+        for _ in self._metrics.apply_steps(snapshot):
+            await asyncio.sleep(0)
+        self._runtime.publish(snapshot, self._transports.for_snapshot(snapshot))
+
+    async def drain(self, within_s: float, delay_s: float = 0.0) -> None:
+        """
+        Stop accepting connections after `delay_s`, and wait for those that are open.
+
+        From now on every answer closes its connection. What is still open `within_s` after the
+        delay is cancelled.
+        """
+        self._runner.begin_drain()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await self._hurried.wait()
+        await self._runner.stop_listening()
+        await self._runner.finish(within_s)
+
+    def hurry(self, within_s: float) -> None:
+        """Have a drain that is under way end within this time, if it would take longer."""
+        self._runner.hurry(within_s)
+        self._hurried.set()
 
     async def close(self) -> None:
-        """Close the connections to the providers, then the metrics' files."""
-        for transport in self._transports.values():
-            await transport.close()
+        """Cancel what is still open, close the connections to providers, then the metrics."""
+        await self._runner.cleanup()
+        await self._transports.close()
         self._metrics.close()
 
 
 async def open_service(
-    install: InstallSettings, snapshot: Snapshot, hasher: KeyHasher, log: LogWriter
+    install: InstallSettings,
+    snapshot: Snapshot,
+    hasher: KeyHasher,
+    log: LogWriter,
+    *,
+    desk: Desk | None = None,
+    worker: int = 0,
 ) -> Service:
     """
     Open transports and metrics for a snapshot and build the application on them.
@@ -55,40 +108,48 @@ async def open_service(
         snapshot: what is served.
         hasher: the one that the snapshot's callers were made with.
         log: where request lines go; stays the caller's to close.
+        desk: tells how the whole service stands; None: this process is all of it.
+        worker: the number of this process among those of the service.
 
     Raises:
         OSError: the state directory cannot be made or written.
     """
-    metrics = Metrics(_make_state_dir(install) / "metrics", endpoints=ENDPOINTS)
+    metrics = Metrics(_make_state_dir(install) / "metrics", worker=worker, endpoints=ENDPOINTS)
     metrics.apply_snapshot(snapshot)
     log.on_dropped = metrics.count_dropped_log_lines
-    transports = open_transports(snapshot, install.max_connections)
-    observer = ManyObservers(metrics, RequestLog(log, install.log_level))
-    started_at = time.time()
-    state = ServerState(
-        runtime=Runtime(snapshot, hasher, transports, observer, MemoryRateStore()),
-        started_at=started_at,
-        uptime=UptimeTracker(started_at, is_routable=is_ready(snapshot)),
-        render_metrics=metrics.render,
+    transports = TransportSet(_Opener(install.max_connections).open)
+    runtime = Runtime(
+        snapshot,
+        hasher,
+        transports.for_snapshot(snapshot),
+        ManyObservers(metrics, RequestLog(log, install.log_level)),
+        MemoryRateStore(processes=install.workers),
     )
-    return Service(build_app(state), transports, metrics)
+    desk = StillDesk(_build_status(snapshot)) if desk is None else desk
+    runner = build_runner(build_app(ServerState(runtime, desk, metrics.render)))
+    await runner.setup()
+    return Service(runtime, runner, transports, metrics)
 
 
-def open_transports(snapshot: Snapshot, max_connections: int | None = None) -> dict[str, Transport]:
-    """
-    Open one transport for each provider that can be asked; the simulator needs no network.
+class _Opener:
+    """Opens transports that share one cache of names, and one cap if there is one."""
 
-    No more than `max_connections` are in use at all providers together; None is no limit.
-    """
-    resolver = Resolver()
-    cap = None if max_connections is None else ConnectionCap(max_connections)
-    return {
-        provider.name: SimulatorTransport()
-        if provider.type == SIMULATOR.type
-        else open_transport(provider, resolver, cap)
-        for provider in snapshot.providers.values()
-        if provider.enabled
-    }
+    def __init__(self, max_connections: int | None) -> None:
+        self._names = Resolver()
+        # Of this process: no more are in use at all its providers together.
+        self._cap = None if max_connections is None else ConnectionCap(max_connections)
+
+    def open(self, provider: Provider) -> Transport:
+        if provider.type == SIMULATOR.type:
+            return SimulatorTransport()
+        return open_transport(provider, self._names, self._cap)
+
+
+def _build_status(snapshot: Snapshot) -> ServiceStatus:
+    now_at = time.time()
+    uptime = UptimeTracker(now_at, is_routable=is_ready(snapshot)).record()
+    config = ConfigStatus(snapshot.generation, snapshot.created_at)
+    return ServiceStatus(config=config, uptime=uptime, workers=1, ready_workers=1)
 
 
 def _make_state_dir(install: InstallSettings) -> Path:

@@ -5,12 +5,14 @@ The hooks have the watch of `canaries.py` look on while each test runs. What bel
 floor stands in that folder's own conftest.py.
 """
 
+import asyncio
 import socket
 import warnings
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from tests.canaries import RAN_BEFORE, WATCH, install
 from tests.leaks import leaving_nothing
@@ -21,7 +23,17 @@ _LEFT = pytest.StashKey[list[str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Have the watch look on from before the first fixture."""
+    config.addinivalue_line("markers", "both_loops: also on uvloop, which workers run on")
     config.stash[_UNINSTALL] = install(WATCH)
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Have tests run on the standard library's loop; those marked `both_loops` on uvloop too."""
+    if item.get_closest_marker("both_loops"):
+        return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return {"asyncio": asyncio.new_event_loop}
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -1,29 +1,39 @@
 """What is opened for a worker, what belongs together, and that all of it is closed again."""
 
+import asyncio
+import gc
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
-from aiohttp import web
 
 from proxy.domain.catalog import Snapshot
-from proxy.domain.errors import UpstreamPoolFull
+from proxy.domain.secret import Secret
 from proxy.domain.settings import InstallSettings
-from proxy.server.app import App, build_runner
-from proxy.simulator.transport import SimulatorTransport
 from proxy.telemetry.log_writer import LogWriter, open_log_writer
 from proxy.upstream import aiohttp_pool
 from proxy.upstream.aiohttp_transport import AiohttpTransport
-from proxy.upstream.base import Transport
-from proxy.wiring import Service, open_service, open_transports
-from tests.fakes.proxy_server import AUTH, HASHER, build_chat, build_provider, build_snapshot
+from proxy.wiring import Service, open_service
+from tests.fakes.proxy_server import (
+    AUTH,
+    DONE,
+    HASHER,
+    build_chat,
+    build_chunk,
+    build_provider,
+    build_snapshot,
+)
+from tests.fakes.raw_client import build_request, connecting
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
-from tests.fakes.recording_sink import RecordingSink
-from tests.upstream.asking import build_request
+from tests.leaks import leaving_nothing
+
+pytestmark = pytest.mark.both_loops
 
 
 @pytest.fixture
@@ -43,86 +53,44 @@ def build_sample() -> Snapshot:
     )
 
 
-async def close_all(transports: dict[str, Transport]) -> None:
-    """Close every transport."""
-    for transport in transports.values():
-        await transport.close()
-
-
-@pytest.mark.usefixtures("no_leaks")
-async def test_each_provider_in_use_has_its_transport() -> None:
-    """The simulator needs no network, a provider that is switched off has none at all."""
-    transports = open_transports(build_sample())
-    kinds = {name: type(transport) for name, transport in transports.items()}
-    await close_all(transports)
-    assert kinds == {"simulator": SimulatorTransport, "up": AiohttpTransport}
-
-
-@pytest.mark.usefixtures("no_leaks")
-async def test_providers_share_no_transport() -> None:
-    """Two providers have pools of their own, even with one address."""
-    url = "http://127.0.0.1:1/v1"
-    transports = open_transports(
-        build_snapshot(build_provider(url, name="a"), build_provider(url, name="b"))
-    )
-    await close_all(transports)
-    assert transports["a"] is not transports["b"]
-
-
-@pytest.mark.usefixtures("no_leaks")
-async def test_max_connections_holds_for_all_providers_together(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """With `max_connections: 1` a request to one provider keeps another's from being sent."""
-    monkeypatch.setattr(aiohttp_pool, "POOL_WAIT_S", 0.05)
-
-    async def script(connection: UpstreamConnection) -> None:
-        await connection.read_request()
-        await connection.start_chunked()
-        await connection.watch()
-
-    async with open_raw_upstream(script) as upstream:
-        a, b = (build_provider(upstream.url, name=name) for name in "ab")
-        transports = open_transports(build_snapshot(a, b), 1)
-        held = await transports["a"].open(build_request(upstream), RecordingSink())
-        with pytest.raises(UpstreamPoolFull):
-            await transports["b"].open(build_request(upstream), RecordingSink())
-        held.close()
-        (await transports["b"].open(build_request(upstream), RecordingSink())).close()
-        await close_all(transports)
-
-
 @asynccontextmanager
-async def opened(install: InstallSettings, log: LogWriter) -> AsyncIterator[Service]:
-    """Open a service of the sample, and close it."""
-    service = await open_service(install, build_sample(), HASHER, log)
+async def opened(
+    install: InstallSettings, log: LogWriter, snapshot: Snapshot | None = None
+) -> AsyncIterator[Service]:
+    """Open a service of a snapshot, else of the sample, and close it."""
+    service = await open_service(install, snapshot or build_sample(), HASHER, log)
     try:
         yield service
     finally:
         await service.close()
 
 
-async def ask(app: App, body: Any) -> tuple[int, str]:
-    """Return (status of a chat request to the application, text of its metrics afterwards)."""
-    runner = build_runner(app, drain_s=0.0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        async with aiohttp.ClientSession(url, headers=AUTH) as session:
-            async with session.post("/v1/chat/completions", json=body) as answer:
-                status = answer.status
-            async with session.get("/metrics") as answer:
-                return status, await answer.text()
-    finally:
-        await runner.cleanup()
+@asynccontextmanager
+async def listening(service: Service) -> AsyncIterator[str]:
+    """Have a service accept connections; gives its base URL."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+        await service.listen(sock.dup())
+        yield f"http://127.0.0.1:{port}"
+
+
+async def ask(service: Service, body: Any) -> tuple[int, str]:
+    """Return (status of a chat request to the service, text of its metrics afterwards)."""
+    async with (
+        listening(service) as url,
+        aiohttp.ClientSession(url, headers=AUTH) as session,
+    ):
+        async with session.post("/v1/chat/completions", json=body) as answer:
+            await answer.read()
+        async with session.get("/metrics") as metrics:
+            return answer.status, await metrics.text()
 
 
 async def test_a_request_reaches_log_and_metrics(state_dir: Path, log: LogWriter) -> None:
     """The application answers, and what it tells arrives in the log and under /metrics."""
     install = InstallSettings(state_dir=str(state_dir))
     async with opened(install, log) as service:
-        status, metrics = await ask(service.app, build_chat(model="sim-echo"))
+        status, metrics = await ask(service, build_chat(model="sim-echo"))
     assert status == 200
     assert log.flush()
     [line] = (state_dir.parent / "requests.log").read_text().splitlines()
@@ -135,7 +103,7 @@ async def test_the_log_level_holds_for_requests(state_dir: Path, log: LogWriter)
     """With level ERROR a good request is not written down."""
     install = InstallSettings(state_dir=str(state_dir), log_level="ERROR")
     async with opened(install, log) as service:
-        status, _ = await ask(service.app, build_chat(model="sim-echo"))
+        status, _ = await ask(service, build_chat(model="sim-echo"))
     assert status == 200
     assert log.flush()
     assert (state_dir.parent / "requests.log").read_text() == ""
@@ -147,7 +115,7 @@ async def test_lost_log_lines_are_counted(state_dir: Path, log: LogWriter) -> No
     async with opened(install, log) as service:
         assert log.on_dropped is not None
         log.on_dropped(7)
-        _, metrics = await ask(service.app, build_chat(model="sim-echo"))
+        _, metrics = await ask(service, build_chat(model="sim-echo"))
     assert "llm_proxy_log_lines_dropped_total 7.0" in metrics
 
 
@@ -156,7 +124,7 @@ async def test_counts_outlive_the_process(state_dir: Path, log: LogWriter) -> No
     install = InstallSettings(state_dir=str(state_dir))
     for count in (1, 2):
         async with opened(install, log) as service:
-            _, metrics = await ask(service.app, build_chat(model="sim-echo"))
+            _, metrics = await ask(service, build_chat(model="sim-echo"))
         counted = [n for n in metrics.splitlines() if n.startswith("llm_proxy_requests_total{")]
         assert [line for line in counted if line.endswith(f" {count}.0")], counted
 
@@ -174,3 +142,136 @@ async def test_a_state_directory_that_is_a_file_is_refused(tmp_path: Path, log: 
     path.touch()
     with pytest.raises(OSError):
         await open_service(InstallSettings(state_dir=str(path)), build_sample(), HASHER, log)
+
+
+async def test_max_connections_holds_for_all_providers_together(
+    monkeypatch: pytest.MonkeyPatch, state_dir: Path, log: LogWriter
+) -> None:
+    """With `max_connections: 1` a request to one provider keeps another's from being sent."""
+    monkeypatch.setattr(aiohttp_pool, "POOL_WAIT_S", 0.05)
+    async with open_raw_upstream(stream_forever) as upstream:
+        snapshot = build_snapshot(
+            build_provider(upstream.url, name="a", models=("first",)),
+            build_provider(upstream.url, name="b", models=("second",)),
+        )
+        install = InstallSettings(state_dir=str(state_dir), max_connections=1)
+        async with (
+            opened(install, log, snapshot) as service,
+            listening(service) as url,
+            aiohttp.ClientSession(url, headers=AUTH) as session,
+        ):
+            first, second = (build_chat(model=name, stream=True) for name in ("first", "second"))
+            async with session.post("/v1/chat/completions", json=first) as held:
+                assert held.status == 200
+                async with session.post("/v1/chat/completions", json=second) as refused:
+                    assert (await refused.json())["error"]["code"] == "upstream_pool_full"
+
+
+async def test_streams_outlive_a_hundred_changes_of_their_provider(
+    state_dir: Path, log: LogWriter
+) -> None:
+    """
+    Requests finish on the provider they began with, whatever is published meanwhile.
+
+    Each of 100 snapshots has another address and another key, and every second one lacks the
+    provider. Afterwards no connection of any of them is left (I31).
+    """
+    upstream_script = CountedStream()
+    async with open_raw_upstream(upstream_script.run) as upstream:
+
+        def build(number: int) -> Snapshot:
+            address = f"http://127.0.0.1:{upstream.port}/v{number}"
+            key = Secret(f"sk-of-generation-{number}")
+            return build_snapshot(build_provider(address, api_key=key))
+
+        install = InstallSettings(state_dir=str(state_dir))
+        async with (
+            opened(install, log, build(0)) as service,
+            listening(service) as url,
+            leaving_nothing(),
+            aiohttp.ClientSession(url, headers=AUTH) as session,
+        ):
+            streams = []
+            for number in range(100):
+                await service.apply(build(number))
+                body = build_chat(stream=True)
+                streams.append(await session.post("/v1/chat/completions", json=body))
+                await service.apply(build_snapshot())
+            upstream_script.may_end.set()
+            for stream in streams:
+                assert stream.status == 200
+                assert (await stream.read()).endswith(DONE)
+            assert upstream_script.keys == [f"Bearer sk-of-generation-{n}" for n in range(100)]
+            for connection in upstream.connections:
+                await connection.wait_closed()
+            # Each went with its last request: nothing waits for the end of the service.
+            gc.collect()
+            assert [x for x in gc.get_objects() if isinstance(x, AiohttpTransport)] == []
+
+
+async def test_a_drain_lets_streams_end_and_refuses_nobody(state_dir: Path, log: LogWriter) -> None:
+    """An open stream ends whole, and who connects before the end of the delay is answered."""
+    script = CountedStream()
+    async with open_raw_upstream(script.run) as upstream:
+        install = InstallSettings(state_dir=str(state_dir))
+        async with (
+            opened(install, log, build_snapshot(build_provider(upstream.url))) as service,
+            listening(service) as url,
+            aiohttp.ClientSession(url, headers=AUTH) as session,
+        ):
+            stream = await session.post("/v1/chat/completions", json=build_chat(stream=True))
+            draining = asyncio.ensure_future(service.drain(3600.0, delay_s=3600.0))
+            async with session.get("/v1/models") as late:
+                assert (late.status, late.headers["Connection"]) == (200, "close")
+            service.hurry(3600.0)
+            script.may_end.set()
+            assert (await stream.read()).endswith(DONE)
+            await session.close()
+            await draining
+
+
+async def test_a_drain_that_is_out_of_time_says_so_in_the_stream(
+    state_dir: Path, log: LogWriter
+) -> None:
+    """What is cut off gets an error of the stream, and no `[DONE]`."""
+    asked = build_request(msgspec.json.encode(build_chat(stream=True)))
+    async with open_raw_upstream(stream_forever) as upstream:
+        install = InstallSettings(state_dir=str(state_dir))
+        async with (
+            opened(install, log, build_snapshot(build_provider(upstream.url))) as service,
+            listening(service) as url,
+            connecting(int(url.rpartition(":")[2]), asked) as client,
+        ):
+            assert (await client.read_head())[0] == 200
+            await service.drain(0.0)
+            said = await client.read_end()
+            assert b"hello" in said
+            assert b"server_shutdown" in said.partition(b"hello")[2]
+            assert DONE not in said
+
+
+class CountedStream:
+    """An upstream's script: each stream begins at once and ends when it may."""
+
+    def __init__(self) -> None:
+        self.may_end = asyncio.Event()
+        self.keys: list[str] = []
+
+    async def run(self, connection: UpstreamConnection) -> None:
+        """Answer one request."""
+        _, headers, _ = await connection.read_request()
+        self.keys.append(headers["authorization"])
+        await connection.start_chunked()
+        await connection.chunk(build_chunk("hello"))
+        await self.may_end.wait()
+        await connection.chunk(build_chunk(finish="stop") + DONE)
+        await connection.chunk(b"")
+        await connection.watch()
+
+
+async def stream_forever(connection: UpstreamConnection) -> None:
+    """Begin a stream and never end it."""
+    await connection.read_request()
+    await connection.start_chunked()
+    await connection.chunk(build_chunk("hello"))
+    await connection.watch()

@@ -33,10 +33,6 @@ def build_app(state: ServerState) -> App:
     return App(state.runtime, registrar.routes, dispatcher)
 
 
-def build_runner(app: App, drain_s: float) -> ServerRunner:
-    """
-    Return what serves the application on sockets.
-
-    Requests that are open when the runner is cleaned up may go on for `drain_s`.
-    """
-    return ServerRunner(app.dispatcher.answer, app.runtime, drain_s)
+def build_runner(app: App) -> ServerRunner:
+    """Return what serves the application on sockets."""
+    return ServerRunner(app.dispatcher.answer, app.runtime)

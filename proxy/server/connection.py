@@ -25,7 +25,7 @@ from proxy.server.refusal import (
     build_refusal,
     build_refusal_record,
 )
-from proxy.server.tcp_state import hold_little, is_peer_gone, reset
+from proxy.server.tcp_state import has_unread, hold_little, is_peer_gone, reset
 from proxy.server.write_stall import WriteStall
 from proxy.server.written_answer import WrittenResponse
 
@@ -64,6 +64,7 @@ class ClientConnection(RequestHandler):
         "_admission",
         "_counts",
         "_head_timer",
+        "_is_head_begun",
         "_is_hearing",
         "_last_body",
         "_runtime",
@@ -86,6 +87,7 @@ class ClientConnection(RequestHandler):
         self.is_lost = False
         self.whole_upgrade: RawRequestMessage | None = None
         """The request for another protocol behind which nothing was lost."""
+        self._is_head_begun = False
         self._is_hearing = True
         self._last_body: StreamReader | None = None
         self._wire: asyncio.Transport | None = None
@@ -98,6 +100,23 @@ class ClientConnection(RequestHandler):
     def task(self) -> asyncio.Task[None] | None:
         """What reads and answers this connection's requests."""
         return self._task_handler
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing has been asked that is not answered, nor has a request begun to come."""
+        return self._is_waiting and not self._is_head_begun
+
+    def end_with_answer(self) -> None:
+        """Have the answer under way say that it is the last one, if its head is not out yet."""
+        request = self._current_request
+        if request is not None:
+            request._message = request._message._replace(should_close=True)
+            request._cache.pop("keep_alive", None)
+
+    def close_idle(self) -> None:
+        """Close an idle connection; one on which something has just come is not idle."""
+        if self.transport is not None and not has_unread(self.transport):
+            self.force_close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop with a new connection, which is reset if there are too many."""
@@ -146,9 +165,12 @@ class ClientConnection(RequestHandler):
         if self._request_count == count:
             # Nothing came of these bytes. Behind a whole request they are the beginning of a
             # head, or empty lines before one; else they belong to a body.
-            if self._head_timer is None and is_between and data.strip(b"\r\n"):
-                self._start_head_timer()
+            if is_between and data.strip(b"\r\n"):
+                self._is_head_begun = True
+                if self._head_timer is None:
+                    self._start_head_timer()
             return
+        self._is_head_begun = False
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
@@ -163,6 +185,7 @@ class ClientConnection(RequestHandler):
                 and not _ends_with(data, payload.total_bytes)
                 and not self._upgraded
             ):
+                self._is_head_begun = True
                 self._start_head_timer()
 
     def pause_writing(self) -> None:

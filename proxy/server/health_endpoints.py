@@ -7,6 +7,8 @@ import time
 from aiohttp import web
 
 from proxy.domain.catalog import Snapshot
+from proxy.domain.errors import InvalidRequest
+from proxy.pipeline.authenticate import find_caller
 from proxy.server.connection_counts import parse_peer
 from proxy.server.json_reply import body_reply, json_reply
 from proxy.server.registrar import Registrar
@@ -33,8 +35,11 @@ class HealthEndpoints:
 
     async def show_health(self, visit: Visit) -> web.Response:
         """Answer with counts only, always with status 200: a reader must look inside."""
-        state = self._state
-        return json_reply(build_health(visit.snapshot, state.started_at, time.time(), state.uptime))
+        status = self._state.desk.status
+        tells_error = status.config.last_error is not None and self._is_known(visit)
+        return json_reply(
+            build_health(visit.snapshot, status, time.time(), tells_error=tells_error)
+        )
 
     async def show_liveness(self, visit: Visit) -> web.Response:
         """Answer that the process runs its event loop."""
@@ -42,6 +47,9 @@ class HealthEndpoints:
 
     async def show_readiness(self, visit: Visit) -> web.Response:
         """Answer 200 if a request could be served, else 503."""
+        if self._state.is_draining:
+            body = {"status": "draining", "reason": "the server is about to stop"}
+            return json_reply(body, status=503)
         if is_ready(visit.snapshot):
             return json_reply({"status": "ready"})
         return json_reply({"status": "not_ready", "reason": "no provider is usable"}, status=503)
@@ -51,6 +59,13 @@ class HealthEndpoints:
         # Merging every worker's files takes milliseconds: not on the loop that serves streams.
         body, content_type = await asyncio.to_thread(self._state.render_metrics)
         return body_reply(body, content_type=content_type)
+
+    def _is_known(self, visit: Visit) -> bool:
+        try:
+            hasher = self._state.runtime.hasher
+            return find_caller(visit.request.headers, visit.snapshot, hasher) is not None
+        except InvalidRequest:
+            return False  # two different keys
 
 
 def is_local_scrape(request: web.Request, snapshot: Snapshot) -> bool:

@@ -1,12 +1,14 @@
 """
 Runs a server on sockets, and lets it come to an end.
 
-`worker.py` opens the sockets and decides when that is; `connection.py` is one connection.
+`wiring.py` decides on which, and when that is; `connection.py` is one connection.
 """
 
 import asyncio
+import math
 import resource
 import sys
+from contextlib import suppress
 from typing import Any, cast
 
 from aiohttp import StreamReader, web
@@ -22,6 +24,12 @@ from proxy.server.routes import Handler
 IDLE_CONNECTION_S = 75.0
 CUT_S = 5.0
 """How long a cancelled request may take to write down how it ended."""
+IDLE_GRACE_S = 2.0
+"""How long an idle connection is still listened to before a drain closes it. Closing it under a
+request that is on its way would break that."""
+LOOK_EACH_S = 0.1
+ACCEPT_TURNS = 10
+"""More turns of the loop than an accepted socket takes to become a connection."""
 RESERVED_FILES = 128
 """Open files that clients do not get: without one no provider could be asked."""
 
@@ -54,6 +62,21 @@ class ConnectionServer(web.Server):
         )
         self._runtime = runtime
         self._counts = ConnectionCounts(find_room())
+        self.news = asyncio.Event()
+        """Set when the last connection has ended; who waits for that clears it."""
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        """Called by a connection that is gone; its request's task may still write its record."""
+        task = handler._task_handler
+        super().connection_lost(handler, exc)
+        if task is None:
+            self._look_around()
+        else:
+            task.add_done_callback(self._look_around)
+
+    def _look_around(self, task: object = None) -> None:
+        if not self._connections:
+            self.news.set()
 
     def __call__(self) -> RequestHandler:
         """Return the protocol of one new connection."""
@@ -69,7 +92,9 @@ class ConnectionServer(web.Server):
         writer: AbstractStreamWriter,
         task: "asyncio.Task[None]",
     ) -> web.BaseRequest:
-        if message.upgrade and cast(ClientConnection, protocol).whole_upgrade is not message:
+        if self._runtime.is_draining:
+            message = message._replace(should_close=True)
+        elif message.upgrade and cast(ClientConnection, protocol).whole_upgrade is not message:
             # No other protocol is spoken here. What came behind such a request may be lost; on
             # a connection that closes, its client knows to send that again.
             message = message._replace(should_close=True)
@@ -80,15 +105,15 @@ class ServerRunner(web.BaseRunner):
     """
     Runs a handler of requests on ConnectionServer.
 
-    `cleanup` stops listening, closes idle connections and waits for open requests.
+    In good order it ends by `begin_drain`, `stop_listening`, `finish` and `cleanup`; `cleanup`
+    alone cancels every open request.
     """
 
-    def __init__(self, handler: Handler, runtime: Runtime, drain_s: float) -> None:
-        """Keep `drain_s`: how long open requests may go on once the runner is cleaned up."""
+    def __init__(self, handler: Handler, runtime: Runtime) -> None:
         super().__init__(shutdown_timeout=CUT_S)
         self._handler = handler
         self._runtime = runtime
-        self._drain_s = drain_s
+        self._end_s = math.inf
 
     @property
     def connections(self) -> list[ClientConnection]:
@@ -97,21 +122,73 @@ class ServerRunner(web.BaseRunner):
         open_connections: list[Any] = [] if server is None else server.connections
         return [c for c in open_connections if isinstance(c, ClientConnection)]
 
+    def begin_drain(self) -> None:
+        """Have every answer from now on close its connection."""
+        self._runtime.is_draining = True
+        for connection in self.connections:
+            connection.end_with_answer()
+
+    async def stop_listening(self) -> None:
+        """
+        Accept no more connections; those that are open are not touched.
+
+        What waits in the queue of a socket that other processes listen on too is theirs.
+        """
+        for site in list(self.sites):
+            await site.stop()
+
+    async def finish(self, within_s: float, idle_grace_s: float = IDLE_GRACE_S) -> None:
+        """
+        Wait until every connection has ended; after `within_s` open requests are cancelled.
+
+        A connection that has been idle for `idle_grace_s` is closed.
+        """
+        self.hurry(within_s)
+        for _ in range(ACCEPT_TURNS):
+            await asyncio.sleep(0)
+        await self._let_end(idle_grace_s)
+        if self.connections:
+            self.cut()
+            self._end_s = asyncio.get_running_loop().time() + CUT_S
+            await self._let_end(0.0)
+
+    def hurry(self, within_s: float) -> None:
+        """Have `finish` wait no longer than this from now, if it would."""
+        self._end_s = min(self._end_s, asyncio.get_running_loop().time() + within_s)
+        if self._server is not None:
+            cast(ConnectionServer, self._server).news.set()
+
     def cut(self) -> None:
         """Cancel every open request."""
         for task in self._open_tasks():
             task.cancel()
 
     async def shutdown(self) -> None:
-        """Let open requests end, and cancel those that take too long; part of `cleanup`."""
-        # aiohttp's own wait takes its time twice over, and cancels without waiting for the
-        # records that cancelled requests still write.
+        """Cancel what is still open, and wait for its records; part of `cleanup`."""
+        # aiohttp cancels without waiting for the records that cancelled requests still write.
         tasks = self._open_tasks()
         if tasks:
-            _, late = await asyncio.wait(tasks, timeout=self._drain_s)
-            if late:
-                self.cut()
-                await asyncio.wait(late, timeout=CUT_S)
+            self.cut()
+            await asyncio.wait(tasks, timeout=CUT_S)
+
+    async def _let_end(self, idle_grace_s: float) -> None:
+        """Close idle connections until there is none, or the time is up."""
+        loop = asyncio.get_running_loop()
+        idle_since_s: dict[ClientConnection, float] = {}
+        while (connections := self.connections) and (now_s := loop.time()) < self._end_s:
+            for connection in connections:
+                if not connection.is_idle:
+                    idle_since_s.pop(connection, None)
+                elif now_s - idle_since_s.setdefault(connection, now_s) >= idle_grace_s:
+                    connection.close_idle()
+            await self._wait_for_news(min(LOOK_EACH_S, self._end_s - now_s))
+
+    async def _wait_for_news(self, longest_s: float) -> None:
+        news = cast(ConnectionServer, self._server).news
+        news.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(longest_s):
+                await news.wait()
 
     def _open_tasks(self) -> list[asyncio.Task[None]]:
         tasks = [connection.task for connection in self.connections]

@@ -5,8 +5,10 @@ Linux fills `struct tcp_info`; elsewhere nothing is known, and callers do withou
 """
 
 import asyncio
+import fcntl
 import socket
 import struct
+import termios
 
 _TCP_INFO = getattr(socket, "TCP_INFO", None)
 _NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
@@ -37,6 +39,16 @@ def is_peer_gone(transport: asyncio.BaseTransport) -> bool:
     """
     info = _read_info(transport, 1)
     return bool(info) and info[0] in _GONE
+
+
+def has_unread(transport: asyncio.BaseTransport) -> bool:
+    """Return whether something has come that nobody has read yet."""
+    sock = transport.get_extra_info("socket")
+    try:
+        waiting = fcntl.ioctl(sock.fileno(), termios.FIONREAD, bytes(4)) if sock else bytes(4)
+    except (OSError, ValueError):
+        return False  # closed meanwhile
+    return any(waiting)
 
 
 def read_acked_bytes(transport: asyncio.BaseTransport) -> int | None:

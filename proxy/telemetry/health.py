@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from proxy.domain.catalog import Provider, Snapshot
-from proxy.domain.service import UptimeRecord
+from proxy.domain.service import ConfigStatus, ServiceStatus, UptimeRecord
 from proxy.version import __version__
 
 
@@ -72,16 +72,16 @@ def is_ready(snapshot: Snapshot) -> bool:
 
 
 def build_health(
-    snapshot: Snapshot, started_at: float, now_at: float, uptime: UptimeTracker
+    snapshot: Snapshot, status: ServiceStatus, now_at: float, *, tells_error: bool = False
 ) -> dict[str, Any]:
     """
     Return the body of `/health`: counts and states, no names.
 
     Args:
         snapshot: the catalog in force.
-        started_at: epoch seconds at which this server started.
+        status: how the whole service stands.
         now_at: epoch seconds.
-        uptime: what it has seen so far.
+        tells_error: whether who asks may read what is wrong with the configuration.
 
     Returns:
         The two bodies of the API's documentation in one. `providers` counts those in use;
@@ -91,6 +91,8 @@ def build_health(
     Source: tests/telemetry/test_health.py pins every field.
     """
     in_use = sum(1 for provider in snapshot.providers.values() if _is_routable(provider))
+    uptime = UptimeTracker.from_record(status.uptime)
+    is_config_good = status.config.last_error is None
     return {
         "status": "healthy" if is_ready(snapshot) else "unhealthy",
         "timestamp": now_at,
@@ -103,16 +105,34 @@ def build_health(
             "disabled": len(snapshot.providers) - in_use,
         },
         "uptime": _format_share(uptime.share(now_at)),
-        "uptime_s": max(0.0, now_at - started_at),
-        "last_check": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(uptime.observed_at)),
+        "uptime_s": max(0.0, now_at - status.uptime.started_at),
+        "last_check": _format_time(uptime.observed_at),
         "version": snapshot.settings.app_version or __version__,
+        "config": {
+            "generation": status.config.generation,
+            "loaded_at": _format_time(status.config.loaded_at),
+            "last_error": _find_error(status.config, tells_error),
+        },
+        "workers": {"total": status.workers, "ready": status.ready_workers},
         "components": {
             "api_server": "healthy",
             "health_worker": "unknown",
             "metrics_collector": "healthy",
-            "config_manager": "healthy",
+            "config_manager": "healthy" if is_config_good else "degraded",
         },
     }
+
+
+def _find_error(config: ConfigStatus, tells_error: bool) -> str | None:
+    """Return why the newest edit is not in force; strangers only get to know that it is not."""
+    if config.last_error is None or tells_error:
+        return config.last_error
+    problems = "1 problem" if config.problem_count == 1 else f"{config.problem_count} problems"
+    return f"the configuration was refused ({problems}): ask with a key, or read the log"
+
+
+def _format_time(at: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
 
 def _is_routable(provider: Provider) -> bool:

@@ -13,13 +13,14 @@ from proxy.domain.catalog import Deployment, Group, Provider, Snapshot
 from proxy.domain.exchange import AttemptRecord, ConnectionFault, RequestRecord
 from proxy.domain.identity import Caller, KeyHasher
 from proxy.domain.secret import Secret
+from proxy.domain.service import ConfigStatus, ServiceStatus
 from proxy.domain.settings import Clocks, PoolLimits, Settings
 from proxy.pipeline.context import Runtime
 from proxy.server.app import build_app, build_runner
 from proxy.server.runner import ServerRunner
-from proxy.server.state import ServerState
+from proxy.server.state import Desk, ServerState, StillDesk
 from proxy.stores.memory import MemoryRateStore
-from proxy.telemetry.health import UptimeTracker, is_ready
+from proxy.telemetry.health import UptimeTracker
 from proxy.upstream.base import Transport
 from proxy.upstream.factory import open_transport
 from tests import canaries
@@ -118,23 +119,31 @@ def build_snapshot(*providers: Provider, **settings: Any) -> Snapshot:
     )
 
 
+def build_status(generation: int = 1) -> ServiceStatus:
+    """Return how a service stands that has just come up with one worker."""
+    now_at = time.time()
+    uptime = UptimeTracker(now_at, is_routable=True).record()
+    config = ConfigStatus(generation, now_at)
+    return ServiceStatus(config, uptime, workers=1, ready_workers=1)
+
+
 @asynccontextmanager
 async def serving(
-    snapshot: Snapshot, transports: Mapping[str, Transport] | None = None
+    snapshot: Snapshot,
+    transports: Mapping[str, Transport] | None = None,
+    desk: Desk | None = None,
 ) -> AsyncIterator[ProxyServer]:
     """Serve a snapshot on a free port; requests that are open at the end are cancelled."""
     if transports is None:
         transports = {p.name: open_transport(p) for p in snapshot.providers.values() if p.enabled}
     observer = RecordingObserver()
     runtime = Runtime(snapshot, HASHER, transports, observer, MemoryRateStore())
-    now_at = time.time()
     state = ServerState(
         runtime=runtime,
-        started_at=now_at,
-        uptime=UptimeTracker(now_at, is_routable=is_ready(snapshot)),
+        desk=desk or StillDesk(build_status()),
         render_metrics=lambda: (b"metrics", "text/plain"),
     )
-    runner = build_runner(build_app(state), drain_s=0.0)
+    runner = build_runner(build_app(state))
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)

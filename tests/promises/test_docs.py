@@ -13,10 +13,9 @@ from proxy.cli.main import app as command_line
 from proxy.domain.errors import ProxyError, UpstreamError
 from proxy.pipeline.context import Runtime
 from proxy.server.app import build_app
-from proxy.server.state import ServerState
+from proxy.server.state import ServerState, StillDesk
 from proxy.stores.memory import MemoryRateStore
-from proxy.telemetry.health import UptimeTracker
-from tests.fakes.proxy_server import HASHER, RecordingObserver, build_snapshot
+from tests.fakes.proxy_server import HASHER, RecordingObserver, build_snapshot, build_status
 from tests.promises.markdown import (
     read_anchors,
     read_blocks,
@@ -54,8 +53,7 @@ def test_the_readme_lists_every_endpoint_and_no_other() -> None:
     """README's table of endpoints is what the application's router holds."""
     state = ServerState(
         runtime=Runtime(build_snapshot(), HASHER, {}, RecordingObserver(), MemoryRateStore()),
-        started_at=0.0,
-        uptime=UptimeTracker(0.0, is_routable=False),
+        desk=StillDesk(build_status()),
         render_metrics=lambda: (b"", "text/plain"),
     )
     served = set()

@@ -13,9 +13,8 @@ from proxy.domain.identity import Caller
 from proxy.pipeline.context import Runtime
 from proxy.server.app import build_app
 from proxy.server.routes import Route
-from proxy.server.state import ServerState
+from proxy.server.state import ServerState, StillDesk
 from proxy.stores.memory import MemoryRateStore
-from proxy.telemetry.health import UptimeTracker
 from tests.fakes.proxy_server import (
     ADMIN_KEY,
     AUTH,
@@ -25,6 +24,7 @@ from tests.fakes.proxy_server import (
     RecordingObserver,
     build_provider,
     build_snapshot,
+    build_status,
     serving,
 )
 
@@ -46,8 +46,8 @@ def build_catalog() -> Snapshot:
 def list_routes() -> tuple[Route, ...]:
     """Return every route that the application registers."""
     runtime = Runtime(build_snapshot(), HASHER, {}, RecordingObserver(), MemoryRateStore())
-    uptime = UptimeTracker(0.0, is_routable=False)
-    return build_app(ServerState(runtime, 0.0, uptime, lambda: (b"", ""))).routes.all
+    state = ServerState(runtime, StillDesk(build_status()), lambda: (b"", ""))
+    return build_app(state).routes.all
 
 
 @pytest.fixture

@@ -56,9 +56,7 @@ async def running(handler: Handler, **settings: Any) -> AsyncIterator[Served]:
     """Serve one handler on bare connections."""
     observer = RecordingObserver()
     snapshot = build_snapshot(**settings)
-    runner = ServerRunner(
-        handler, Runtime(snapshot, HASHER, {}, observer, MemoryRateStore()), drain_s=0.0
-    )
+    runner = ServerRunner(handler, Runtime(snapshot, HASHER, {}, observer, MemoryRateStore()))
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

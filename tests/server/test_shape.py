@@ -32,7 +32,7 @@ async def ask_endpoint_that_raises(error: Exception) -> tuple[int, dict[str, str
         raise error
 
     runtime = Runtime(build_snapshot(), HASHER, {}, RecordingObserver(), MemoryRateStore())
-    runner = ServerRunner(shaped(endpoint, Shape("open", "/", "/"), runtime), runtime, 0.0)
+    runner = ServerRunner(shaped(endpoint, Shape("open", "/", "/"), runtime), runtime)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

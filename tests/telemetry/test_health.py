@@ -1,6 +1,12 @@
 """The body of /health, readiness and uptime."""
 
+from typing import Any
+
+import msgspec
+import pytest
+
 from proxy.domain.catalog import Provider
+from proxy.domain.service import ConfigStatus, ServiceStatus
 from proxy.telemetry.health import UptimeTracker, build_health, is_ready
 from tests.telemetry.records import build_snapshot
 
@@ -10,14 +16,21 @@ WILD = Provider("wild", "openai", "https://wild.example", models=("*",))
 START = 1_700_000_000.0
 
 
+def build_status(**config: Any) -> ServiceStatus:
+    """Return how a service stands that started at START with a routable provider."""
+    uptime = UptimeTracker(START, is_routable=True).record()
+    return ServiceStatus(ConfigStatus(7, START + 60, **config), uptime, 3, 2)
+
+
 def test_exact_body() -> None:
     """The body is the union of the two that are documented, with what is unknown beside it."""
     snapshot = build_snapshot(*build_snapshot().providers.values(), OFF, version="2.0.0")
     uptime = UptimeTracker(START, is_routable=True)
     uptime.observe(START + 5000, is_routable=False)
     uptime.observe(START + 5005, is_routable=True)
+    status = msgspec.structs.replace(build_status(), uptime=uptime.record())
 
-    body = build_health(snapshot, START, START + 10_000.5, uptime)
+    body = build_health(snapshot, status, START + 10_000.5)
 
     assert body == {
         "status": "healthy",
@@ -34,6 +47,12 @@ def test_exact_body() -> None:
         "uptime_s": 10_000.5,
         "last_check": "2023-11-14T23:36:45Z",
         "version": "2.0.0",
+        "config": {
+            "generation": 7,
+            "loaded_at": "2023-11-14T22:14:20Z",
+            "last_error": None,
+        },
+        "workers": {"total": 3, "ready": 2},
         "components": {
             "api_server": "healthy",
             "health_worker": "unknown",
@@ -45,13 +64,29 @@ def test_exact_body() -> None:
 
 def test_no_provider_is_unhealthy() -> None:
     """Without anything to route to, the status is unhealthy and the uptime zero."""
-    body = build_health(
-        build_snapshot(OFF, EMPTY), START, START, UptimeTracker(START, is_routable=False)
-    )
+    uptime = UptimeTracker(START, is_routable=False).record()
+    status = msgspec.structs.replace(build_status(), uptime=uptime)
+
+    body = build_health(build_snapshot(OFF, EMPTY), status, START)
 
     assert (body["status"], body["uptime"]) == ("unhealthy", "0.00%")
     assert body["providers"]["total"] == 0
     assert body["version"]
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "(1 problem)"), (4, "(4 problems)")])
+def test_what_is_wrong_with_an_edit_is_for_who_has_a_key(count: int, words: str) -> None:
+    """A refused edit degrades; strangers get the number of its problems, others its text."""
+    status = build_status(last_error="config.yaml:3: secret words", problem_count=count)
+
+    hidden = build_health(build_snapshot(), status, START)
+    told = build_health(build_snapshot(), status, START, tells_error=True)
+
+    assert hidden["components"]["config_manager"] == "degraded"
+    assert hidden["status"] == "healthy"
+    assert words in hidden["config"]["last_error"]
+    assert "secret" not in hidden["config"]["last_error"]
+    assert told["config"]["last_error"] == "config.yaml:3: secret words"
 
 
 def test_ready_needs_one_routable_deployment() -> None:
@@ -67,7 +102,8 @@ def test_uptime_is_rounded_down() -> None:
     uptime = UptimeTracker(START, is_routable=False)
     uptime.observe(START + 1, is_routable=True)
 
-    body = build_health(build_snapshot(), START, START + 1_000_000, uptime)
+    status = msgspec.structs.replace(build_status(), uptime=uptime.record())
+    body = build_health(build_snapshot(), status, START + 1_000_000)
 
     assert body["uptime"] == "99.99%"
 
