@@ -65,8 +65,8 @@ def run_supervisor(
         place = find_place(config, environ)
         first = load_first(place)
         install = first.accepted.install
+        log = _open_log(install.log_file)
         listening = inherited or open_listening(install.listen)
-        log = open_log_writer(install.log_file)
     except BaseException:  # whatever it was: a process that waits for its orders gets none
         first_worker.process.kill()
         first_worker.connection.close()
@@ -80,6 +80,13 @@ def run_supervisor(
         log.close()
     if not is_good:
         raise SystemExit(1)
+
+
+def _open_log(log_file: str | None) -> LogWriter:
+    try:
+        return open_log_writer(log_file)
+    except OSError as error:
+        raise OSError(f"the log file cannot be opened: {error}") from error
 
 
 class Supervisor:

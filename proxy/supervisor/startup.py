@@ -98,7 +98,14 @@ def find_place(config: Path | None, environ: Mapping[str, str]) -> Place:
         # A file that is gone is as bad as one that is broken: the last good one may serve.
         config_path = config or Path(environ["PROXY_API_CONFIG"].strip())
     state_dir = find_state_dir(config_path, environ)
-    secret = load_master_secret(_read_variables(config_path, environ), state_dir)
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        secret = load_master_secret(_read_variables(config_path, environ), state_dir)
+    except OSError as error:
+        raise OSError(
+            f"the state directory '{state_dir}' cannot be used: {error.strerror}. "
+            "Mend its rights, or name another one with --state-dir."
+        ) from error
     pepper = secret.derive(PEPPER)
     return Place(
         config_path=config_path,

