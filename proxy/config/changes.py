@@ -5,10 +5,15 @@ Pure, and made of effective values: no secret can be in it, only that one has ch
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from proxy.config.effective import EffectiveValue
+from proxy.config.problem import DEFAULT_PLACE
 from proxy.domain.settings import InstallSettings
 
 MAX_CHANGES = 200
@@ -17,6 +22,7 @@ MAX_TEXT = 80
 
 _LISTS = {"providers": ("name", "provider"), "routes": ("alias", "route")}
 _STORES = {"database_url", "redis_url"}
+_ITEM = re.compile(r"(\w+)\[\d+\]\Z")
 
 Values = Mapping[str, EffectiveValue]
 
@@ -74,8 +80,18 @@ def _group(values: Sequence[EffectiveValue]) -> dict[str, dict[str, EffectiveVal
     for value in values:
         prefix = _find_prefix(value.path, owners)
         group = groups.setdefault(owners.get(prefix, ""), {})
-        group[value.path.removeprefix(prefix)] = value
+        _add(group, value.path.removeprefix(prefix), value)
     return groups
+
+
+def _add(group: dict[str, EffectiveValue], key: str, value: EffectiveValue) -> None:
+    item = _ITEM.match(key)
+    if item is not None:
+        # Its items come from several sources; here it is one list all the same.
+        key = item[1]
+        known = group.get(key)
+        value = replace(value, value=[*(known.value if known is not None else ()), value.value])
+    group[key] = value
 
 
 def _find_prefix(path: str, owners: Mapping[str, str]) -> str:
@@ -89,33 +105,70 @@ def _find_prefix(path: str, owners: Mapping[str, str]) -> str:
 
 def _compare(prefix: str, old: Values, new: Values) -> Iterator[str]:
     for key in sorted({*old, *new}):
-        before, after = old.get(key), new.get(key)
-        a, b = (None if v is None else v.value for v in (before, after))
-        if a == b:
-            continue
-        is_secret = any(v is not None and v.is_secret for v in (before, after))
-        if isinstance(a or b, list) and isinstance(a or [], list) and isinstance(b or [], list):
-            yield f"{prefix}{key}{_compare_lists(a or [], b or [], is_secret=is_secret)}"
-        elif is_secret:
-            yield f"{prefix}{key} changed"
-        else:
-            yield f"{prefix}{key}: {_show(a)} -> {_show(b)}"
+        found = [values[key] for values in (old, new) if key in values]
+        if len(found) == 1 and found[0].source == str(DEFAULT_PLACE):
+            continue  # a setting that one of two versions does not know
+        a, b = (values[key].value if key in values else None for values in (old, new))
+        if a != b:
+            change = _compare_values(a, b, is_secret=any(value.is_secret for value in found))
+            # A provider's line has its colon already: `provider groq: timeout 30 -> 60`.
+            yield f"{prefix}{key}{change.removeprefix(':') if prefix else change}"
+
+
+def _compare_values(old: Any, new: Any, *, is_secret: bool) -> str:
+    if isinstance(old, list) and isinstance(new, list):
+        return _compare_lists(old, new, is_secret=is_secret)
+    if isinstance(old, dict) and isinstance(new, dict):
+        return _tell(*_find_changes(old.keys(), new.keys(), old, new))
+    if not is_secret:
+        return f": {_show(old)} -> {_show(new)}"
+    if old is None or new is None:
+        return " added" if old is None else " removed"
+    return " changed"
 
 
 def _compare_lists(old: list[Any], new: list[Any], *, is_secret: bool) -> str:
-    gone = [item for item in old if item not in new]
-    come = [item for item in new if item not in old]
-    if not gone and not come:
-        return ": another order"
-    if is_secret or any(isinstance(item, dict | list) for item in (*gone, *come)):
-        return f": {len(come)} added, {len(gone)} removed"
-    parts = [(f"added {_join(come)}") if come else "", f"removed {_join(gone)}" if gone else ""]
-    return " " + ", ".join(filter(None, parts))
+    old_names, new_names = ([_name_item(item) for item in items] for items in (old, new))
+    old_by_name = dict(zip(old_names, old, strict=True))
+    new_by_name = dict(zip(new_names, new, strict=True))
+    come, gone, other = _find_changes(old_names, new_names, old_by_name, new_by_name)
+    if not (come or gone or other):
+        return " in another order"
+    if not is_secret:
+        return _tell(come, gone, other)
+    counts = {"added": len(come), "removed": len(gone), "changed": len(other)}
+    return ": " + ", ".join(f"{count} {word}" for word, count in counts.items() if count)
 
 
-def _join(items: list[Any]) -> str:
-    shown = ", ".join(_show(item) for item in items[:MAX_ITEMS])
-    return f"{shown} and {len(items) - MAX_ITEMS} more" if len(items) > MAX_ITEMS else shown
+def _find_changes(
+    old_names: Iterable[str],
+    new_names: Iterable[str],
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+) -> tuple[list[str], list[str], list[str]]:
+    """Return what has come, what has gone, and what is there as before but says something else."""
+    before, after = Counter(old_names), Counter(new_names)
+    come, gone = (sorted(c.elements()) for c in (after - before, before - after))
+    return come, gone, sorted(name for name in old if name in new and old[name] != new[name])
+
+
+def _name_item(item: Any) -> str:
+    """Return what tells an item of a list from others: a target's model, a key's fingerprint."""
+    if isinstance(item, dict):
+        if "key" in item:
+            return str(item["key"])
+        return f"{item.get('provider')}/{item.get('model')}"
+    return _show(item)
+
+
+def _tell(come: list[str], gone: list[str], other: list[str]) -> str:
+    parts = {"added": come, "removed": gone, "changed": other}
+    return " " + ", ".join(f"{word} {_join(names)}" for word, names in parts.items() if names)
+
+
+def _join(names: list[str]) -> str:
+    shown = ", ".join(names[:MAX_ITEMS])
+    return f"{shown} and {len(names) - MAX_ITEMS} more" if len(names) > MAX_ITEMS else shown
 
 
 def _count_models(values: Values) -> str:
@@ -129,7 +182,8 @@ def _show(value: Any) -> str:
         return "unset"
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    is_plain = isinstance(value, str) and value.isprintable()
+    text = value if is_plain else json.dumps(value)
     return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}..."
 
 
@@ -138,4 +192,4 @@ def _plain(value: Any) -> Any:
     if not isinstance(value, tuple):
         return value
     hosts = ((f"[{host}]" if ":" in host else host, port) for host, port in value)
-    return [f"{host}:{port}" for host, port in hosts]
+    return ", ".join(f"{host}:{port}" for host, port in hosts)
