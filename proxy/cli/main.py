@@ -2,13 +2,15 @@
 
 import os
 import signal
-import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from proxy.cli.config_commands import config_app
+from proxy.cli.options import ConfigOption, StateOption, set_variables
+from proxy.cli.tell import fail, tell_reload
 from proxy.version import __version__
 
 if TYPE_CHECKING:
@@ -23,20 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        "-c",
-        help="The configuration file. Default: PROXY_API_CONFIG, ./config.yaml, "
-        "/etc/llm-proxy/config.yaml, the packaged copy.",
-    ),
-]
-
-StateOption = Annotated[
-    Path | None, typer.Option(help="Where state is kept. Default: .state beside the file.")
-]
+app.add_typer(config_app)
 
 
 def main() -> None:
@@ -81,13 +70,13 @@ def serve(
     from proxy.config.problem import ConfigError
     from proxy.supervisor.run import run_supervisor
 
-    environ = _set_variables(host=host, port=port, state=state_dir)
+    environ = set_variables(host=host, port=port, state=state_dir)
     try:
         run_supervisor(config, environ, first_worker)
     except ConfigError as error:
-        _fail(str(error))
+        fail(str(error))
     except OSError as error:
-        _fail(f"The server cannot start: {error}")
+        fail(f"The server cannot start: {error}")
 
 
 @app.command()
@@ -102,16 +91,7 @@ def reload(
     ] = False,
 ) -> None:
     """Have the running server read its configuration now, and say what came of it."""
-    answer = _ask(config, state_dir, "reload", {"allow_shrink": allow_shrink})
-    for change in answer["changes"]:
-        print(change)
-    for warning in answer["warnings"]:
-        print(f"warning: {warning}")
-    for setting in answer["needs_restart"]:
-        print(f"needs a restart: {setting}")
-    if answer["problems"]:
-        _fail("\n".join([*answer["problems"], answer["message"]]))
-    print(answer["message"])
+    tell_reload(_ask(config, state_dir, "reload", {"allow_shrink": allow_shrink}))
 
 
 @app.command("restart-workers")
@@ -152,7 +132,7 @@ def simulate(
     try:
         run_simulator(host, port, api_key=api_key)
     except OSError as error:
-        _fail(f"The simulator cannot start: {error}")
+        fail(f"The simulator cannot start: {error}")
 
 
 def _load(path: Path | None, environ: dict[str, str]) -> "tuple[LoadedConfig, KeyHasher]":
@@ -165,13 +145,7 @@ def _load(path: Path | None, environ: dict[str, str]) -> "tuple[LoadedConfig, Ke
     try:
         return load_config(path, environ, hasher, now_at=time.time()), hasher
     except ConfigError as error:
-        _fail(str(error))
-
-
-def _set_variables(**given: object) -> dict[str, str]:
-    """Return the environment with what the command line says, as variables."""
-    named = {f"PROXY_API_{k.upper()}": str(v) for k, v in given.items() if v is not None}
-    return {**os.environ, **named}
+        fail(str(error))
 
 
 def _ask(config: Path | None, state_dir: Path | None, what: str, arguments: dict[str, Any]) -> Any:
@@ -180,21 +154,16 @@ def _ask(config: Path | None, state_dir: Path | None, what: str, arguments: dict
     from proxy.config.sources import find_config, find_runtime_dir, find_state_dir
     from proxy.control.client import AskFailed, ask_supervisor
 
-    environ = _set_variables(state=state_dir)
+    environ = set_variables(state=state_dir)
     try:
         found = find_state_dir(find_config(config, environ), environ)
         runtime_dir = find_runtime_dir(found, environ)
         answer = ask_supervisor(runtime_dir, what, arguments, f"llm-proxy {what}")
     except (ConfigError, AskFailed) as error:
-        _fail(str(error))
+        fail(str(error))
     if answer is None:
-        _fail(
+        fail(
             f"No server listens in {runtime_dir}. Start it, or name its configuration with "
             "--config, or where its state is with --state-dir."
         )
     return answer
-
-
-def _fail(message: str) -> NoReturn:
-    print(message, file=sys.stderr)
-    raise typer.Exit(2)
