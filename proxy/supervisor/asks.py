@@ -5,6 +5,7 @@ Who may ask is decided elsewhere: `/admin` needs an admin key, the control socke
 machine who owns the service.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -95,12 +96,14 @@ class Asks:
                     "config_path": entry.config_path,
                     "is_current": entry.generation == current,
                 }
-                for entry in self._place.history.list()
+                for entry in await asyncio.to_thread(self._place.history.list)
             ]
         }
 
     async def _show_diff(self, arguments: dict[str, Any], by: str) -> Any:
-        before, after = (self._find(arguments.get(side)) for side in ("a", "b"))
+        before, after = [
+            await asyncio.to_thread(self._find, arguments.get(side)) for side in ("a", "b")
+        ]
         return {
             "a": before.generation,
             "b": after.generation,

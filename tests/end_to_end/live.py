@@ -115,22 +115,27 @@ def living(
     config: Mapping[str, Any],
     *,
     path: Path | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[LiveProxy]:
     """Serve a configuration out of a folder, and hold the processes to a good end."""
-    with starting_live(folder, config, path=path) as live:
+    with starting_live(folder, config, path=path, variables=variables) as live:
         yield live
         live.check_end(live.program.stop())
 
 
 @contextmanager
 def starting_live(
-    folder: Path, config: Mapping[str, Any], *, path: Path | None = None
+    folder: Path,
+    config: Mapping[str, Any],
+    *,
+    path: Path | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[LiveProxy]:
     """Serve a configuration out of a folder; how it ends is the caller's to judge."""
     path = write_config(folder, config) if path is None else path
     port, state_dir = find_port(), folder / "state"
     arguments = ("serve", "--config", str(path), "--port", str(port), "--state-dir", str(state_dir))
-    with running(*arguments, cwd=folder) as program:
+    with running(*arguments, cwd=folder, variables=variables) as program:
         live = LiveProxy(program, port, program.wait_for_answer(port, "/health"))
         live.path, live.state_dir = path, state_dir
         # Only then it listens to signals, and looks at its files.

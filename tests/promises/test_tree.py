@@ -12,6 +12,7 @@ MAX_LINES = 400
 # Sources without a test file of their own, each with the reason.
 WITHOUT_TEST = {
     "proxy/__main__.py": "two lines; the end-to-end tests start the server through it",
+    "proxy/worker/__main__.py": "one call; every test of a worker starts it",
     "proxy/version.py": "one constant; test_project.py reads it",
     "proxy/server/state.py": "one value without behaviour; every test of the server builds it",
 }

@@ -1,0 +1,80 @@
+"""An edit is judged by itself; one that was judged on request is not judged again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from proxy.supervisor.accepted import Accepted
+from proxy.supervisor.config_watch import watch_config
+from proxy.supervisor.live_config import LiveConfig, ReloadResult
+from proxy.supervisor.startup import list_watched, load_first
+from tests.supervisor.places import Folder, build_file
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+
+class Watched:
+    """A configuration that is watched, and the reloads that there were."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+        self.results: list[ReloadResult] = []
+        self._news = asyncio.Condition()
+        place = folder.find()
+        first = load_first(place)
+        self.live = LiveConfig(place, first, first.accepted.install, self._take)
+
+    async def _take(self, result: ReloadResult, accepted: Accepted | None) -> None:
+        async with self._news:
+            self.results.append(result)
+            self._news.notify_all()
+
+    async def wait_for(self, count: int) -> list[ReloadResult]:
+        """Return the results as soon as there are so many."""
+        async with asyncio.timeout(20), self._news:
+            await self._news.wait_for(lambda: len(self.results) >= count)
+        return self.results
+
+
+@pytest.fixture
+async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
+    """A configuration with two providers, live and watched."""
+    folder = Folder(tmp_path)
+    folder.write(build_file("a", "b"))
+    watched = Watched(folder)
+    paths = list_watched(folder.config)
+    tasks = [
+        asyncio.create_task(watched.live.run()),
+        asyncio.create_task(watch_config(paths, watched.live)),
+    ]
+    yield watched
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+async def test_an_edit_is_judged_and_named(watched: Watched) -> None:
+    """The cause names the file, also of one that lies beside the configuration."""
+    watched.folder.write(build_file("a", "b", "c"))
+    [first] = await watched.wait_for(1)
+    assert (first.result, first.cause) == ("applied", "edit of config.yaml")
+    (watched.folder.path / ".env").write_text("PROXY_API_REQUEST_TIMEOUT=20\n")
+    _, second = await watched.wait_for(2)
+    assert (second.result, second.cause) == ("applied", "edit of .env")
+
+
+async def test_what_was_judged_on_request_is_not_judged_again(watched: Watched) -> None:
+    """A command that has an edit read at once leaves nothing to do for the watch."""
+    watched.folder.write(build_file("a", "b", "c"))
+    await watched.live.reload("a command")
+    watched.folder.write(build_file("a", "b", "c", "d"))
+    results = await watched.wait_for(2)
+    assert [result.cause for result in results] == ["a command", "edit of config.yaml"]
+
+
+def test_all_files_of_a_configuration_are_watched(tmp_path: Path) -> None:
+    """The file itself, `.env` and the health worker's file beside it."""
+    names = [path.name for path in list_watched(tmp_path / "my.yaml")]
+    assert names == ["my.yaml", ".env", "health_worker_providers.json"]
