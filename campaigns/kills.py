@@ -44,7 +44,8 @@ WARM_KILLS = 5
 REPLACED_WITHIN_S = 1.0
 BREAKS_WITHIN_S = 5.0
 """A connection of a killed worker that breaks later was another one on the same port."""
-DRAIN_TIMEOUT_S = 6.0
+DRAIN_TIMEOUT_S = 12.0
+"""A stream that begins on a kept connection as the last one ends needs its whole time too."""
 DRAIN_SLACK_S = 4.0
 LONG_STREAMS = 5
 MOST_GROWTH_BYTES = 4 * 2**20

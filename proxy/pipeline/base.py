@@ -68,3 +68,6 @@ class ReplyWriter(Protocol):
 
     async def end(self) -> None:
         """Complete a streamed answer."""
+
+    def end_at_once(self) -> None:
+        """Complete a streamed answer without waiting for the client to take it."""

@@ -29,3 +29,5 @@ def interrupt(exchange: Exchange) -> None:
     exchange.error = ServerShutdown()
     if exchange.reply.is_open:
         exchange.reply.data(build_error_event(exchange.error))
+        # Without an end of its body clients would meet a broken connection before the reason.
+        exchange.reply.end_at_once()

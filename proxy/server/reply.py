@@ -105,11 +105,15 @@ class AiohttpReply:
 
     async def end(self) -> None:
         """Complete a streamed answer."""
+        self.end_at_once()
+        await self._drain()
+
+    def end_at_once(self) -> None:
+        """Complete a streamed answer, whether the client takes it or not."""
         self._forget_flow()
         self.is_open = False
         if self._is_chunked:
             self._write(b"0\r\n\r\n")
-        await self._drain()
 
     def _begin(self, status: int, headers: Mapping[str, str], framing: str) -> bytes:
         """

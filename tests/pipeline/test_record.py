@@ -110,6 +110,7 @@ async def test_shutting_down_interrupts_and_says_so() -> None:
         writer.close()
         (record,) = await server.observer.wait_for_records()
     assert b'"code":"server_shutdown"' in rest
+    assert rest.endswith(b"\r\n0\r\n\r\n")
     assert b"[DONE]" not in rest
     assert (record.ending, record.error_code) == ("interrupted", "server_shutdown")
     assert [attempt.outcome for attempt in record.attempts] == ["interrupted"]
