@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import select
 import signal
 from pathlib import Path
 
@@ -196,7 +197,7 @@ async def test_workers_outlive_their_supervisor_for_their_streams(tmp_path: Path
     """The supervisor is killed: the stream comes whole, then nobody is left and nobody listens."""
     pace = knobs(tokens_per_s=50, tokens=60)
     with starting_live(tmp_path, build_live_config("sim-first", workers=2)) as live:
-        pids = workers_of(live)
+        workers = [os.pidfd_open(pid) for pid in workers_of(live)]
         async with asking(live, build_chat("sim-story", stream=True, **pace)) as answer:
             await answer.content.readline()
             os.kill(live.program.pid, signal.SIGKILL)
@@ -204,15 +205,14 @@ async def test_workers_outlive_their_supervisor_for_their_streams(tmp_path: Path
         await wait_until_refused(live.port)
         # Its end closes the pipes that it printed to.
         assert await asyncio.to_thread(live.program.wait) == -signal.SIGKILL
-        assert not [pid for pid in pids if is_alive(pid)]
-
-
-def is_alive(pid: int) -> bool:
-    """Return whether there is such a process; one that nobody has waited for is none."""
-    try:
-        return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
+        for worker in workers:
+            # Readable means ended.
+            assert await asyncio.to_thread(select.select, [worker], [], [], 20.0) == (
+                [worker],
+                [],
+                [],
+            )
+            os.close(worker)
 
 
 def test_i35_no_more_descriptors(tmp_path: Path) -> None:
