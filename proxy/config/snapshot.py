@@ -202,13 +202,13 @@ def _write_group(alias: str, group: Group, numbers: Mapping[str, int]) -> _Group
 def _reveal(value: Any) -> str:
     if isinstance(value, Secret):
         return value.reveal()
-    raise NotImplementedError(f"a snapshot holds no {type(value).__name__}")
+    raise TypeError(f"a snapshot holds no {type(value).__name__}")
 
 
 def _conceal(wanted: type, value: Any) -> Any:
     if wanted is Secret and isinstance(value, str):
         return Secret(value)
-    raise NotImplementedError(f"a snapshot holds no {wanted.__name__}")
+    raise TypeError(f"a snapshot holds no {wanted.__name__}")
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_reveal)
