@@ -33,7 +33,8 @@ class SupervisorDesk:
         self._link.send(Ask(number, what, msgspec.json.encode(arguments), by))
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
-                return (await answer).body
+                body: bytes = (await answer).body
+                return body
         except TimeoutError:
             raise SupervisorUnavailable() from None
         finally:

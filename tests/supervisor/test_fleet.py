@@ -60,7 +60,7 @@ async def test_dying_again_and_again_is_slowed_down(monkeypatch: pytest.MonkeyPa
             waits.append(seconds)
         await real_sleep(0)
 
-    monkeypatch.setattr(fleet_module.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     async with running("dies") as under_test:
         await under_test.wait_for(lambda: len(under_test.restarts) >= 6)
     assert waits[:4] == [0.4, 0.8, 1.6, 3.2]
