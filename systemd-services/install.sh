@@ -40,10 +40,11 @@ is_this_machine() { [[ -z $DESTDIR ]]; }
 has_systemd() { is_this_machine && [[ -d /run/systemd/system ]]; }
 
 check_paths() {
-	[[ $PREFIX == /?* && $PREFIX != */ && $PREFIX != *[[:space:]%\|\&\\]* ]] ||
-		fail "PREFIX='$PREFIX' is no absolute path of plain characters without a slash at its end. Try /opt/llm-proxy"
-	[[ -z $DESTDIR || $DESTDIR == /* && $DESTDIR != *[[:space:]%\|\&\\]* ]] ||
-		fail "DESTDIR='$DESTDIR' is no absolute path of plain characters"
+	# Plain characters, because both end up in units, scripts and commands.
+	[[ $PREFIX =~ ^(/[A-Za-z0-9._+-]+)+$ ]] ||
+		fail "PREFIX='$PREFIX' is no absolute path of plain characters. Try /opt/llm-proxy"
+	[[ -z $DESTDIR || $DESTDIR =~ ^(/[A-Za-z0-9._+@~-]+)+$ ]] ||
+		fail "DESTDIR='$DESTDIR' is no absolute path of plain characters. Try /tmp/root"
 	if is_this_machine && [[ $EUID -ne 0 ]]; then
 		fail "this changes $PREFIX, $CONFIG_DIR and $UNIT_DIR, which only root may: run 'sudo make $1'," \
 			"or choose another root with DESTDIR=/some/directory"
@@ -166,7 +167,7 @@ do_uninstall() {
 	if has_systemd; then
 		systemctl disable --now llm-proxy.socket llm-proxy.service llm-health-worker.service || true
 	fi
-	rm -rf "$top/releases" "$top/bin"
+	rm -rf "${top:?}/releases" "${top:?}/bin"
 	[[ ! -d $top ]] || rmdir "$top"
 	rm -f "${UNITS[@]/#/$DESTDIR$UNIT_DIR/}" "$DESTDIR$SYSUSERS" "$DESTDIR$TMPFILES" "$DESTDIR$COMMAND"
 	if has_systemd; then systemctl daemon-reload; fi
