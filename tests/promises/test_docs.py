@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.core
@@ -35,6 +36,7 @@ WRITTEN_BY_COMMANDS = {"bench/results/latest.md": "make bench"}
 # Where words in backquotes that look like files must be files of the project.
 NAMING_FILES = ("ARCHITECTURE.md", "CONTRIBUTING.md", "proxy/pipeline/README.md")
 
+_COMMAND = re.compile(r"llm-proxy ((?:[a-z-]+ ?)*[a-z])")
 _HEADER = re.compile(r"x-llm-proxy-[a-z-]+")
 _FILE = re.compile(r"[\w./-]+\.(?:py|md|json|toml)")
 _MEMBER = re.compile(r"([A-Z]\w+)\.([a-z_]\w*)(?:\(\))?")
@@ -72,15 +74,24 @@ def test_the_commands_page_has_every_command_with_its_options() -> None:
     """docs/commands.md has a section for each command, whose table names exactly its options."""
     group = typer.main.get_command(command_line)
     assert isinstance(group, typer.core.TyperGroup)
-    commands = group.commands
+    commands = dict(_flatten(group))
     sections = read_sections(read_page("docs/commands.md"))
-    by_name = {title.strip("`").split()[1]: title for title in sections}
+    by_name = {_COMMAND.findall(title)[0]: title for title in sections}
     assert by_name.keys() == commands.keys()
     for name, command in commands.items():
         options = {o for p in command.params for o in p.opts if o.startswith("-")} - {"--help"}
         cells = " ".join(read_first_cells(sections[by_name[name]]))
         documented = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", cells))
         assert options == documented, name
+
+
+def _flatten(group: typer.core.TyperGroup, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the commands with the words that they are called by, also those of groups in it."""
+    for name, command in group.commands.items():
+        if isinstance(command, typer.core.TyperGroup):
+            yield from _flatten(command, f"{prefix}{name} ")
+        else:
+            yield prefix + name, command
 
 
 def test_global_options_are_documented() -> None:
