@@ -170,6 +170,10 @@ def build_result(phases: Sequence[Phase], load: Load, versions: int, generation:
         f"{load.good_requests:,} good answers, the slowest after {load.slowest_s * 1000:.0f} ms.",
         *(_describe(phase) for phase in phases),
     ]
+    notes.append(
+        "Polling alone: the file is written through a hard link in another directory. Each edit "
+        "follows the force of the last one at once, and so waits for most of a period of the poll."
+    )
     if not os.geteuid():
         notes.append("Run as root, whom no rights keep from reading: `chmod 000` was left out.")
     title = "A configuration that is edited under load"
