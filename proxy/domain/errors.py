@@ -19,7 +19,7 @@ Every way a request can fail, as one tree.
     │   ├── UpstreamUnreachable      502  refused, reset while connecting, no address
     │   ├── UpstreamAddressRefused   502  its name leads to an address that it may not have
     │   ├── UpstreamPoolFull         503  all of `max_connections` are in use
-    │   ├── UpstreamNotDialled       503  this machine had no file or port left for a connection
+    │   ├── UpstreamNotDialled       503  no open file or port is left here for a connection
     │   ├── UpstreamTlsError         502
     │   ├── UpstreamDisconnected     502  reset, or closed where more had to come
     │   ├── UpstreamTruncated        502  ended before its answer was complete
@@ -38,15 +38,11 @@ Every way a request can fail, as one tree.
     ├── NoHealthyProvider            503  overloaded_error / no_healthy_provider
     ├── DeadlineExceeded             504  timeout_error / deadline_exceeded
     ├── ServerShutdown               503  overloaded_error / server_shutdown
-    ├── SupervisorUnavailable        503  overloaded_error / supervisor_unavailable
-    ├── SupervisorRefused            409  invalid_request_error / supervisor_refused
     └── InternalError                500  internal_error
 
-Each error knows its HTTP status, its public type and code, whether another attempt may
-help and whether it counts against a provider's health. `message` is what a client may
-read: no key, no prompt, no upstream page is ever put into it. `detail` is what only the
-operator's log gets besides, under the same rule. Dialects turn an error into bytes (`wire/`);
-nothing here knows a wire format.
+Each knows its HTTP status, its public type and code, whether another attempt may help and whether
+it counts against a provider's health. Clients may read `message`, the operator's log has `detail`:
+neither ever holds a key, a prompt or an upstream page. More of the tree: `service_errors.py`.
 """
 
 from typing import ClassVar
@@ -75,8 +71,7 @@ class ProxyError(Exception):
     ) -> None:
         self.message = self.default_message if message is None else message
         self.param = param
-        if code is not None:
-            self.code = code
+        self.code = self.code if code is None else code
         self.retry_after_s = retry_after_s
         self.detail = detail
         super().__init__(self.message)
@@ -130,8 +125,7 @@ class ModelNotFound(RequestError):
     code = "model_not_found"
 
     def __init__(self, model: str) -> None:
-        # Anything may come as a name; an error carries no megabyte of it back, no prompt, and
-        # nothing that a terminal or a reader could take for something else.
+        # Anything may come as a name: a megabyte, a prompt, what a terminal obeys. None goes back.
         shown = f"The model '{model}'" if is_plain_name(model) else "The model that was asked for"
         super().__init__(f"{shown} does not exist.", param="model")
 
@@ -219,9 +213,7 @@ class UpstreamAddressRefused(UpstreamError):
     """The provider's name leads to an address that it may not have (see `upstream/guard.py`)."""
 
     code = "upstream_address_refused"
-    default_message = (
-        "The provider's name leads to an address that is not public and was not allowed."
-    )
+    default_message = "The provider's name leads to an address that is not allowed to it."
 
 
 class UpstreamPoolFull(UpstreamError):
@@ -236,16 +228,11 @@ class UpstreamPoolFull(UpstreamError):
     )
 
 
-class UpstreamNotDialled(UpstreamError):
-    """This machine is out of open files or of ports: the provider was not even asked."""
+class UpstreamNotDialled(UpstreamPoolFull):
+    """This machine has no open file or port left for a connection: the same, and not by choice."""
 
-    status = 503
-    type = "overloaded_error"
     code = "upstream_not_dialled"
-    counts_against_health = False
-    default_message = (
-        "All providers are currently unavailable: this server cannot open another connection."
-    )
+    default_message = "All providers are currently unavailable: no connection could be opened here."
 
 
 class UpstreamTlsError(UpstreamError):
@@ -405,27 +392,6 @@ class ServerShutdown(ProxyError):
     type = "overloaded_error"
     code = "server_shutdown"
     default_message = "This server is shutting down; send the request again."
-
-
-class SupervisorUnavailable(ProxyError):
-    """Only the supervisor could do it, and it is gone or does not answer."""
-
-    status = 503
-    type = "overloaded_error"
-    code = "supervisor_unavailable"
-    default_message = (
-        "The supervisor of this server did not answer; requests are served all the same. "
-        "Its log says why, and 'llm-proxy reload' asks it directly."
-    )
-
-
-class SupervisorRefused(ProxyError):
-    """The supervisor was asked for what cannot be done; its message says why."""
-
-    status = 409
-    type = "invalid_request_error"
-    code = "supervisor_refused"
-    default_message = "The supervisor of this server could not do that."
 
 
 class InternalError(ProxyError):

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from proxy.pipeline.context import Runtime
-from proxy.server.admin_endpoints import add_admin_endpoints
+from proxy.server.admin_endpoints import AdminEndpoints
 from proxy.server.chat_endpoints import add_chat_endpoints
 from proxy.server.dispatch import Dispatcher
 from proxy.server.health_endpoints import HealthEndpoints
@@ -28,7 +28,7 @@ def build_app(state: ServerState) -> App:
     add_chat_endpoints(registrar, state.runtime)
     add_model_endpoints(registrar)
     HealthEndpoints(state).add(registrar)
-    add_admin_endpoints(registrar)
+    AdminEndpoints(state.desk).add(registrar)
     dispatcher = Dispatcher(registrar.routes, registrar.build_nowhere())
     return App(state.runtime, registrar.routes, dispatcher)
 

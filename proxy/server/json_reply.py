@@ -29,3 +29,11 @@ def error_reply(error: ProxyError, headers: Mapping[str, str] | None = None) -> 
     reply = body_reply(build_error_body(error), error.status)
     reply.headers.update(headers or {})
     return reply
+
+
+def admin_error_reply(error: ProxyError, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return an error as administrators get it: its message stands in `detail` once more."""
+    detail = b'{"detail":%b,' % msgspec.json.encode(error.message)
+    reply = body_reply(detail + build_error_body(error)[1:], error.status)
+    reply.headers.update(headers or {})
+    return reply

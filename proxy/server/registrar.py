@@ -52,12 +52,14 @@ class Registrar:
     def _add(self, access: Access, methods: Sequence[str], pattern: str, handler: Handler) -> None:
         taken = [*methods, "HEAD"] if "GET" in methods and "HEAD" not in methods else [*methods]
         handlers = dict.fromkeys(taken, handler)
-        if "OPTIONS" not in handlers:
+        # Of what only administrators may do nobody else is told a word, nor any page.
+        is_admin = access == "admin"
+        if "OPTIONS" not in handlers and not is_admin:
             # Browsers ask before they send, and without a key. It is not recorded.
             shape = Shape("open", pattern, "other", is_recorded=False)
             handlers["OPTIONS"] = shaped(_answer_preflight, shape, self._runtime)
         allowed = {"Allow": ", ".join(handlers)}
-        others = Shape("open", pattern, "other", error_headers=allowed)
+        others = Shape("admin" if is_admin else "open", pattern, "other", error_headers=allowed)
         self.routes.add(
             Route(pattern, access, handlers, shaped(_refuse_method, others, self._runtime))
         )

@@ -21,7 +21,7 @@ from proxy.pipeline.authenticate import find_caller
 from proxy.pipeline.context import Runtime, build_request_id
 from proxy.policy.access import Access, check_access
 from proxy.server.cors import build_cors_headers
-from proxy.server.json_reply import error_reply
+from proxy.server.json_reply import admin_error_reply, error_reply
 from proxy.server.request_body import check_expectation, is_body_coming
 from proxy.server.request_rules import read_path
 from proxy.server.routes import Handler, read_parameter
@@ -95,10 +95,13 @@ def shaped(endpoint: Endpoint, shape: Shape, runtime: Runtime) -> Handler:
             _log.exception("endpoint failed")
             error = InternalError()
         if error is not None:
-            response = error_reply(error, shape.error_headers)
+            build = admin_error_reply if shape.access == "admin" else error_reply
+            response = build(error, shape.error_headers)
         request_id = build_request_id()
         response.headers["x-request-id"] = request_id
-        if shape.access != "admin":
+        if shape.access == "admin":
+            response.headers["Cache-Control"] = "no-store"
+        else:
             origins = snapshot.settings.cors_origins
             response.headers.update(build_cors_headers(request.headers.get("Origin"), origins))
         if not request.content.is_eof() and not is_body_coming(request):

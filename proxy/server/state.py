@@ -5,8 +5,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from proxy.domain.errors import SupervisorUnavailable
 from proxy.domain.service import ServiceStatus
+from proxy.domain.service_errors import SupervisorUnavailable
 from proxy.pipeline.context import Runtime
 
 

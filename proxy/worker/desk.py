@@ -8,8 +8,8 @@ import msgspec
 
 from proxy.control.frames import Link
 from proxy.control.messages import Answer, Ask, ServerMessage
-from proxy.domain.errors import SupervisorRefused, SupervisorUnavailable
 from proxy.domain.service import ServiceStatus
+from proxy.domain.service_errors import SupervisorRefused, SupervisorUnavailable
 
 ANSWER_WITHIN_S = 30.0
 

@@ -27,7 +27,7 @@ from tests.faults.oracle import Judge, judging
 from tests.faults.test_client_rows_body import GOOD, check_answered
 from tests.promises.tree import python_files, shown
 
-ADMIN = "/admin/config"
+ADMIN = "/admin/keys"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
 
 
@@ -292,7 +292,7 @@ async def test_a6_a8_no_admin_key_is_no_administration(method: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 async def test_a6_a8_administration_is_for_admins(method: str) -> None:
-    """A6, A8: a user's key is refused by every method, an admin's finds no route yet."""
+    """A6, A8: a user's key is refused by every method, an admin's is told that nothing is there."""
     snapshot = build_snapshot(build_provider("http://127.0.0.1:1"))
     admins = {HASHER.digest(ADMIN_KEY): Caller(HASHER.key_id(ADMIN_KEY), role="admin")}
     snapshot = msgspec.structs.replace(snapshot, callers={**snapshot.callers, **admins})

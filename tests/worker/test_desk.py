@@ -9,7 +9,7 @@ import pytest
 
 from proxy.control.frames import Link, build_client_end, build_server_end
 from proxy.control.messages import Answer, Ask, ClientMessage, ServerMessage
-from proxy.domain.errors import SupervisorRefused, SupervisorUnavailable
+from proxy.domain.service_errors import SupervisorRefused, SupervisorUnavailable
 from proxy.worker import desk as desk_module
 from proxy.worker.desk import SupervisorDesk
 from tests.supervisor.fleets import STATUS

@@ -1,0 +1,46 @@
+"""
+What administration can fail with, as the last branches of the tree in `errors.py`.
+
+    RequestError
+    ├── ConfigRejected           422  invalid_request_error / config_rejected
+    └── ConfigGuarded            409  invalid_request_error / config_guarded
+    ProxyError
+    ├── SupervisorRefused        409  invalid_request_error / supervisor_refused
+    └── SupervisorUnavailable    503  overloaded_error / supervisor_unavailable
+"""
+
+from proxy.domain.errors import ProxyError, RequestError
+
+
+class ConfigRejected(RequestError):
+    """A reload was asked for, and the configuration has mistakes."""
+
+    status = 422
+    code = "config_rejected"
+    default_message = "The configuration has mistakes; what was served before stays."
+
+
+class ConfigGuarded(RequestError):
+    """A reload was asked for, and the guard took the configuration for a damaged one."""
+
+    status = 409
+    code = "config_guarded"
+    default_message = "The configuration looks damaged; what was served before stays."
+
+
+class SupervisorRefused(ProxyError):
+    """The supervisor was asked for what cannot be done; its message says why."""
+
+    status = 409
+    type = "invalid_request_error"
+    code = "supervisor_refused"
+    default_message = "The supervisor of this server could not do that."
+
+
+class SupervisorUnavailable(ProxyError):
+    """Only the supervisor could do it, and it is gone or does not answer."""
+
+    status = 503
+    type = "overloaded_error"
+    code = "supervisor_unavailable"
+    default_message = "The supervisor of this server did not answer; its log says why."
