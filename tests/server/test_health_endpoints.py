@@ -1,9 +1,11 @@
 """Health for machines and people."""
 
 import aiohttp
+import msgspec
 import pytest
 
-from tests.fakes.proxy_server import AUTH, build_provider, build_snapshot, serving
+from proxy.server.state import StillDesk
+from tests.fakes.proxy_server import AUTH, build_provider, build_snapshot, build_status, serving
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -100,3 +102,64 @@ async def test_health_names_nobody() -> None:
         _, _, body = await get(server.port, "/health")
     for word in (b"a.test", b'"up"', b'"m"', b"aiohttp", b"ython"):
         assert word not in body
+
+
+def build_refused() -> StillDesk:
+    """Return a desk of a service whose newest edit was refused."""
+    status = build_status(7)
+    config = msgspec.structs.replace(
+        status.config, last_error="config.yaml:3:1: the words", problem_count=2
+    )
+    return StillDesk(msgspec.structs.replace(status, config=config, workers=4, ready_workers=3))
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_told"),
+    [({}, False), ({"Authorization": "Bearer wrong"}, False), (AUTH, True)],
+    ids=["stranger", "wrong key", "key"],
+)
+async def test_what_is_wrong_with_an_edit_is_told_to_who_has_a_key(
+    headers: dict[str, str], is_told: bool
+) -> None:
+    """Everybody sees that the newest edit is not in force; its words need a key of ours."""
+    async with serving(GOOD, {}, build_refused()) as server:
+        status, _, body = await get(server.port, "/health", **headers)
+    health = msgspec.json.decode(body)
+    assert status == 200
+    assert health["config"]["generation"] == 7
+    assert health["workers"] == {"total": 4, "ready": 3}
+    assert health["components"]["config_manager"] == "degraded"
+    assert (b"the words" in body) == is_told
+    assert is_told or "(2 problems)" in health["config"]["last_error"]
+
+
+async def test_two_different_keys_are_none() -> None:
+    """A request with two keys learns what a stranger learns: `/health` answers all the same."""
+    headers = {**AUTH, "X-API-Key": "another-key-of-this-request"}
+    async with serving(GOOD, {}, build_refused()) as server:
+        status, _, body = await get(server.port, "/health", **headers)
+    assert status == 200
+    assert b"the words" not in body
+
+
+@pytest.mark.parametrize(
+    ("service_drains", "process_drains", "others", "expected"),
+    [
+        (True, False, 2, 503),
+        (False, True, 0, 503),
+        (False, True, 2, 200),
+        (False, False, 1, 200),
+    ],
+)
+async def test_a_service_that_drains_is_not_ready(
+    service_drains: bool, process_drains: bool, others: int, expected: int
+) -> None:
+    """Readiness goes first; a process that ends while others serve does not speak for itself."""
+    status = msgspec.structs.replace(
+        build_status(), is_draining=service_drains, ready_workers=others
+    )
+    async with serving(GOOD, {}, StillDesk(status)) as server:
+        server.runtime.is_draining = process_drains
+        found, _, body = await get(server.port, "/health/readiness")
+    assert found == expected
+    assert (b'"draining"' in body) == (expected == 503)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from proxy.server.tcp_state import hold_little, is_peer_gone, read_acked_bytes, reset
+from proxy.server.tcp_state import has_unread, hold_little, is_peer_gone, read_acked_bytes, reset
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -35,6 +35,17 @@ async def test_a_peer_that_left_is_seen_behind_its_unread_bytes(pair: Pair) -> N
     assert not is_peer_gone(transport)
     other.close()
     assert is_peer_gone(transport)
+
+
+async def test_what_has_come_and_was_not_read_is_seen(pair: Pair) -> None:
+    """Bytes that wait with the kernel are known; before them, and once it is closed, none are."""
+    transport, other = pair
+    assert not has_unread(transport)
+    other.sendall(b"x")
+    assert has_unread(transport)
+    transport.abort()
+    await asyncio.sleep(0)
+    assert not has_unread(transport)
 
 
 async def test_a_peer_that_reset_is_seen(pair: Pair) -> None:
