@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.end_to_end.asking import ASK, knobs
@@ -16,6 +17,7 @@ from tests.end_to_end.served import KEY, PROVIDER_KEY
 from tests.end_to_end.test_serve import asking, build_chat
 
 IN_FORCE_PROMISE_S = 1.0
+WAIT_PROMISE_S = 0.02
 SLACK = 10
 
 
@@ -247,3 +249,31 @@ async def test_i31_a_stream_outlives_its_provider(live: LiveProxy) -> None:
         assert status == 404
         rest = await answer.content.read()
     assert rest.endswith(b"data: [DONE]\n\n")
+
+
+async def test_i30_ten_thousand_models(live: LiveProxy) -> None:
+    """While a large configuration comes into force no request waits long, on either worker."""
+    config = build_live_config("sim-first", workers=2)
+    large = [
+        {
+            "name": f"provider-{n}",
+            "type": "openai_compatible",
+            "base_url": "http://127.0.0.1:9",
+            "models": [f"model-{n}-{m}" for m in range(20)],
+        }
+        for n in range(500)
+    ]
+    loop, slowest_s, mark = asyncio.get_running_loop(), 0.0, live.mark
+    text = json.dumps({**config, "providers": [*config["providers"], *large]})
+    reload = asyncio.create_task(asyncio.to_thread(live.wait_for_reload, mark))
+    live.write(text)
+    headers = {"Authorization": f"Bearer {KEY}"}
+    async with aiohttp.ClientSession(live.url, headers=headers) as session:
+        while not reload.done():
+            started_s = loop.time()
+            async with session.get("/v1/models/sim-first") as answer:
+                assert answer.status == 200
+            slowest_s = max(slowest_s, loop.time() - started_s)
+    assert (await reload)["result"] == "applied"
+    assert slowest_s < WAIT_PROMISE_S * SLACK
+    assert len(await live.list_models()) > 10_000

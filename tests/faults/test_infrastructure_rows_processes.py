@@ -1,10 +1,15 @@
 """Rows I18, I19, I35 and I39: what may happen to the processes of a service."""
 
 import asyncio
+import fcntl
 import os
 import resource
 import select
 import signal
+import socket
+import subprocess
+import sys
+import termios
 from pathlib import Path
 
 import aiohttp
@@ -12,11 +17,16 @@ import pytest
 
 from tests.end_to_end.asking import knobs
 from tests.end_to_end.live import LiveProxy, build_live_config, living, starting_live
-from tests.end_to_end.served import KEY
+from tests.end_to_end.served import KEY, find_port, write_config
 from tests.end_to_end.test_serve import asking, build_chat, wait_until_refused
+from tests.promises.tree import ROOT
 
 RESPAWN_PROMISE_S = 1.0
 SLACK = 10
+FULL_BYTES = 60_000
+"""A pipe holds 64 KiB; a little of it stays free."""
+LEAST_LINE_BYTES = 400
+"""A request's line in the log is longer than this."""
 
 
 def workers_of(live: LiveProxy) -> list[int]:
@@ -244,3 +254,44 @@ def cpu_s(pid: int) -> float:
     """Return the processor time that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def test_i39_nobody_reads_the_log(tmp_path: Path) -> None:
+    """With standard output full and never read, requests are answered, and the exit is 0."""
+    port = find_port()
+    process, reading = start_unread(tmp_path, port)
+    try:
+        await asyncio.to_thread(wait_until_listening, port)
+        url = f"http://127.0.0.1:{port}/v1/chat/completions"
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session:
+            for _ in range(FULL_BYTES // LEAST_LINE_BYTES + 100):
+                async with session.post(url, json=build_chat("sim-first")) as answer:
+                    assert answer.status == 200
+        waiting = fcntl.ioctl(reading, termios.FIONREAD, bytes(4))
+        assert int.from_bytes(waiting, sys.byteorder) >= FULL_BYTES
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, 30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(reading)
+
+
+def start_unread(folder: Path, port: int) -> "tuple[subprocess.Popen[bytes], int]":
+    """Start a server whose standard output nobody reads; return it, and where one could read."""
+    path = write_config(folder, build_live_config("sim-first", workers=2))
+    command = [sys.executable, "-m", "proxy", "serve", "--config", str(path), "--port", str(port)]
+    reading, writing = os.pipe()
+    process = subprocess.Popen(command, cwd=ROOT, stdout=writing, stdin=subprocess.DEVNULL)
+    os.close(writing)
+    return process, reading
+
+
+def wait_until_listening(port: int) -> None:
+    """Return when somebody listens."""
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            continue
+        return
