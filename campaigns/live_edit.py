@@ -161,7 +161,7 @@ def build_result(phases: Sequence[Phase], load: Load, versions: int, generation:
         title: [_say(phase.complaints[check]) for phase in phases]
         for check, title in titles.items()
     }
-    edits_count = sum(len(phase.times_s) + phase.refused for phase in phases)
+    edits_count = sum(len(phase.times_s) + phase.refused + phase.let_through for phase in phases)
     notes = [
         f"{STREAMS} streams of four seconds are open all the time and {PER_S:g} short requests a "
         f"second come in, on new connections and on kept ones; 2 workers. config.yaml is edited "
@@ -196,9 +196,9 @@ def _describe(phase: Phase) -> str:
         else "none was measured"
     )
     return (
-        f"{phase.title.capitalize()}: {phase.refused} edits were refused, {len(times_s)} were "
-        f"good; from the end of an edit until all workers served it (at most "
-        f"{phase.promise_s:g} s): {told}."
+        f"{phase.title.capitalize()}: {phase.refused} edits were refused, {phase.let_through} "
+        f"were cut off and let through as the rule says, {len(times_s)} were good; from the end "
+        f"of an edit until all workers served it (at most {phase.promise_s:g} s): {told}."
     )
 
 

@@ -29,6 +29,8 @@ class Phase(Struct):
     )
     times_s: list[float] = field(default_factory=list)
     refused: int = 0
+    let_through: int = 0
+    """Files that were cut off, which nothing tells from files that were edited."""
 
     def complain(self, check: str, text: str) -> None:
         """Keep what was wrong."""
@@ -87,19 +89,19 @@ class Editor:
             await asyncio.sleep(LOOK_S)
         phase.complain("refused", f"{name}: nothing is said of it")
 
-    async def shrink(self, percent: int, phase: Phase) -> bool:
-        """Cut the file off without a marker; return whether that is let through, as foretold."""
+    async def shrink(self, percent: int, phase: Phase) -> None:
+        """Cut the file off without a marker: it is let through or refused as foretold."""
         text = edits.cut(self.text, percent)
         names = foretell(text, self._ground.folder)
         if names is None:
             await self.spoil(f"cut at {percent} %", partial(edits.write_in_place, text=text), phase)
-            return False
+            return
         edits.write_in_place(self._path, text)
         took_s = await self._probes.wait_until(lambda served: served == names, GIVE_UP_S)
         if took_s is None:
             phase.complain("served", f"cut at {percent} %: not served, and nothing refuses it")
         self.served = names
-        return True
+        phase.let_through += 1
 
     async def drop_marker(self, phase: Phase) -> None:
         """Take the marker out, which is refused as a cut is, until somebody says it is meant."""

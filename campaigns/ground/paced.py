@@ -1,6 +1,5 @@
 """The configuration and the requests of campaigns that stand on `programs/paced_upstream.py`."""
 
-import json
 from pathlib import Path
 
 from msgspec import Struct
@@ -70,17 +69,19 @@ providers:
             models = [SLOW, LONG] + ([build_model(version)] if name == mine else [])
             text += self._build_provider(name, models)
         for number in range(PROVIDERS - len(names)):
-            text += self._build_provider(f"spare-{number}", [f"spare-model-{number}"])
+            models = [f"spare-{number}-{kind}" for kind in ("small", "medium", "large")]
+            text += self._build_provider(f"spare-{number}", models)
         return text + (MARKER if has_marker else "")
 
     def _build_provider(self, name: str, models: list[str]) -> str:
+        # The list comes last and has no quotes: most of what is cut off behind it can be read.
         return f"""\
   - name: {name}
     type: openai_compatible
     api_key: "{UPSTREAM_KEY}"
-    models: {json.dumps(models)}
     base_url: http://127.0.0.1:{self.upstream_port}
-"""
+    models:
+""" + "".join(f"      - {model}\n" for model in models)
 
 
 def build_model(version: int) -> str:

@@ -11,7 +11,7 @@ def test_a_page_has_the_times_of_every_phase() -> None:
     result = build_result([first, second], build_load(), 3, 3)
     assert result.failures == []
     assert list(result.columns) == ["one", "two"]
-    assert any("3 edits were refused, 2 were good" in note for note in result.notes)
+    assert any("3 edits were refused, 0 were cut off" in note for note in result.notes)
     assert any("longest 0.60 s" in note for note in result.notes)
 
 
