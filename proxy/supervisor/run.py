@@ -73,6 +73,8 @@ def run_supervisor(
         first_worker.process.wait()
         raise
     configure_logging(install.log_level, log)
+    if inherited:
+        _log.info("the sockets are systemd's: listen, host and port are not used")
     try:
         supervisor = Supervisor(place, first, listening, log, Notifier(environ))
         is_good = asyncio.run(supervisor.run(first_worker))
