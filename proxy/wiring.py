@@ -24,6 +24,7 @@ from proxy.simulator.transport import SimulatorTransport
 from proxy.stores.memory import MemoryRateStore
 from proxy.telemetry.health import UptimeTracker, is_ready
 from proxy.telemetry.log_writer import LogWriter
+from proxy.telemetry.loop_lag import LoopLag
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.observer import ManyObservers
 from proxy.telemetry.request_log import RequestLog
@@ -48,6 +49,7 @@ class Service:
         self._runner = runner
         self._transports = transports
         self._metrics = metrics
+        self._lag = LoopLag(metrics.count_blocked_loop)
         self._hurried = asyncio.Event()
         self._within_s = math.inf
 
@@ -86,6 +88,7 @@ class Service:
 
     async def close(self) -> None:
         """Cancel what is still open, close the connections to providers, then the metrics."""
+        self._lag.close()
         await self._runner.cleanup()
         await self._transports.close()
         self._metrics.close()

@@ -5,6 +5,7 @@ from codecs import BOM_UTF8
 
 from proxy.domain.errors import ProxyError, UpstreamTimeout
 from proxy.upstream.base import BodySink, OpenedResponse
+from proxy.upstream.deadline import Deadline
 from proxy.wire.sse import starts_event_stream
 
 MAX_START_BYTES = 64 * 1024
@@ -62,14 +63,12 @@ class BodyStart:
         Raises:
             ProxyError: it broke before, or said nothing for `timeout_s`.
         """
-        timer = asyncio.get_running_loop().call_later(
-            max(timeout_s, 0.0), self.fail, UpstreamTimeout(code="upstream_first_token_timeout")
-        )
         try:
-            self._opened.resume()
-            return await self._is_stream
-        finally:
-            timer.cancel()
+            with Deadline(timeout_s):
+                self._opened.resume()
+                return await self._is_stream
+        except TimeoutError:
+            raise UpstreamTimeout(code="upstream_first_token_timeout") from None
 
     def hand_over(self, sink: BodySink) -> None:
         """Give a sink all that has come so far; what comes next it must be given directly."""

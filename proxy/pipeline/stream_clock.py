@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from proxy.domain.errors import ProxyError, UpstreamTimeout
 from proxy.domain.settings import Clocks
+from proxy.upstream.deadline import GRACE_TURNS
 
 
 class StreamClock:
@@ -36,7 +37,7 @@ class StreamClock:
         self._has_content = False
         self._is_paused = False
         self._due_s = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._arm()
 
     def note_event(self) -> None:
@@ -91,10 +92,13 @@ class StreamClock:
         self._due_s = due_s
         self._timer = self._loop.call_at(due_s, self._look)
 
-    def _look(self) -> None:
+    def _look(self, turns_left: int = GRACE_TURNS) -> None:
         self._timer = None
         now_s = self._loop.time()
         code = self._expired(now_s)
+        if code is not None and turns_left:
+            self._timer = self._loop.call_soon(self._look, turns_left - 1)
+            return
         if code is not None:
             self._on_timeout(UpstreamTimeout(code=code))
             return

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from proxy.domain.errors import ProxyError, UpstreamTimeout, UpstreamTooLarge
 from proxy.upstream.base import OpenedResponse
+from proxy.upstream.deadline import Deadline
 
 
 class WholeAnswer(Struct):
@@ -60,12 +61,9 @@ class BodyCollector:
             self._opened.resume()
             if self._body.done():
                 return self._body.result()
-            timer = asyncio.get_running_loop().call_later(
-                max(timeout_s, 0.0), self.fail, UpstreamTimeout(code="upstream_answer_timeout")
-            )
-            try:
+            with Deadline(timeout_s):
                 return await self._body
-            finally:
-                timer.cancel()
+        except TimeoutError:
+            raise UpstreamTimeout(code="upstream_answer_timeout") from None
         finally:
             self._opened.close()

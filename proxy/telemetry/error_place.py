@@ -33,7 +33,7 @@ def read_error_place(error: BaseException) -> str | None:
     traceback: TracebackType | None = error.__traceback__
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        file, ours = _shorten(code.co_filename)
+        file, ours = shorten_path(code.co_filename)
         if ours or not is_ours:
             place = f"{file}:{traceback.tb_lineno}:{code.co_name}"
             is_ours = is_ours or ours
@@ -41,7 +41,8 @@ def read_error_place(error: BaseException) -> str | None:
     return place
 
 
-def _shorten(path: str) -> tuple[str, bool]:
+def shorten_path(path: str) -> tuple[str, bool]:
+    """Return a source file without the machine's part of its path, and whether it is ours."""
     _, mark, after = path.rpartition(_INSTALLED)
     if mark and not after.startswith(("proxy/", "health_worker/")):
         return after, False

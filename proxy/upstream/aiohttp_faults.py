@@ -1,5 +1,6 @@
 """What aiohttp's connections raise -> the errors of this house, with a detail for the log."""
 
+import errno
 import os
 
 import aiohttp
@@ -9,6 +10,7 @@ from proxy.domain.errors import (
     UpstreamAddressRefused,
     UpstreamDisconnected,
     UpstreamError,
+    UpstreamNotDialled,
     UpstreamPoolFull,
     UpstreamProtocolError,
     UpstreamTimeout,
@@ -18,6 +20,8 @@ from proxy.domain.errors import (
 from proxy.upstream.aiohttp_pool import AddressRefused, DialTimeout, PoolFull
 from proxy.upstream.resolver import ResolutionFailed
 
+_OUR_OWN = frozenset((errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM))
+"""What this machine is out of, files, ports or memory, no provider can be blamed for."""
 _NO_ADDRESS = "The provider could not be reached: no address was found for its host name."
 
 
@@ -39,6 +43,8 @@ def describe_fault(
         cause = error.os_error
         if isinstance(cause, AddressRefused):
             return UpstreamAddressRefused(detail=cause.detail)
+        if cause.errno in _OUR_OWN:
+            return UpstreamNotDialled(detail=os.strerror(cause.errno))
         return UpstreamUnreachable(detail=os.strerror(cause.errno) if cause.errno else None)
     if isinstance(error, aiohttp.InvalidURL):
         return UpstreamUnreachable()

@@ -83,6 +83,7 @@ class Transport(Protocol):
             UpstreamTimeout: `code` is upstream_connect_timeout, upstream_tls_timeout or
                 upstream_header_timeout.
             UpstreamPoolFull: as many connections as are allowed are in use.
+            UpstreamNotDialled: this machine has no file, port or memory left for another one.
             UpstreamDisconnected: closed or reset before the head was complete.
             UpstreamProtocolError: the head is not HTTP as asked for, or above our caps.
 

@@ -8,6 +8,7 @@ import pytest
 from proxy.domain.errors import ProxyError
 from proxy.domain.settings import Clocks
 from proxy.pipeline.stream_clock import StreamClock
+from proxy.upstream.deadline import GRACE_TURNS
 
 FOREVER = 3600.0
 
@@ -138,4 +139,16 @@ async def test_a_client_that_does_not_read_is_not_written_to() -> None:
     asyncio.get_running_loop().call_later(0.1, later.set)
     await later.wait()
     assert watched.silences == 0
+    watched.clock.stop()
+
+
+async def test_content_in_the_turns_before_the_strike_counts() -> None:
+    """The first token's time is up, and it is there a moment later: nothing has run out."""
+    watched = Watched(first_token_s=0.0)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    watched.clock.note_content()
+    for _ in range(2 * GRACE_TURNS):
+        await asyncio.sleep(0)
+    assert watched.codes == []
     watched.clock.stop()

@@ -14,7 +14,6 @@ WITHOUT_TEST = {
     "proxy/__main__.py": "two lines; the end-to-end tests start the server through it",
     "proxy/worker/__main__.py": "one call; every test of a worker starts it",
     "proxy/version.py": "one constant; test_project.py reads it",
-    "proxy/server/state.py": "one value without behaviour; every test of the server builds it",
 }
 # Interfaces: nothing in them runs. The contract suites hold whatever implements them.
 WITHOUT_TEST_BY_NAME = {"base.py"}

@@ -1,5 +1,6 @@
 """Every fault of a connection gets our word; what only an operator may read is its detail."""
 
+import errno
 import socket
 import ssl
 
@@ -38,6 +39,11 @@ def _refused_certificate() -> aiohttp.ClientConnectorSSLError:
             aiohttp.ClientConnectorError(KEY, ConnectionRefusedError(111, "at 10.0.0.5")),
             "upstream_unreachable",
             "Connection refused",
+        ),
+        (
+            aiohttp.ClientConnectorError(KEY, OSError(errno.EMFILE, "at 10.0.0.5")),
+            "upstream_not_dialled",
+            "Too many open files",
         ),
         (aiohttp.ClientConnectorError(KEY, OSError("several")), "upstream_unreachable", None),
         (aiohttp.InvalidURL("http://"), "upstream_unreachable", None),

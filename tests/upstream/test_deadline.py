@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from proxy.upstream.deadline import Deadline
+from proxy.upstream.deadline import GRACE_TURNS, Deadline
 
 
 async def test_time_up_is_a_timeout_error() -> None:
@@ -22,6 +22,17 @@ async def test_a_block_in_time_is_left_alone() -> None:
         await asyncio.sleep(0)
     with pytest.raises(TimeoutError), Deadline(0.03):
         await asyncio.Event().wait()
+
+
+async def test_what_comes_in_the_turns_before_the_strike_counts() -> None:
+    """Time is up, and what was waited for is there a moment later: the block goes on."""
+    loop = asyncio.get_running_loop()
+    came = loop.create_future()
+    loop.call_soon(loop.call_soon, loop.call_soon, came.set_result, "in time")
+    with Deadline(0.0):
+        assert await came == "in time"
+    for _ in range(2 * GRACE_TURNS):
+        await asyncio.sleep(0)
 
 
 async def test_a_cancellation_from_elsewhere_passes_through() -> None:

@@ -1,0 +1,87 @@
+"""A loop that stands still is noticed from outside, once, and told where."""
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from proxy.telemetry.loop_lag import LoopLag
+
+pytestmark = pytest.mark.both_loops
+
+AFTER_S = 0.05
+SECRET = "sk-never-in-a-log-8f3a"
+
+
+OURS: dict[str, Any] = {}
+"""A function that lies in this project as far as its file's name tells."""
+_TEXT = "def work(next, *arguments):\n    next(*arguments)\n"
+exec(compile(_TEXT, "/x/proxy/made_up.py", "exec"), OURS)
+
+
+class Incidents:
+    """Counts what is told, and lets a blocked loop wait for that."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.told = threading.Event()
+
+    def take(self) -> None:
+        """Count one."""
+        self.count += 1
+        self.told.set()
+
+
+def hold_up(told: threading.Event, prompt: str) -> None:
+    """Keep the loop from turning until that has been told."""
+    assert prompt
+    assert told.wait(20.0)
+
+
+async def block(incidents: Incidents) -> list[Any]:
+    """Hold the loop up once, and return the lines of the log about it and about its end."""
+    with capture_logs() as lines:
+        OURS["work"](hold_up, incidents.told, SECRET)
+        while len(lines) < 2:  # noqa: ASYNC110  the other thread tells the end
+            await asyncio.sleep(0)
+        return list(lines)
+
+
+async def test_it_is_told_where_the_loop_stands() -> None:
+    """One line names the functions, innermost first, and nothing that they work on."""
+    incidents = Incidents()
+    lag = LoopLag(incidents.take, AFTER_S)
+    begun, ended = await block(incidents)
+    lag.close()
+    places = begun["where"].split(" < ")
+    assert begun["log_level"] == "error"
+    assert any(":hold_up" in place and "test_loop_lag.py:" in place for place in places)
+    assert begun["called_from"] == "proxy/made_up.py:2:work"
+    assert SECRET not in str(begun)
+    assert ended["stood_s"] >= AFTER_S
+    assert incidents.count == 1
+
+
+async def test_each_incident_is_told_once() -> None:
+    """However long the loop stands it is one; when it has turned again, the next is another."""
+    incidents = Incidents()
+    lag = LoopLag(incidents.take, AFTER_S)
+    for count in (1, 2):
+        await block(incidents)
+        assert incidents.count == count
+        incidents.told.clear()
+    lag.close()
+
+
+async def test_a_loop_that_turns_is_left_alone() -> None:
+    """While it turns, nothing is told; after the end nobody looks any more."""
+    incidents = Incidents()
+    lag = LoopLag(incidents.take, AFTER_S)
+    end_s = asyncio.get_running_loop().time() + 3 * AFTER_S
+    while asyncio.get_running_loop().time() < end_s:  # noqa: ASYNC110  turning is what it is about
+        await asyncio.sleep(0)
+    lag.close()
+    assert incidents.count == 0
+    assert not [thread for thread in threading.enumerate() if thread.name == "loop-lag"]
