@@ -151,7 +151,8 @@ def restore(
     if source is None:
         fail(f"There is no backup in {place.state_dir}: name a directory or a file.")
     try:
-        contents = read_backup(source, config_path)
+        with _telling_errors("The backup cannot be read"):
+            contents = read_backup(source, config_path)
     except ConfigError as error:
         fail(str(error))
     _put_back(place, contents, str(source), f"restore from {source}", force)

@@ -13,7 +13,7 @@ from pathlib import Path
 from proxy.config.durable_file import replace_file, sync_directory, write_new
 from proxy.config.load import load_config
 from proxy.config.problem import ConfigError, Place, Problem
-from proxy.config.sources import DOT_ENV_NAME, PROBE_FILE_NAME, list_paths, read_file
+from proxy.config.sources import DOT_ENV_NAME, PROBE_FILE_NAME, list_paths
 from proxy.domain.identity import KeyHasher
 
 DIRECTORY_NAME = "backups"
@@ -85,13 +85,16 @@ def read_backup(source: Path, config_path: Path) -> Contents:
         config_path: the configuration; its name is what is looked for.
 
     Raises:
-        ConfigError: there is nothing of it, or it cannot be read.
+        ConfigError: there is nothing of it.
+        OSError: it cannot be read.
     """
+    # Whoever names it trusts it: root may restore what the user of the service has kept.
     if not source.is_dir():
         beside = (DOT_ENV_NAME, PROBE_FILE_NAME)
-        return {source.name if source.name in beside else config_path.name: read_file(source)}
+        name = source.name if source.name in beside else config_path.name
+        return {name: source.read_bytes()}
     names = [path.name for path in list_paths(config_path)]
-    found = {n: read_file(source / n) for n in names if os.path.lexists(source / n)}
+    found = {n: (source / n).read_bytes() for n in names if os.path.lexists(source / n)}
     if not found:
         what = f"there is none of {', '.join(names)} in this directory"
         raise ConfigError([Problem(Place(str(source)), what, "name one that holds a backup")])

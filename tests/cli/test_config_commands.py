@@ -20,6 +20,7 @@ from proxy.control.frames import build_frame
 from proxy.control.messages import Answer, Ask
 from proxy.control.socket_path import listen_on
 from tests.config.loading import GOOD_KEY, HASHER
+from tests.end_to_end.served import build_config, serving, write_config
 
 PROBES = "health_worker_providers.json"
 
@@ -249,6 +250,18 @@ class TestRollback:
             "allow_shrink": True,
         }
 
+    def test_a_real_server_serves_it(self, tmp_path: Path) -> None:
+        """A server that runs takes an edit, then the rollback of it, which is a new generation."""
+        installation = Installation(tmp_path)
+        with serving(tmp_path, build_config()) as served:
+            write_config(tmp_path, build_config(request_timeout=200))
+            served.program.wait_for_line(lambda line: '"applied"' in line)
+            out = installation.run("rollback", "1")
+            assert "request_timeout: 200 -> 300\ngeneration 3 is in force\n" in out
+            table = installation.run("history").splitlines()
+        assert [line.split()[0] for line in table[1:]] == ["3", "2", "1"]
+        assert "rollback to generation 1" in table[1]
+
     def test_a_refusal_of_the_server_is_told(self, installed: Installation) -> None:
         """What the server refuses ends with 2 and its reasons; so does a server that cannot."""
         with answering(installed, build_answer(problems=["config.yaml:1:1: bad"])):
@@ -313,7 +326,9 @@ class TestBackup:
     def test_no_backup_is_told(self, installed: Installation, tmp_path: Path) -> None:
         """Where there is none, or what was named is none, that is said."""
         assert "There is no backup in" in installed.run("restore", status=2)
-        assert "cannot be read" in installed.run("restore", str(tmp_path / "no"), status=2)
+        assert "The backup cannot be read" in installed.run(
+            "restore", str(tmp_path / "no"), status=2
+        )
         installed.path.unlink()
         assert "There is nothing to copy" in installed.run("backup", status=2)
 
