@@ -5,7 +5,7 @@ import gc
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from tests.fakes.proxy_server import (
     build_provider,
     build_snapshot,
 )
-from tests.fakes.raw_client import build_request, connecting
+from tests.fakes.raw_client import build_head, build_request, connecting
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
 from tests.leaks import leaving_nothing
 
@@ -228,6 +228,36 @@ async def test_a_drain_lets_streams_end_and_refuses_nobody(state_dir: Path, log:
             assert (await stream.read()).endswith(DONE)
             await session.close()
             await draining
+
+
+async def test_what_waits_in_a_shared_queue_is_left_to_others(
+    state_dir: Path, log: LogWriter
+) -> None:
+    """
+    A process that stops listening answers what it has accepted, and takes the rest from nobody.
+
+    Twenty clients are in the kernel's queue at that moment; the socket is this test's as well.
+    """
+    asked = build_head(line="GET /v1/models HTTP/1.1", content_type=None)
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as shared:
+        async with opened(InstallSettings(state_dir=str(state_dir)), log) as service:
+            await service.listen(shared.dup())
+            clients = [socket.create_connection(shared.getsockname()) for _ in range(20)]
+            for client in clients:
+                client.sendall(asked)
+            await service.drain(3600.0)
+        shared.setblocking(False)
+        left = 0
+        with suppress(BlockingIOError):
+            while True:
+                shared.accept()[0].close()
+                left += 1
+        answered = 0
+        for client in clients:
+            with suppress(ConnectionResetError):  # it was left, and had sent what nobody read
+                answered += client.recv(12) == b"HTTP/1.1 200"
+            client.close()
+    assert answered + left == 20
 
 
 async def test_a_drain_that_is_out_of_time_says_so_in_the_stream(

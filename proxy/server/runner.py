@@ -7,6 +7,7 @@ Runs a server on sockets, and lets it come to an end.
 import asyncio
 import math
 import resource
+import socket
 import sys
 from contextlib import suppress
 from typing import Any, cast
@@ -134,6 +135,12 @@ class ServerRunner(web.BaseRunner):
 
         What waits in the queue of a socket that other processes listen on too is theirs.
         """
+        loop = asyncio.get_running_loop()
+        for sock in self._list_sockets():
+            # The standard library's loop drops what it has just accepted when a server closes;
+            # uvloop does not, and knows no reader here.
+            loop.remove_reader(sock.fileno())
+        await _take_turns()
         for site in list(self.sites):
             await site.stop()
 
@@ -144,8 +151,7 @@ class ServerRunner(web.BaseRunner):
         A connection that has been idle for `idle_grace_s` is closed.
         """
         self.hurry(within_s)
-        for _ in range(ACCEPT_TURNS):
-            await asyncio.sleep(0)
+        await _take_turns()
         await self._let_end(idle_grace_s)
         if self.connections:
             self.cut()
@@ -170,6 +176,10 @@ class ServerRunner(web.BaseRunner):
         if tasks:
             self.cut()
             await asyncio.wait(tasks, timeout=CUT_S)
+
+    def _list_sockets(self) -> list[socket.socket]:
+        servers = [cast(asyncio.Server, site._server) for site in self.sites if site._server]
+        return [sock for server in servers for sock in server.sockets]
 
     async def _let_end(self, idle_grace_s: float) -> None:
         """Close idle connections until there is none, or the time is up."""
@@ -199,3 +209,9 @@ class ServerRunner(web.BaseRunner):
 
     async def _cleanup_server(self) -> None:
         """Do nothing: what the handler works with is not the runner's to close."""
+
+
+async def _take_turns() -> None:
+    """Let what the loop has accepted become connections."""
+    for _ in range(ACCEPT_TURNS):
+        await asyncio.sleep(0)
