@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from proxy.control.handover import BACKLOG
 from proxy.domain.catalog import Provider, Snapshot
 from proxy.domain.identity import KeyHasher
 from proxy.domain.service import ConfigStatus, ServiceStatus
@@ -36,7 +37,6 @@ from proxy.upstream.transport_set import TransportSet
 
 ENDPOINTS = (*(path for path, _ in PATHS), *MODEL_ENDPOINTS)
 """What the label `endpoint` of a metric may be; all else is `other`."""
-BACKLOG = 4096
 
 
 class Service:

@@ -5,6 +5,7 @@ The commands `llm-proxy config backup`, `restore` and `rollback` are made of thi
 """
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -57,7 +58,12 @@ def keep_backup(config_path: Path, state_dir: Path, now_at: float) -> Path | Non
     parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     name = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_at))
     unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=parent))
-    if not make_backup(config_path, unfinished):
+    try:
+        is_something = make_backup(config_path, unfinished)
+    except OSError:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    if not is_something:
         unfinished.rmdir()
         return None
     number = 1

@@ -48,8 +48,9 @@ def replace_file(path: Path, data: bytes) -> None:
     """
     Give a file new content in one step; whoever reads it sees the old or the new one.
 
-    A link stays, what it leads to is replaced. Owner and rights are those of the old file; a
-    new one is its owner's alone.
+    A link stays, what it leads to is replaced. Owner and rights are those of the old file. A
+    new one is its owner's alone; root's belongs to whom the directory belongs to, and its
+    group may read it.
 
     Raises:
         OSError: it cannot be written; the old file is as it was.
@@ -58,7 +59,12 @@ def replace_file(path: Path, data: bytes) -> None:
     beside = _name_beside(target)
     try:
         write_new(beside, data)
-        if target.exists():
+        if not target.exists() and os.geteuid() == 0:
+            # Root puts back what a service reads: as its directory is, that is whose it is.
+            folder = target.parent.stat()
+            os.chown(beside, folder.st_uid, folder.st_gid)
+            beside.chmod(0o640)
+        elif target.exists():
             old = target.stat()
             new = beside.stat()
             if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):

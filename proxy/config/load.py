@@ -64,6 +64,7 @@ def load_config(
     generation: int = 1,
     now_at: float,
     also_listen: Sequence[tuple[str, int]] = (),
+    is_found: bool = False,
 ) -> LoadedConfig:
     """
     Read, check and build the configuration that is in force; each file is read once.
@@ -76,11 +77,13 @@ def load_config(
         now_at: the time the snapshot is made, epoch seconds.
         also_listen: where the running server listens, whatever the files say now: keys
             must be good enough for those addresses too.
+        is_found: `path` is what `find_config` has returned, None for the packaged copy: a
+            running server keeps to that, whatever else appears or disappears.
 
     Raises:
         ConfigError: with every problem of every file and variable.
     """
-    config_path = find_config(path, environ)
+    config_path = path if is_found else find_config(path, environ)
     source = str(config_path) if config_path is not None else PACKAGED_NAME
     data = read_config(config_path)
     parsed = _parse(data, source)

@@ -58,7 +58,7 @@ def receive_frame(connection: socket.socket, kind: type[T]) -> T | None:
 
 
 class Link(Generic[T]):
-    """One end of a connection that carries frames; made by `open_server_end`, `open_client_end`."""
+    """One end of a connection; made by `build_server_end` and `build_client_end`."""
 
     def __init__(
         self,
@@ -74,13 +74,6 @@ class Link(Generic[T]):
         """Queue a message; one to an end that is gone is dropped."""
         if not self._writer.is_closing():
             self._writer.write(build_frame(message))
-
-    async def flush(self) -> None:
-        """Wait until most of what was queued is with the kernel; returns if the other end left."""
-        try:
-            await self._writer.drain()
-        except ConnectionError:
-            return
 
     async def receive(self) -> AsyncIterator[T]:
         """

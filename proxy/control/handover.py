@@ -11,6 +11,8 @@ from proxy.control.frames import build_frame, receive_frame
 from proxy.control.messages import Start
 
 MAX_SOCKETS = 64
+BACKLOG = 4096
+"""Connections that wait in the kernel until a worker accepts them."""
 
 
 def send_start(connection: socket.socket, start: Start, listening: Sequence[socket.socket]) -> None:

@@ -11,6 +11,9 @@ from msgspec import Struct
 from proxy.domain.service import ServiceStatus
 from proxy.domain.settings import InstallSettings
 
+HURRY_S = 5.0
+"""How long open requests may still go on when the signal to stop comes a second time."""
+
 
 class Start(Struct, frozen=True, tag="start"):
     """
@@ -77,6 +80,12 @@ class Ack(Struct, frozen=True, tag="ack"):
     generation: int
 
 
+class Nack(Struct, frozen=True, tag="nack"):
+    """The snapshot of this number could not be taken; the one before it is still served."""
+
+    generation: int
+
+
 class Pong(Struct, frozen=True, tag="pong"):
     """The event loop turns."""
 
@@ -101,4 +110,4 @@ class Ask(Struct, frozen=True, tag="ask"):
 
 
 ServerMessage = Start | Publish | Tell | Drain | Ping | ReopenLog | Answer
-ClientMessage = Ready | Ack | Pong | Leaving | Ask
+ClientMessage = Ready | Ack | Nack | Pong | Leaving | Ask

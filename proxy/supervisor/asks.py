@@ -22,6 +22,8 @@ from proxy.supervisor.live_config import LiveConfig
 from proxy.supervisor.startup import Place
 
 LONGEST_CAUSE = 200
+CHANGING = {"reload", "restart_workers"}
+ENDING = "the server is ending: it changes nothing any more"
 
 _log = structlog.get_logger("llm_proxy.supervisor")
 
@@ -33,7 +35,11 @@ class AskRefused(Exception):
 class Asks:
     """Answers what is asked, each by its name."""
 
-    def __init__(self, place: Place, live: LiveConfig, fleet: Fleet) -> None:
+    def __init__(
+        self, place: Place, live: LiveConfig, fleet: Fleet, is_ending: Callable[[], bool]
+    ) -> None:
+        """Answer from these; what changes something is refused once the server `is_ending`."""
+        self._is_ending = is_ending
         self._place = place
         self._live = live
         self._fleet = fleet
@@ -52,11 +58,22 @@ class Asks:
         try:
             if handler is None:
                 raise AskRefused(f"this version cannot do '{ask.what}'")
+            if self._is_ending() and ask.what in CHANGING:
+                raise AskRefused(ENDING)
             arguments = msgspec.json.decode(ask.body, type=dict[str, Any])
             body = await handler(arguments, ask.by[:LONGEST_CAUSE])
             return Answer(ask.id, msgspec.json.encode(body))
+        except asyncio.CancelledError:
+            if not self._is_ending():
+                raise
+            message = ENDING
         except (AskRefused, msgspec.MsgspecError, OSError) as error:
-            return Answer(ask.id, msgspec.json.encode({"message": str(error)}), is_error=True)
+            message = str(error)
+        except Exception as error:  # noqa: BLE001
+            # A fault of ours costs this one answer, and not the service.
+            _log.exception("what was asked could not be answered", what=ask.what)
+            message = f"it could not be done ({type(error).__name__}); the log says where"
+        return Answer(ask.id, msgspec.json.encode({"message": message}), is_error=True)
 
     async def _reload(self, arguments: dict[str, Any], by: str) -> Any:
         cause = str(arguments.get("cause") or by or "asked")[:LONGEST_CAUSE]
@@ -121,5 +138,6 @@ class Asks:
             "config": self._live.status,
             "workers": self._fleet.count,
             "ready_workers": self._fleet.ready_count,
+            "served_generations": self._fleet.served_generations,
             "pids": self._fleet.pids,
         }

@@ -1,6 +1,7 @@
 """Has the configuration read anew whenever one of its files has changed and come to rest."""
 
 import asyncio
+from collections.abc import Sequence
 from itertools import compress
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from proxy.config.watcher import FileWatch, watch_files
 from proxy.supervisor.live_config import LiveConfig
 
 
-async def watch_config(paths: list[Path], live: LiveConfig) -> None:
+async def watch_config(paths: Sequence[Path], live: LiveConfig) -> None:
     """
     Have every edit judged, for ever; one that was judged because somebody asked is not again.
 

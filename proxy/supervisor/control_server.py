@@ -5,6 +5,7 @@ import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -27,6 +28,7 @@ class ControlServer:
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._is_closed = False
+        self._inode = 0
 
     async def open(self) -> None:
         """
@@ -36,6 +38,7 @@ class ControlServer:
             OSError: the directory cannot be written.
         """
         listening = listen_on(self._directory)
+        self._inode = (self._directory / NAME).lstat().st_ino
         self._server = await asyncio.start_unix_server(self._serve, sock=listening)
 
     async def close(self) -> None:
@@ -47,7 +50,10 @@ class ControlServer:
         for connection in self._connections:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
-        (self._directory / NAME).unlink(missing_ok=True)
+        path = self._directory / NAME
+        with suppress(FileNotFoundError):
+            if path.lstat().st_ino == self._inode:  # else it is a successor's by now
+                path.unlink()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

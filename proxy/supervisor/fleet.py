@@ -7,6 +7,7 @@ What a worker is told is the business of `run.py`; how one process is spoken to,
 
 import asyncio
 import math
+import signal
 import socket
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -27,6 +28,7 @@ START_WITHIN_S = 30.0
 """So long a worker may take until it serves."""
 SHORT_LIFE_S = 5.0
 """A worker that dies younger than this would die again: its successor waits."""
+STATUS_WITHIN_S = 0.5
 LONGEST_WAIT_S = 10.0
 FIRST_WAIT_S = 0.1
 KILL_AFTER_S = 15.0
@@ -50,6 +52,8 @@ class _Slot:
         self.number = number
         self.worker = worker
         self.short_lives = 0
+        self.lock = asyncio.Lock()
+        """Held by whoever puts another worker here."""
 
 
 class Fleet:
@@ -64,6 +68,7 @@ class Fleet:
         on_ask: Callable[[WorkerProcess, Ask], None],
         on_change: Callable[[], None],
         on_restart: Callable[[RestartReason], None],
+        on_failure: Callable[[BaseException], None],
     ) -> None:
         """
         Start nothing yet.
@@ -75,6 +80,7 @@ class Fleet:
             on_ask: gets what a worker asks.
             on_change: called when the number of workers that serve may have changed.
             on_restart: called for each worker that is replaced.
+            on_failure: called if keeping the workers has failed for a reason of our own.
         """
         self._spawn = spawn
         self._give_orders = give_orders
@@ -82,11 +88,13 @@ class Fleet:
         self._on_ask = on_ask
         self._on_change = on_change
         self._on_restart = on_restart
+        self._on_failure = on_failure
         self._slots: list[_Slot] = []
         self._living: set[WorkerProcess] = set()
         """Every process that has not ended: those that come, serve and drain."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_draining = False
+        self._within_s = self._delay_s = 0.0
         self._end_by_s = math.inf
         self._rolling = asyncio.Lock()
 
@@ -101,6 +109,11 @@ class Fleet:
         return sum(
             slot.worker.ready.is_set() and not slot.worker.leaving.is_set() for slot in self._slots
         )
+
+    @property
+    def served_generations(self) -> tuple[int, ...]:
+        """What each worker that takes new requests serves."""
+        return tuple(slot.worker.served_generation for slot in self._slots)
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -137,15 +150,17 @@ class Fleet:
 
     async def publish(self, publish: Publish, within_s: float) -> bool:
         """Have every worker serve a snapshot; False if not all did so in time."""
-        workers = [slot.worker for slot in self._slots]
+        # Those too that are still coming; one that is not here yet gets it when it is.
+        workers = [worker for worker in self._living if worker.is_served]
         for worker in workers:
             worker.publish(publish)
         deadline_s = time.monotonic() + within_s
         for worker in workers:
-            while worker.served_generation < publish.generation and not worker.leaving.is_set():
+            while worker.is_served and worker.served_generation < publish.generation:
                 worker.news.clear()
                 left_s = deadline_s - time.monotonic()
-                if left_s <= 0 or not await _wait(worker.news, left_s):
+                is_refused = worker.refused_generation >= publish.generation
+                if is_refused or left_s <= 0 or not await _wait(worker.news, left_s):
                     return False
         return True
 
@@ -159,8 +174,9 @@ class Fleet:
         async with self._rolling:
             replaced = 0
             for slot in self._slots:
-                if self._is_draining or not await self._replace_live(slot):
-                    break
+                async with slot.lock:
+                    if self._is_draining or not await self._replace_live(slot):
+                        break
                 replaced += 1
             return replaced
 
@@ -168,6 +184,7 @@ class Fleet:
         """Have every worker end: none is replaced any more."""
         self._is_draining = True
         self._end_by_s = time.monotonic() + delay_s + within_s + KILL_AFTER_S
+        self._within_s, self._delay_s = within_s, delay_s
         for worker in self._living:
             worker.drain(within_s, delay_s)
 
@@ -185,16 +202,22 @@ class Fleet:
 
     def hurry(self, within_s: float) -> None:
         """Shorten a drain that is under way."""
+        self._within_s, self._delay_s = within_s, 0.0
         self._end_by_s = min(self._end_by_s, time.monotonic() + within_s + KILL_AFTER_S)
         for worker in self._living:
             worker.drain(within_s)
 
     async def _begin(self, number: int, spawned: SpawnedWorker) -> WorkerProcess:
         worker = WorkerProcess(spawned, number, self._on_ask)
-        orders = self._give_orders(number)
-        await worker.begin(orders.start, self._listening, orders.tell, orders.publish)
         self._living.add(worker)
         self._run(self._attend(worker))
+        await worker.begin(self._give_orders(number).start, self._listening)
+        # Asked for only now: what came into force while it connected is in them.
+        orders = self._give_orders(number)
+        worker.send(orders.tell)
+        worker.publish(orders.publish)
+        if self._is_draining:
+            worker.drain(self._within_s, self._delay_s)
         return worker
 
     async def _attend(self, worker: WorkerProcess) -> None:
@@ -209,28 +232,18 @@ class Fleet:
         while True:
             worker = slot.worker
             await worker.leaving.wait()
-            if self._is_draining:
-                return
-            if slot.worker is worker:
-                await self._replace_lost(slot, worker)
+            async with slot.lock:
+                if self._is_draining:
+                    return
+                if slot.worker is worker:
+                    await self._replace_lost(slot, worker)
 
     async def _replace_lost(self, slot: _Slot, worker: WorkerProcess) -> None:
         """Start a successor at once, or later where one after the other dies young."""
-        if worker.gone.is_set():
-            reason: RestartReason = "unresponsive" if worker.is_condemned else "died"
-            _log.error(
-                "a worker is gone and is replaced",
-                worker=slot.number,
-                end=describe_end(worker.status),
-                reason=reason,
-            )
-        else:
-            reason = "asked"
-            _log.info("a worker was told to end and is replaced", worker=slot.number)
+        reason = await self._tell_loss(worker)
         self._on_restart(reason)
         self._on_change()
-        lived_s = time.monotonic() - worker.started_s
-        slot.short_lives = slot.short_lives + 1 if lived_s < SHORT_LIFE_S else 0
+        slot.short_lives = slot.short_lives + 1 if _died_young(worker) else 0
         if slot.short_lives > 1:
             wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(slot.short_lives, 16))
             await asyncio.sleep(wait_s)
@@ -243,6 +256,21 @@ class Fleet:
                 _log.error("no worker can be started", reason=error.strerror)
                 await asyncio.sleep(LONGEST_WAIT_S)
 
+    async def _tell_loss(self, worker: WorkerProcess) -> RestartReason:
+        if worker.is_told:
+            _log.info("a worker was told to end and is replaced", worker=worker.number)
+            return "asked"
+        reason: RestartReason = "unresponsive" if worker.is_condemned else "died"
+        # Its connection has ended; the process is about to, and then says how.
+        await _wait(worker.gone, STATUS_WITHIN_S)
+        _log.error(
+            "a worker is gone and is replaced",
+            worker=worker.number,
+            end=describe_end(worker.status),
+            reason=reason,
+        )
+        return reason
+
     async def _replace_live(self, slot: _Slot) -> bool:
         try:
             successor = await self._begin(slot.number, self._spawn())
@@ -250,6 +278,8 @@ class Fleet:
             _log.error("no worker can be started", reason=error.strerror)
             return False
         await _first_of(successor.ready, successor.gone)
+        if self._is_draining:
+            return False
         if not successor.ready.is_set():
             _log.error(
                 "a new worker did not come up: the old ones stay",
@@ -300,7 +330,15 @@ class Fleet:
     def _finish(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("the supervisor failed at a worker", exc_info=error)
+            self._on_failure(error)
+
+
+def _died_young(worker: WorkerProcess) -> bool:
+    """Return whether a worker would die again: killed from outside it would not."""
+    if not worker.ready.is_set():
+        return True
+    is_young = time.monotonic() - worker.started_s < SHORT_LIFE_S
+    return is_young and worker.status != -signal.SIGKILL
 
 
 async def _first_of(*events: asyncio.Event) -> None:

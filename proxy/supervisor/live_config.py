@@ -15,7 +15,9 @@ from msgspec.structs import replace
 
 from proxy.config.changes import describe_changes, list_needs_restart
 from proxy.config.guard import decide_guard
+from proxy.config.load import LoadedConfig
 from proxy.config.problem import ConfigError
+from proxy.config.watcher import SETTLE_S
 from proxy.domain.service import ConfigStatus
 from proxy.domain.settings import InstallSettings
 from proxy.supervisor.accepted import Accepted, accept, keep, number
@@ -24,6 +26,8 @@ from proxy.telemetry.service_metrics import ReloadOutcome
 
 SPACING_S = 1.0
 """Reloads that are asked for come no closer than this: a hundred signals are two reloads."""
+MOST_LOOKS = 10
+"""Who writes a file for longer than this is seen by the watch when it is done."""
 UNNAMED_CHANGE = "something changed that has no name here"
 
 _log = structlog.get_logger("llm_proxy.config")
@@ -82,6 +86,7 @@ class LiveConfig:
         self._running = running
         self._on_result = on_result
         self._wishes: list[_Wish] = []
+        self._under_way: list[_Wish] = []
         self._wished = asyncio.Event()
         self._began_s = -SPACING_S
         self.accepted = first.accepted
@@ -109,16 +114,25 @@ class LiveConfig:
             allow_shrink: let the guard pass it, this once.
             is_edit: a file was seen to change, and has come to rest already.
         """
-        done: asyncio.Future[ReloadResult] = asyncio.get_running_loop().create_future()
-        self._wishes.append(_Wish(cause, allow_shrink, is_edit, done))
+        wish = self._build_wish(cause, allow_shrink=allow_shrink, is_edit=is_edit)
+        self._wishes.append(wish)
         self._wished.set()
-        return await done
+        return await wish.done
 
     def request(self, cause: str) -> None:
         """Have the configuration read anew; nobody waits for it, as with a signal."""
-        done: asyncio.Future[ReloadResult] = asyncio.get_running_loop().create_future()
-        self._wishes.append(_Wish(cause, False, False, done))
+        self._wishes.append(self._build_wish(cause, allow_shrink=False, is_edit=False))
         self._wished.set()
+
+    @staticmethod
+    def _build_wish(cause: str, *, allow_shrink: bool, is_edit: bool) -> _Wish:
+        done: asyncio.Future[ReloadResult] = asyncio.get_running_loop().create_future()
+        return _Wish(cause, allow_shrink, is_edit, done)
+
+    def stop(self) -> None:
+        """Let go of who waits: nothing will be judged any more."""
+        for wish in [*self._wishes, *self._under_way]:
+            wish.done.cancel()
 
     async def run(self) -> None:
         """Do what is asked for, one reload after the other, for ever."""
@@ -128,6 +142,7 @@ class LiveConfig:
                 await asyncio.sleep(self._began_s + SPACING_S - time.monotonic())
             self._wished.clear()
             wishes, self._wishes = self._wishes, []
+            self._under_way = wishes
             self._began_s = time.monotonic()
             result = await self._reload(wishes)
             for wish in wishes:
@@ -137,6 +152,8 @@ class LiveConfig:
     async def _reload(self, wishes: list[_Wish]) -> ReloadResult:
         causes = dict.fromkeys(wish.cause for wish in wishes)
         allow_shrink = any(wish.allow_shrink for wish in wishes)
+        if not all(wish.is_edit for wish in wishes):
+            await self._settle()
         judged = await asyncio.to_thread(self._judge, ", ".join(causes), allow_shrink)
         result = judged.result
         if judged.accepted is not None:
@@ -146,13 +163,39 @@ class LiveConfig:
         await self._on_result(result, judged.accepted)
         return result
 
+    async def _settle(self) -> None:
+        """Wait until the files have come to rest, as they have where an edit was seen."""
+        before = await asyncio.to_thread(self._place.watch.look)
+        for _ in range(MOST_LOOKS):
+            await asyncio.sleep(SETTLE_S)
+            now = await asyncio.to_thread(self._place.watch.look)
+            if now == before:
+                return
+            before = now
+
+    def _load(self, now_at: float) -> LoadedConfig:
+        """Read the files as they are; anew if one was written while they were read."""
+        for attempt in range(MOST_LOOKS):
+            self.judged = self._place.watch.look()
+            is_last = attempt == MOST_LOOKS - 1
+            try:
+                loaded = self._place.load(
+                    self.accepted.snapshot.generation + 1, now_at, self._running.listen
+                )
+            except ConfigError:
+                if is_last or self._place.watch.look() == self.judged:
+                    raise
+            else:
+                if is_last or self._place.watch.look() == self.judged:
+                    return loaded
+        raise AssertionError("the last attempt returns or raises")
+
     def _judge(self, cause: str, allow_shrink: bool) -> _Judged:
         """Read, check, guard and compare; in a thread."""
         now_at = time.time()
         before = self.accepted
-        self.judged = self._place.watch.look()
         try:
-            loaded = self._place.load(before.snapshot.generation + 1, now_at, self._running.listen)
+            loaded = self._load(now_at)
         except ConfigError as error:
             return _Judged(self._refuse("rejected", cause, error))
         after = accept(loaded)

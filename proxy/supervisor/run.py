@@ -14,7 +14,8 @@ from typing import Any
 
 import structlog
 
-from proxy.control.messages import Ask, Publish, Start, Tell
+from proxy.config.sources import list_paths
+from proxy.control.messages import HURRY_S, Ask, Publish, Start, Tell
 from proxy.domain.service import ServiceStatus
 from proxy.domain.settings import InstallSettings
 from proxy.supervisor.accepted import Accepted
@@ -25,7 +26,7 @@ from proxy.supervisor.fleet import Fleet, Orders
 from proxy.supervisor.live_config import LiveConfig, ReloadResult
 from proxy.supervisor.sockets import describe, open_listening
 from proxy.supervisor.spawn import SpawnedWorker, spawn_worker
-from proxy.supervisor.startup import First, Place, find_place, list_watched, load_first
+from proxy.supervisor.startup import First, Place, find_place, load_first
 from proxy.supervisor.worker_process import WorkerProcess
 from proxy.telemetry.health import UptimeTracker, is_ready
 from proxy.telemetry.log_writer import LogWriter, open_log_writer
@@ -34,8 +35,6 @@ from proxy.telemetry.service_metrics import ServiceMetrics
 from proxy.telemetry.systemd import Notifier, take_listen_sockets
 from proxy.version import __version__
 
-HURRY_S = 5.0
-"""How long open requests may still go on when the signal to stop comes a second time."""
 PUBLISH_WITHIN_S = 10.0
 """Workers that have not taken a snapshot by then are named in the log, and are not waited for."""
 
@@ -58,11 +57,12 @@ def run_supervisor(
         ConfigError: the configuration is broken, and no earlier one can be served instead.
         OSError: a socket, the log or the state directory cannot be opened; the text says how to
             mend that.
-        SystemExit: with status 1: no worker came up.
+        SystemExit: with status 1: no worker came up, or the supervisor itself has failed.
     """
     try:
         inherited = take_listen_sockets(environ)
         place = find_place(config, environ)
+        place.lock.take()
         first = load_first(place)
         install = first.accepted.install
         log = _open_log(install.log_file)
@@ -108,6 +108,9 @@ class Supervisor:
         self._listening = listening
         self._log = log
         self._notifier = notifier
+        self._addresses = ", ".join(describe(listening))
+        self._stop = asyncio.Event()
+        self._has_failed = False
         self._metrics = ServiceMetrics(place.state_dir / "metrics")
         started_at = time.time()
         self._uptime = UptimeTracker(started_at, is_routable=is_ready(first.accepted.snapshot))
@@ -119,10 +122,10 @@ class Supervisor:
             on_ask=self._take_ask,
             on_change=self._tell,
             on_restart=self._metrics.count_restart,
+            on_failure=self._fail,
         )
-        self._asks = Asks(place, self._live, self._fleet)
+        self._asks = Asks(place, self._live, self._fleet, self._stop.is_set)
         self._control = ControlServer(place.runtime_dir, self._asks.answer)
-        self._stop = asyncio.Event()
         self._is_draining = False
         self._tasks: set[asyncio.Task[object]] = set()
 
@@ -134,15 +137,14 @@ class Supervisor:
         await self._fleet.start(self._install.workers, first_worker)
         await self._open_control()
         is_up = await self._wait_until_up()
-        if is_up:
+        if is_up and not self._stop.is_set():
             self._tell_ready()
             self._run(self._live.run())
-            paths = list_watched(self._place.config_path)
-            self._run(watch_config(paths, self._live))
+            self._run(watch_config(list_paths(self._place.config_path), self._live))
             self._run(self._feed_watchdog())
             await self._stop.wait()
         await self._end()
-        return is_up
+        return is_up and not self._has_failed
 
     async def _wait_until_up(self) -> bool:
         """Wait for all workers, or for the signal to stop."""
@@ -169,16 +171,22 @@ class Supervisor:
         self._notifier.stopping("draining: requests under way are finished")
         self._fleet.drain(self._install.drain_timeout_s, self._install.drain_delay_s)
         self._tell()
+        await self._stop_changing()
         # Workers have their own; with the last of them the address is free for a successor.
         for sock in self._listening:
             sock.close()
         await self._fleet.wait_until_ended()
-        for task in self._tasks:
-            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._control.close()
         self._metrics.close()
         _log.info("ended")
+
+    async def _stop_changing(self) -> None:
+        """End all that watches and answers: a successor may begin while requests still end."""
+        self._live.stop()
+        await self._control.close()
+        for task in self._tasks:
+            task.cancel()
+        self._place.lock.release()
 
     def _take_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -272,7 +280,7 @@ class Supervisor:
     def _tell_ready(self) -> None:
         _log.info(
             "serving",
-            addresses=", ".join(describe(self._listening)),
+            addresses=self._addresses,
             config=str(self._first.accepted.config_path or "packaged"),
             version=__version__,
             generation=self._live.status.generation,
@@ -284,7 +292,7 @@ class Supervisor:
         status = self._live.status
         return (
             f"generation {status.generation}, {self._fleet.ready_count} of {self._install.workers} "
-            f"workers, on {', '.join(describe(self._listening))}"
+            f"workers, on {self._addresses}"
         )
 
     async def _feed_watchdog(self) -> None:
@@ -301,6 +309,10 @@ class Supervisor:
     def _finish(self, task: "asyncio.Task[object]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("the supervisor failed", exc_info=error)
-            # Better an end that systemd answers with a restart than a service that is half there.
-            self._stop.set()
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """End: better an end that systemd answers with a restart than half a service."""
+        _log.error("the supervisor failed", exc_info=error)
+        self._has_failed = True
+        self._stop.set()

@@ -4,7 +4,7 @@ import os
 import socket
 from collections.abc import Sequence
 
-BACKLOG = 4096
+from proxy.control.handover import BACKLOG
 
 
 def open_listening(addresses: Sequence[tuple[str, int]]) -> list[socket.socket]:

@@ -16,24 +16,25 @@ from msgspec.structs import replace
 
 from proxy.config.changes import describe_changes
 from proxy.config.guard import GuardFacts, decide_guard
-from proxy.config.history import HistoryEntry, HistoryStore
+from proxy.config.history import DIRECTORY_NAME, HistoryEntry, HistoryStore
 from proxy.config.load import LoadedConfig, load_config
 from proxy.config.master_secret import MasterSecret, load_master_secret
 from proxy.config.problem import ConfigError, Problem
+from proxy.config.problem import Place as ProblemPlace
 from proxy.config.seal import SealBroken, Sealer
 from proxy.config.sources import (
-    PROBE_FILE_NAME,
+    PACKAGED_NAME,
     find_config,
     find_runtime_dir,
     find_state_dir,
-    folder_of,
+    list_paths,
     read_dot_env,
 )
 from proxy.config.watcher import FileWatch, Look
 from proxy.domain.identity import KeyHasher
 from proxy.supervisor.accepted import Accepted, accept, keep, number, override, path_text, revive
+from proxy.supervisor.state_lock import StateLock
 
-SNAPSHOTS = "snapshots"
 PEPPER = "pepper of keys"
 SEALING = "sealing of snapshots"
 
@@ -51,6 +52,7 @@ class Place(Struct, frozen=True):
     hasher: KeyHasher
     history: HistoryStore
     watch: FileWatch
+    lock: StateLock
 
     def load(
         self, generation: int, now_at: float, also_listen: tuple[tuple[str, int], ...] = ()
@@ -61,14 +63,27 @@ class Place(Struct, frozen=True):
         Raises:
             ConfigError: with every problem.
         """
-        return load_config(
-            self.config_path,
-            self.environ,
-            self.hasher,
-            generation=generation,
-            now_at=now_at,
-            also_listen=also_listen,
-        )
+        try:
+            return load_config(
+                self.config_path,
+                self.environ,
+                self.hasher,
+                generation=generation,
+                now_at=now_at,
+                also_listen=also_listen,
+                is_found=True,
+            )
+        except ConfigError:
+            raise
+        except Exception as error:
+            # A fault of ours in judging a file must not end what is served, nor keep the last
+            # good configuration from being served.
+            _log.exception("the configuration could not be judged")
+            where = ProblemPlace(str(self.config_path or PACKAGED_NAME))
+            what = f"this file could not be judged ({type(error).__name__})"
+            raise ConfigError(
+                [Problem(where, what, "report this: it is a fault of ours")]
+            ) from error
 
 
 class First(Struct, frozen=True):
@@ -115,20 +130,14 @@ def find_place(config: Path | None, environ: Mapping[str, str]) -> Place:
         pepper=pepper,
         hasher=KeyHasher(pepper),
         history=open_history(state_dir, secret),
-        watch=FileWatch(list_watched(config_path)),
+        watch=FileWatch(list_paths(config_path)),
+        lock=StateLock(state_dir),
     )
-
-
-def list_watched(config_path: Path | None) -> list[Path]:
-    """Return the files that a configuration is made of; the packaged copy does not change."""
-    folder = folder_of(config_path)
-    beside = [folder / ".env", folder / PROBE_FILE_NAME]
-    return beside if config_path is None else [config_path, *beside]
 
 
 def open_history(state_dir: Path, secret: MasterSecret) -> HistoryStore:
     """Return the history that is kept in a state directory."""
-    return HistoryStore(state_dir / SNAPSHOTS, Sealer(secret.derive(SEALING)))
+    return HistoryStore(state_dir / DIRECTORY_NAME, Sealer(secret.derive(SEALING)))
 
 
 def load_first(place: Place) -> First:
@@ -150,7 +159,7 @@ def load_first(place: Place) -> First:
     except ConfigError as error:
         if newest is None:
             raise
-        return _fall_back(place, newest, look, error)
+        return _fall_back(place, look, error)
     accepted = accept(loaded)
     before = _try_revive(place.history, newest)
     changes = () if before is None else describe_changes(before.effective, accepted.effective)
@@ -188,12 +197,13 @@ def _guard(newest: HistoryEntry | None, loaded: LoadedConfig) -> tuple[Problem, 
     return verdict.warnings
 
 
-def _fall_back(place: Place, newest: HistoryEntry, look: Look, error: ConfigError) -> First:
-    try:
-        accepted = revive(place.history, newest)
-    except SealBroken as broken:
-        _log.error("the last good configuration cannot be read", reason=str(broken))
-        raise error from None
+def _fall_back(place: Place, look: Look, error: ConfigError) -> First:
+    """Return the newest configuration of this path that can still be opened."""
+    path = path_text(place.config_path)
+    kept = (entry for entry in place.history.list() if entry.config_path == path)
+    accepted = next(filter(None, (_try_revive(place.history, entry) for entry in kept)), None)
+    if accepted is None:
+        raise error
     install = replace(override(accepted.install, place.environ), state_dir=str(place.state_dir))
     return First(
         replace(accepted, install=install),
@@ -209,8 +219,8 @@ def _try_revive(history: HistoryStore, entry: HistoryEntry | None) -> Accepted |
     try:
         return revive(history, entry)
     except SealBroken as broken:
-        # Another secret, or a damaged file: it only costs us the comparison.
-        _log.warning("the last configuration of the history cannot be read", reason=str(broken))
+        # Another secret, or a damaged file: there may be an older one.
+        _log.warning("a configuration of the history cannot be opened", reason=str(broken))
         return None
 
 

@@ -18,6 +18,7 @@ from proxy.control.messages import (
     ClientMessage,
     Drain,
     Leaving,
+    Nack,
     Ping,
     Pong,
     Publish,
@@ -53,8 +54,11 @@ class WorkerProcess:
         self.news = asyncio.Event()
         """Set when a snapshot has been acknowledged."""
         self.served_generation = 0
+        self.refused_generation = 0
         self.is_condemned = False
         """It was killed because it no longer answered."""
+        self.is_told = False
+        """It was told to end, by us or by a signal."""
         self._process = spawned.process
         self._connection = spawned.connection
         self._on_ask = on_ask
@@ -74,10 +78,13 @@ class WorkerProcess:
         """The exit status once it is gone; below zero, the signal that ended it."""
         return self._process.returncode
 
-    async def begin(
-        self, start: Start, listening: Sequence[socket.socket], tell: Tell, publish: Publish
-    ) -> None:
-        """Hand over all that it needs; a worker that is gone by now is noticed as one that died."""
+    @property
+    def is_served(self) -> bool:
+        """It can be told things: it is there, and is not about to end."""
+        return self._link is not None and not self.leaving.is_set()
+
+    async def begin(self, start: Start, listening: Sequence[socket.socket]) -> None:
+        """Hand over its sockets; a worker that is gone by now is noticed as one that died."""
         try:
             send_start(self._connection, start, listening)
         except OSError:
@@ -89,8 +96,6 @@ class WorkerProcess:
         self._link = build_server_end(*streams)
         self.heard_s = time.monotonic()
         self._hearing = asyncio.create_task(self._hear(self._link))
-        self.send(tell)
-        self.publish(publish)
 
     def send(self, message: Tell | Drain | Ping | ReopenLog) -> None:
         """Tell it something."""
@@ -117,6 +122,7 @@ class WorkerProcess:
 
     def drain(self, within_s: float, delay_s: float = 0.0) -> None:
         """Have it end; called again it may end sooner."""
+        self.is_told = True
         self.leaving.set()
         self.send(Drain(within_s, delay_s))
 
@@ -140,16 +146,20 @@ class WorkerProcess:
             case Ready():
                 self.ready.set()
             case Ack():
-                self._take_ack(message.generation)
+                self.served_generation = message.generation
+                self._send_next()
+            case Nack():
+                self.refused_generation = message.generation
+                self._send_next()
             case Leaving():
+                self.is_told = True
                 self.leaving.set()
             case Ask():
                 self._on_ask(self, message)
             case Pong():
                 return
 
-    def _take_ack(self, generation: int) -> None:
-        self.served_generation = generation
+    def _send_next(self) -> None:
         self._sent, waiting, self._next = None, self._next, None
         if waiting is not None:
             self.publish(waiting)
@@ -157,12 +167,12 @@ class WorkerProcess:
 
     async def _end(self) -> None:
         """Wait for the end of the process, and see to it."""
+        self.leaving.set()
         try:
             await asyncio.to_thread(self._process.wait, END_WITHIN_S)
         except subprocess.TimeoutExpired:
             self.kill()
             await asyncio.to_thread(self._process.wait)
-        self.leaving.set()
         self.gone.set()
         self.news.set()
 

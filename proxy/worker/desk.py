@@ -11,7 +11,8 @@ from proxy.control.messages import Answer, Ask, ServerMessage
 from proxy.domain.service import ServiceStatus
 from proxy.domain.service_errors import SupervisorRefused, SupervisorUnavailable
 
-ANSWER_WITHIN_S = 30.0
+ANSWER_WITHIN_S = 120.0
+"""A rolling restart of many workers takes its time."""
 
 
 class SupervisorDesk:

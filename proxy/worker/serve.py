@@ -10,10 +10,12 @@ import structlog
 from proxy.config.snapshot import decode_steps
 from proxy.control.frames import Link, build_client_end
 from proxy.control.messages import (
+    HURRY_S,
     Ack,
     Answer,
     Drain,
     Leaving,
+    Nack,
     Ping,
     Pong,
     Publish,
@@ -28,10 +30,6 @@ from proxy.domain.identity import KeyHasher
 from proxy.telemetry.log_writer import LogWriter
 from proxy.wiring import Service, open_service
 from proxy.worker.desk import SupervisorDesk
-
-BACKLOG = 4096
-HURRY_S = 5.0
-"""How long open requests may still go on when the signal to stop comes a second time."""
 
 _log = structlog.get_logger("llm_proxy.worker")
 
@@ -136,11 +134,16 @@ class _Worker:
                 _log.error("a second Start was passed over")
 
     async def _take(self, message: Publish) -> None:
-        snapshot = await _decode(message.parts)
         if self._service is None:
-            await self._open(snapshot)
+            await self._open(await _decode(message.parts))
         else:
-            await self._service.apply(snapshot)
+            try:
+                await self._service.apply(await _decode(message.parts))
+            except Exception:  # noqa: BLE001
+                # Whatever is wrong with this one snapshot, all requests go on by the one before.
+                _log.exception("a snapshot could not be taken", generation=message.generation)
+                self._link.send(Nack(message.generation))
+                return
         self._link.send(Ack(message.generation))
 
     async def _open(self, snapshot: Snapshot) -> None:
@@ -155,7 +158,7 @@ class _Worker:
             worker=self._number,
         )
         for sock in self._listening:
-            await service.listen(sock, BACKLOG)
+            await service.listen(sock)
         self._service = service
         self._on_ready()
         self._link.send(Ready())

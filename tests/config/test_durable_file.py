@@ -51,9 +51,19 @@ def test_a_replaced_file_keeps_its_rights(tmp_path: Path) -> None:
 
 
 def test_a_replacement_that_was_not_there_is_private(tmp_path: Path) -> None:
-    """A file that did not exist comes into being with mode 0600."""
+    """A new file is its owner's alone; root's is for whom its directory is for."""
     replace_file(tmp_path / "a", b"new")
-    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
+    mode = (tmp_path / "a").stat().st_mode & 0o777
+    assert mode == (0o640 if os.geteuid() == 0 else 0o600)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_what_root_puts_back_can_be_read_by_the_service(tmp_path: Path) -> None:
+    """A file that is put back into a service's directory belongs to the service."""
+    os.chown(tmp_path, 1234, 4321)
+    replace_file(tmp_path / "a", b"new")
+    status = (tmp_path / "a").stat()
+    assert (status.st_uid, status.st_gid) == (1234, 4321)
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

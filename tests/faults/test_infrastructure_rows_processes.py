@@ -140,7 +140,7 @@ async def test_i19_readiness_goes_first(tmp_path: Path) -> None:
 
 
 async def test_i19_a_hangup_while_it_drains_changes_nothing(tmp_path: Path) -> None:
-    """SIGHUP after SIGTERM is passed over: the stream under way comes whole, the exit is 0."""
+    """SIGHUP and edits after SIGTERM are passed over: the stream comes whole, the exit is 0."""
     pace = knobs(tokens_per_s=100, tokens=60)
     with living(tmp_path, build_live_config("sim-first", workers=2)) as live:
         async with asking(live, build_chat("sim-story", stream=True, **pace)) as answer:
@@ -149,9 +149,19 @@ async def test_i19_a_hangup_while_it_drains_changes_nothing(tmp_path: Path) -> N
             await wait_until_refused(live.port)
             mark = live.mark
             live.program.signal(signal.SIGHUP)
+            live.write(build_live_config("sim-first", "sim-second", workers=2))
             assert (await answer.content.read()).endswith(b"data: [DONE]\n\n")
         assert await asyncio.to_thread(live.program.wait) == 0
         assert not [line for line in live.said(mark) if "configuration" in line]
+
+
+@pytest.mark.parametrize("attempt", range(4))
+def test_i19_everybody_is_told_to_end(tmp_path: Path, attempt: int) -> None:
+    """SIGTERM to supervisor and workers at once: all of them end, and no worker comes anew."""
+    with starting_live(tmp_path, build_live_config("sim-first", workers=2)) as live:
+        for pid in (*workers_of(live), live.program.pid):
+            os.kill(pid, signal.SIGTERM)
+        assert live.program.wait(1.0 * SLACK) == 0
 
 
 @pytest.mark.parametrize("how", ["signal", "command", "http"])

@@ -13,10 +13,12 @@ from tests.promises.tree import ROOT
 
 MAX_CHOSEN = 10
 MAX_LOADED = 18
-COMMANDS_ONLY = {"alembic", "pydantic", "sqlalchemy", "typer"}
+COMMANDS_ONLY = {
+    "alembic", "cryptography", "pydantic", "pyyaml", "sqlalchemy", "typer", "watchfiles",
+}  # fmt: skip
 
 # The module that a worker process starts from: the first of these that exists.
-_STARTS = ("proxy.worker", "proxy.wiring")
+_STARTS = ("proxy.worker.main", "proxy.wiring")
 # What the interpreter loads by itself (setuptools does so, through a .pth file) is not counted.
 _LIST_NEW_MODULES = """
 import sys

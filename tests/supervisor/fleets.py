@@ -7,6 +7,8 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from msgspec.structs import replace
+
 from proxy.control.messages import Answer, Ask, Publish, Start, Tell
 from proxy.domain.service import ConfigStatus, ServiceStatus, UptimeRecord
 from proxy.domain.settings import InstallSettings
@@ -25,16 +27,20 @@ class FleetUnderTest:
     def __init__(self, *manners: str) -> None:
         self.restarts: list[str] = []
         self.asked: list[Ask] = []
+        self.failures: list[BaseException] = []
+        self.publish = ORDERS.publish
+        self.on_spawn: Callable[[], None] = lambda: None
         self.spawned: list[SpawnedWorker] = []
         self._manners = list(manners)
         self._news = asyncio.Event()
         self.fleet = Fleet(
             spawn=self.spawn,
-            give_orders=lambda number: ORDERS,
+            give_orders=lambda number: replace(ORDERS, publish=self.publish),
             listening=[],
             on_ask=self._take_ask,
             on_change=self._news.set,
             on_restart=self._take_restart,
+            on_failure=self.failures.append,
         )
 
     def spawn(self) -> SpawnedWorker:
@@ -42,6 +48,7 @@ class FleetUnderTest:
         manner = self._manners.pop(0) if len(self._manners) > 1 else self._manners[0]
         spawned = spawn_scripted(manner)
         self.spawned.append(spawned)
+        self.on_spawn()
         return spawned
 
     async def wait_for(self, is_so: Callable[[], bool]) -> None:
@@ -71,6 +78,7 @@ async def running(*manners: str, count: int = 1) -> AsyncIterator[FleetUnderTest
         yield under_test
         under_test.fleet.drain(5.0, 0.0)
         await under_test.fleet.wait_until_ended()
+        assert under_test.failures == []
     finally:
         for spawned in under_test.spawned:
             if spawned.process.poll() is None:

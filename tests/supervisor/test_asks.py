@@ -30,10 +30,11 @@ class Asked:
     def __init__(self, folder: Folder, fleet: FleetUnderTest) -> None:
         self.folder = folder
         self.fleet = fleet
+        self.is_ending = False
         place = folder.find()
         first = load_first(place)
         self.live = LiveConfig(place, first, first.accepted.install, ignore)
-        self._asks = Asks(place, self.live, fleet.fleet)
+        self._asks = Asks(place, self.live, fleet.fleet, lambda: self.is_ending)
 
     async def ask(self, what: str, **arguments: Any) -> tuple[bool, Any]:
         """Return whether it was refused, and the JSON of the answer."""

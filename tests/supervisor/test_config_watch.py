@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from proxy.config.sources import list_paths
 from proxy.supervisor.accepted import Accepted
 from proxy.supervisor.config_watch import watch_config
 from proxy.supervisor.live_config import LiveConfig, ReloadResult
-from proxy.supervisor.startup import list_watched, load_first
+from proxy.supervisor.startup import load_first
 from tests.supervisor.places import Folder, build_file
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -44,7 +45,7 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
     folder = Folder(tmp_path)
     folder.write(build_file("a", "b"))
     watched = Watched(folder)
-    paths = list_watched(folder.config)
+    paths = list_paths(folder.config)
     tasks = [
         asyncio.create_task(watched.live.run()),
         asyncio.create_task(watch_config(paths, watched.live)),
@@ -72,9 +73,3 @@ async def test_what_was_judged_on_request_is_not_judged_again(watched: Watched) 
     watched.folder.write(build_file("a", "b", "c", "d"))
     results = await watched.wait_for(2)
     assert [result.cause for result in results] == ["a command", "edit of config.yaml"]
-
-
-def test_all_files_of_a_configuration_are_watched(tmp_path: Path) -> None:
-    """The file itself, `.env` and the health worker's file beside it."""
-    names = [path.name for path in list_watched(tmp_path / "my.yaml")]
-    assert names == ["my.yaml", ".env", "health_worker_providers.json"]

@@ -75,3 +75,13 @@ def test_the_kernel_tells_who_is_there() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         assert read_peer_uid(ours) == os.geteuid()
+
+
+async def test_a_successor_keeps_its_socket(tmp_path: Path) -> None:
+    """A server that ends after another has begun does not take the other's socket with it."""
+    first, second = ControlServer(tmp_path, echo), ControlServer(tmp_path, echo)
+    await first.open()
+    await second.open()
+    await first.close()
+    assert await asyncio.to_thread(ask_supervisor, tmp_path, "more", {}, "me") is not None
+    await second.close()

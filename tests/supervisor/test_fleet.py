@@ -104,3 +104,57 @@ async def test_a_snapshot_that_is_not_taken_is_told(monkeypatch: pytest.MonkeyPa
     async with running("slow") as under_test:
         await under_test.fleet.wait_until_ready()
         assert not await under_test.fleet.publish(Publish(2, ()), 0.1)
+
+
+async def test_what_is_published_while_workers_change_reaches_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A snapshot that comes into force while a successor starts is served by the successor."""
+    async with running("good", count=2) as under_test:
+        await under_test.fleet.wait_until_ready()
+        published: list[asyncio.Task[bool]] = []
+
+        def publish() -> None:
+            under_test.publish = Publish(len(published) + 2, ())
+            published.append(
+                asyncio.create_task(under_test.fleet.publish(under_test.publish, 10.0))
+            )
+
+        under_test.on_spawn = publish
+        assert await under_test.fleet.roll() == 2
+        assert await asyncio.gather(*published) == [True, True]
+        assert under_test.fleet.served_generations == (3, 3)
+
+
+async def test_a_drain_reaches_a_worker_that_is_just_coming() -> None:
+    """Told to end while a successor of a lost worker starts, all of them end by themselves."""
+    async with running("good") as under_test:
+        await under_test.fleet.wait_until_ready()
+        under_test.on_spawn = lambda: under_test.fleet.drain(5.0, 0.0)
+        under_test.spawned[0].process.kill()
+        await under_test.wait_for(lambda: len(under_test.spawned) == 2)
+        async with asyncio.timeout(15):
+            await under_test.fleet.wait_until_ended()
+        assert under_test.spawned[1].process.poll() == 0
+
+
+async def test_a_drain_during_a_rolling_restart_ends_all() -> None:
+    """Told to end in the middle of a rolling restart, old and new workers end by themselves."""
+    async with running("good", count=2) as under_test:
+        await under_test.fleet.wait_until_ready()
+        under_test.on_spawn = lambda: under_test.fleet.drain(5.0, 0.0)
+        assert await under_test.fleet.roll() == 0
+        async with asyncio.timeout(15):
+            await under_test.fleet.wait_until_ended()
+        assert {spawned.process.poll() for spawned in under_test.spawned} == {0}
+
+
+async def test_a_lost_worker_and_a_rolling_restart_fill_one_place_once() -> None:
+    """A worker that dies while all are replaced has one successor, not one from each."""
+    async with running("good") as under_test:
+        await under_test.fleet.wait_until_ready()
+        for _ in range(2):
+            under_test.spawned[-1].process.kill()
+            await under_test.fleet.roll()
+            await under_test.wait_for(lambda: under_test.fleet.ready_count == 1)
+        await under_test.wait_for(lambda: len(under_test.fleet.pids) == 1)

@@ -1,14 +1,19 @@
 """Reloads: what each comes to, what is told, and that many at once are few."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from proxy.config.load import LoadedConfig
+from proxy.config.watcher import SETTLE_S
+from proxy.supervisor import startup as startup_module
 from proxy.supervisor.accepted import Accepted
 from proxy.supervisor.live_config import LiveConfig, ReloadResult
-from proxy.supervisor.startup import load_first
+from proxy.supervisor.startup import Place, load_first
 from tests.canaries import PROVIDER_KEY
 from tests.supervisor.places import Folder, build_file
 
@@ -142,3 +147,63 @@ async def test_a_full_disk_does_not_hold_up_a_change(
     result = await living.edit(build_file("a", "b", "c", "d", request_timeout=20))
     assert result.result == "applied"
     assert living.told[0][1] is not None
+
+
+async def test_a_file_that_is_being_written_is_waited_for(
+    living: Living, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for while somebody writes, a reload takes the file when it has come to rest."""
+    whole = json.dumps(build_file("a", "b", "c", "d", "e"), indent=1)
+    living.folder.write(json.dumps(build_file("a", "b", "c", "d"), indent=1)[:-40])
+    real_sleep = asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        if seconds == SETTLE_S:
+            living.folder.write(whole)
+        await real_sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    result = await living.live.reload("a script")
+    assert (result.result, result.changes) == ("applied", ("provider e added (1 model)",))
+
+
+async def test_a_file_that_changes_while_it_is_read_is_read_again(
+    living: Living, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is judged is one state of the files, not a mixture of two."""
+    loads: list[int] = []
+    real_load = Place.load
+
+    def load(place: Place, *arguments: Any) -> LoadedConfig:
+        loads.append(1)
+        loaded = real_load(place, *arguments)
+        if len(loads) == 1:
+            living.folder.write(build_file("a", "b", "c", "d", "e"))
+        return loaded
+
+    monkeypatch.setattr(Place, "load", load)
+    result = await living.edit(build_file("a", "b", "c"))
+    assert (len(loads), result.changes) == (2, ("provider e added (1 model)",))
+
+
+async def test_a_fault_of_ours_refuses_the_file_and_ends_nothing(
+    living: Living, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is raised while a file is judged, the last good configuration stays in force."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise KeyError("a fault")
+
+    monkeypatch.setattr(startup_module, "load_config", fail)
+    result = await living.edit(build_file("a", "b"))
+    assert result.result == "rejected"
+    assert "could not be judged (KeyError)" in result.problems[0]
+
+
+async def test_who_waits_at_the_end_is_let_go(living: Living) -> None:
+    """Once the server ends nobody waits for a reload that will not come."""
+    waiting = asyncio.create_task(living.live.reload("late"))
+    await asyncio.sleep(0)
+    living.live.stop()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting

@@ -27,7 +27,9 @@ class Asked:
 async def begin(manner: str, asked: Asked | None = None) -> WorkerProcess:
     """Start a scripted worker and give it its orders."""
     worker = WorkerProcess(spawn_scripted(manner), 0, (asked or Asked()).take)
-    await worker.begin(ORDERS.start, [], ORDERS.tell, ORDERS.publish)
+    await worker.begin(ORDERS.start, [])
+    worker.send(ORDERS.tell)
+    worker.publish(ORDERS.publish)
     return worker
 
 
@@ -77,7 +79,7 @@ async def test_one_that_died_before_its_orders_is_gone() -> None:
         spawned.process.kill()
         spawned.process.wait()
         worker = WorkerProcess(spawned, 0, Asked().take)
-        await worker.begin(ORDERS.start, [], ORDERS.tell, ORDERS.publish)
+        await worker.begin(ORDERS.start, [])
         await worker.gone.wait()
     assert not worker.ready.is_set()
 
