@@ -159,8 +159,9 @@ class LiveConfig:
         if judged.accepted is not None:
             self.accepted = judged.accepted
         self.status = self._build_status(result)
-        _tell(result)
         await self._on_result(result, judged.accepted)
+        # Only now: what is said to be in force is served by every worker.
+        _tell(result)
         return result
 
     async def _settle(self) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from itertools import count
 
 import msgspec
+from msgspec.structs import replace
 
 from proxy.control.frames import Link
 from proxy.control.messages import Answer, Ask, ServerMessage
@@ -52,7 +53,8 @@ class SupervisorDesk:
             waiting.set_result(answer)
 
     def leave(self) -> None:
-        """Nobody answers any more."""
+        """Nobody answers any more, and this worker is on its way out."""
+        self.status = replace(self.status, is_draining=True)
         self._is_gone = True
         for waiting in self._waiting.values():
             if not waiting.done():

@@ -144,7 +144,7 @@ def _make_strange(path: Path) -> None:
 @pytest.mark.parametrize(
     ("ruin", "words"),
     [
-        (Path.unlink, "there is no such configuration file"),
+        (Path.unlink, "cannot be read"),
         (_make_fifo, "not a regular file"),
         (_make_directory, "not a regular file"),
         (_make_loop, "cannot be read"),

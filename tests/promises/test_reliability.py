@@ -12,8 +12,9 @@ ROWS = {
     *(f"U{number}" for number in (*range(1, 21), 27, *range(28, 36), 40)),
     *(f"A{number}" for number in (1, 2, 4, 5, 6, 8, *range(12, 19), 36, 37, 38, 39, 40, 41)),
     *("A45", "A46", "A53", "A54"),
+    *(f"I{number}" for number in (18, 19, 20, *range(23, 28), 29, 30, 31, 35, 36, 39)),
 }
-_OF_A_ROW = re.compile(r"test_((?:[cua]\d+_)+)")
+_OF_A_ROW = re.compile(r"test_((?:[cuai]\d+_)+)")
 
 
 def find_tests() -> set[str]:
@@ -29,7 +30,7 @@ def find_tests() -> set[str]:
 
 def read_rows() -> set[str]:
     """Return the numbers of the rows that the page has."""
-    return set(re.findall(r"\b[CUA]\d+\b", " ".join(read_first_cells(PAGE))))
+    return set(re.findall(r"\b[CUAI]\d+\b", " ".join(read_first_cells(PAGE))))
 
 
 def test_every_row_is_on_the_page() -> None:
