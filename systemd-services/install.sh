@@ -125,7 +125,8 @@ install_units() {
 # What an administrator may have edited is never written over.
 install_config() {
 	[[ -d $DESTDIR$CONFIG_DIR ]] || install -d -m 2750 "$DESTDIR$CONFIG_DIR"
-	install_once config.yaml "$CONFIG_DIR/config.yaml" 0640
+	# The packaged copy, not the one of this checkout: somebody may have put keys into that.
+	install_once proxy/config/default_config.yaml "$CONFIG_DIR/config.yaml" 0640
 	install_once .env.example "$CONFIG_DIR/.env" 0640
 	install -m 0644 "$here/environment.example" "$DESTDIR$CONFIG_DIR/environment.example"
 }

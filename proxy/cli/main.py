@@ -158,7 +158,7 @@ def _ask(config: Path | None, state_dir: Path | None, what: str, arguments: dict
     try:
         found = find_state_dir(find_config(config, environ), environ)
         runtime_dir = find_runtime_dir(found, environ)
-        answer = ask_supervisor(runtime_dir, what, arguments, f"llm-proxy {what}")
+        answer = ask_supervisor(runtime_dir, what, arguments, f"llm-proxy {what.replace('_', '-')}")
     except (ConfigError, AskFailed) as error:
         fail(str(error))
     if answer is None:

@@ -62,7 +62,7 @@ def decide_guard(
         return Verdict(Problem(place, what, f"write it as the last line; {_ALLOW}"))
     if after.provider_count * 2 >= before.provider_count:
         return Verdict()
-    left = "no provider" if not after.provider_count else f"only {after.provider_count}"
-    what = f"this file has {left}, and {before.provider_count} were in service"
-    shrunk = Problem(place, what, f"restore the others; {_ALLOW}")
+    left = f"only {after.provider_count}" if after.provider_count else "none"
+    what = f"{left} of the {before.provider_count} providers in service is left"
+    shrunk = Problem(place, f"{what}, so this file looks cut off", f"restore them; {_ALLOW}")
     return Verdict(warnings=(shrunk,)) if is_start else Verdict(shrunk)

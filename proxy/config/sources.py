@@ -25,6 +25,9 @@ SYSTEM_STATE_DIR = Path("/var/lib/llm-proxy")
 SYSTEM_RUNTIME_DIR = Path("/run/llm-proxy")
 LOCAL_PATH = Path("config.yaml")
 
+_MISSING = "there is no such configuration file"
+_CREATE = "create it, or correct the path"
+
 
 class SourceFile(Struct, frozen=True):
     """A file of the configuration as it was read once; `name` is the last part of its path."""
@@ -56,13 +59,7 @@ def find_config(path: Path | None, environ: Mapping[str, str]) -> Path | None:
         # lexists: a broken link is reported, and does not silently mean another file.
         return next((p for p in (LOCAL_PATH, SYSTEM_PATH) if os.path.lexists(p)), None)
     if not os.path.lexists(path):
-        raise ConfigError(
-            [
-                Problem(
-                    place, "there is no such configuration file", "create it, or correct the path"
-                )
-            ]
-        )
+        raise ConfigError([Problem(place, _MISSING, _CREATE)])
     return path
 
 
@@ -183,6 +180,8 @@ def _first_of(directories: str) -> str:
 
 
 def _unreadable(path: Path, error: OSError) -> ConfigError:
+    if isinstance(error, FileNotFoundError) and not path.is_symlink():
+        return _refused(path, _MISSING, _CREATE)
     reason = error.strerror or "input/output error"
     return _refused(path, f"this file cannot be read ({reason})", "check the path and its rights")
 

@@ -131,7 +131,7 @@ class Asks:
         for entry in self._place.history.list():
             if str(entry.generation) == str(generation):
                 return entry
-        raise AskRefused("there is no such generation in the history")
+        raise AskRefused(f"there is no generation {str(generation)[:20]} in the history")
 
     async def _show_status(self, arguments: dict[str, Any], by: str) -> Any:
         return {

@@ -158,10 +158,10 @@ class LiveConfig:
         result = judged.result
         if judged.accepted is not None:
             self.accepted = judged.accepted
-        self.status = self._build_status(result)
+        before, self.status = self.status, self._build_status(result)
         await self._on_result(result, judged.accepted)
         # Only now: what is said to be in force is served by every worker.
-        _tell(result)
+        _tell(result, before)
         return result
 
     async def _settle(self) -> None:
@@ -234,12 +234,14 @@ class LiveConfig:
 
     def _refuse(self, outcome: ReloadOutcome, cause: str, error: ConfigError) -> ReloadResult:
         generation = self.accepted.snapshot.generation
+        problems = tuple(map(str, error.problems))
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         return ReloadResult(
             outcome,
             generation,
             cause,
-            f"refused: generation {generation} stays in force",
-            problems=tuple(map(str, error.problems)),
+            f"refused, generation {generation} stays in force: {problems[0]}{more}",
+            problems=problems,
             needs_restart=self.status.needs_restart,
         )
 
@@ -259,18 +261,23 @@ class LiveConfig:
         )
 
 
-def _tell(result: ReloadResult) -> None:
+def _tell(result: ReloadResult, before: ConfigStatus) -> None:
     """Say in the log what a reload has come to, in the words of the change or of the mistake."""
     about = {"generation": result.generation, "cause": result.cause}
     for change in result.changes:
-        _log.info(change, **about)
+        if change not in result.needs_restart:
+            _log.info(change, **about)
     for problem in result.problems:
         _log.error(problem, **about)
     for warning in result.warnings if result.result == "applied" else ():
         _log.warning(warning)
     for setting in result.needs_restart:
-        _log.warning("a change needs a restart and is not in force", setting=setting)
+        if setting not in before.needs_restart:
+            _log.warning(f"{setting}: waits for a restart", **about)
     if result.problems:
-        _log.error("the configuration was refused", result=result.result, **about)
+        what = f"the configuration was refused: generation {result.generation} stays in force"
+        _log.error(what, result=result.result, **about)
     else:
-        _log.info("the configuration was read", result=result.result, **about)
+        is_mended = before.last_error is not None
+        what = "the configuration is good again: " if is_mended else "the configuration was read: "
+        _log.info(f"{what}{result.message}", result=result.result, **about)

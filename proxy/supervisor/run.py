@@ -171,19 +171,19 @@ class Supervisor:
         self._notifier.stopping("draining: requests under way are finished")
         self._fleet.drain(self._install.drain_timeout_s, self._install.drain_delay_s)
         self._tell()
-        await self._stop_changing()
+        self._stop_changing()
         # Workers have their own; with the last of them the address is free for a successor.
         for sock in self._listening:
             sock.close()
         await self._fleet.wait_until_ended()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._control.close()
         self._metrics.close()
         _log.info("ended")
 
-    async def _stop_changing(self) -> None:
+    def _stop_changing(self) -> None:
         """End all that watches and answers: a successor may begin while requests still end."""
         self._live.stop()
-        await self._control.close()
         for task in self._tasks:
             task.cancel()
         self._place.lock.release()
@@ -215,6 +215,7 @@ class Supervisor:
         except OSError as error:
             _log.error("the log file could not be opened anew", reason=error.strerror)
         self._fleet.reopen_logs()
+        _log.info("the log was opened anew", log_file=self._install.log_file)
 
     def _give_orders(self, number: int) -> Orders:
         """Return what the worker of that number starts with now."""
@@ -270,7 +271,8 @@ class Supervisor:
             for problem in self._first.error.splitlines():
                 _config_log.error(problem)
             _config_log.error(
-                "THE CONFIGURATION IS BROKEN: the last good one is served",
+                "THE CONFIGURATION IS BROKEN: the last good one is served. Mend the file; it is "
+                "taken by itself",
                 generation=self._live.status.generation,
             )
         providers = self._first.accepted.snapshot.providers.values()

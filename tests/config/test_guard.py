@@ -40,13 +40,13 @@ def test_a_start_says_that_much_is_missing() -> None:
     )
     assert verdict.problem is None
     [warning] = verdict.warnings
-    assert str(warning).startswith("c.yaml: this file has only 1, and 9 were in service: ")
+    assert str(warning).startswith("c.yaml: only 1 of the 9 providers in service is left, ")
 
 
 def test_the_refusal_says_how_to_mend_it() -> None:
     """The text names the file, the numbers and the command that lets it pass."""
     verdict = decide_guard(GuardFacts(4, False), GuardFacts(0, False), source="c.yaml")
-    assert "this file has no provider, and 4 were in service" in str(verdict.problem)
+    assert "none of the 4 providers in service is left" in str(verdict.problem)
     assert "llm-proxy reload --allow-shrink" in str(verdict.problem)
 
 

@@ -77,7 +77,7 @@ async def test_i23_a_beginning_of_a_file(live: LiveProxy) -> None:
     head = f"api_keys: ['{KEY}']\nworkers: 2\n"
     line = live.wait_for_reload(live.write(head))
     assert line["result"] == "guarded"
-    await assert_unmoved(live, "this file has no provider")
+    await assert_unmoved(live, "none of the 1 providers in service is left")
 
 
 @pytest.mark.parametrize("how", ["write", "replace"])
@@ -144,7 +144,7 @@ def _make_strange(path: Path) -> None:
 @pytest.mark.parametrize(
     ("ruin", "words"),
     [
-        (Path.unlink, "cannot be read"),
+        (Path.unlink, "there is no such configuration file"),
         (_make_fifo, "not a regular file"),
         (_make_directory, "not a regular file"),
         (_make_loop, "cannot be read"),

@@ -99,7 +99,7 @@ async def test_the_history_is_told_newest_first(asked: Asked) -> None:
     assert "provider c added (1 model)" in diff["changes"]
     is_refused, body = await asked.ask("diff", a=1, b=99)
     assert is_refused
-    assert "no such generation" in body["message"]
+    assert "no generation 99 in" in body["message"]
 
 
 async def test_workers_are_restarted_one_by_one(asked: Asked) -> None:

@@ -90,7 +90,7 @@ async def test_the_guard_holds_back_what_has_lost_much(living: Living) -> None:
     """One of four providers is too few; said once that it is meant, it passes, this once."""
     result = await living.edit(build_file("a"))
     assert result.result == "guarded"
-    assert "only 1, and 4 were in service" in result.problems[0]
+    assert "only 1 of the 4 providers in service is left" in result.problems[0]
     allowed = await living.live.reload("meant", allow_shrink=True)
     assert (allowed.result, allowed.generation) == ("applied", 2)
     assert (await living.edit(build_file())).result == "guarded"

@@ -41,7 +41,7 @@ def test_systemd_is_told(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(str(tmp_path / "notify"))
         notify.settimeout(20)
-        variables = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+        variables = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "4000000"}
         with living(tmp_path, build_live_config("sim-first"), variables=variables) as live:
             hear_until(notify, heard, lambda text: "READY=1" in text)
             hear_until(notify, heard, lambda text: "WATCHDOG=1" in text)

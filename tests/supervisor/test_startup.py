@@ -101,7 +101,7 @@ def test_a_file_that_has_shrunk_is_served_with_a_warning(folder: Folder) -> None
     folder.write(build_file("a"))
     first = folder.start()
     assert len(first.accepted.snapshot.providers) == 1
-    assert any("3 were in service" in str(warning) for warning in first.warnings)
+    assert any("of the 3 providers in service" in str(warning) for warning in first.warnings)
 
 
 def test_another_secret_costs_the_fallback_only(folder: Folder) -> None:
