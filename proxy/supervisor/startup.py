@@ -75,9 +75,8 @@ class Place(Struct, frozen=True):
             )
         except ConfigError:
             raise
-        except Exception as error:
-            # A fault of ours in judging a file must not end what is served, nor keep the last
-            # good configuration from being served.
+        except Exception as error:  # a fault of ours must not end what is served,
+            # nor keep the last good configuration from being served.
             _log.exception("the configuration could not be judged")
             where = ProblemPlace(str(self.config_path or PACKAGED_NAME))
             what = f"this file could not be judged ({type(error).__name__})"
