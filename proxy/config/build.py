@@ -17,6 +17,7 @@ from proxy.config.node import Node
 from proxy.config.problem import Problem
 from proxy.config.schema import ConfigFile
 from proxy.config.validate import Checked
+from proxy.domain.breaker import BreakerRules
 from proxy.domain.catalog import Provider, Snapshot
 from proxy.domain.identity import KeyHasher
 from proxy.domain.settings import ClientClocks, InstallSettings, Settings
@@ -138,6 +139,10 @@ def _build_settings(top: ConfigFile) -> Settings:
         metrics_auth=top.metrics_auth,
         app_name=top.app_name,
         app_version=top.app_version,
+        breaker=BreakerRules(
+            consecutive=top.circuit_breaker_threshold,
+            open_ms=round(top.circuit_breaker_timeout * 1000),
+        ),
     )
 
 

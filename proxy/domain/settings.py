@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from proxy.domain.breaker import BreakerRules
+
 
 class Clocks(Struct, frozen=True):
     """
@@ -76,6 +78,7 @@ class Settings(Struct, frozen=True):
     metrics_auth: bool = True
     app_name: str = "LLM Proxy API"
     app_version: str = ""
+    breaker: BreakerRules = BreakerRules()
 
 
 class InstallSettings(Struct, frozen=True):

@@ -1,7 +1,18 @@
 """What the request's path needs of state that outlives a request. Implementations stand beside."""
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from proxy.domain.breaker import (
+    BreakerCause,
+    BreakerChange,
+    BreakerCommand,
+    BreakerReport,
+    BreakerResult,
+    BreakerRules,
+    BreakerView,
+    Permit,
+)
 from proxy.domain.settings import RateLimit
 from proxy.policy.limits import RateDecision
 
@@ -32,3 +43,85 @@ class RateStore(Protocol):
 
         Source: `policy/limits.py` is the rule, docs/security.md says what clients see of it.
         """
+
+
+class BreakerStore(Protocol):
+    """
+    The circuit breakers, one for each id; an id that was never heard of is closed.
+
+    Ids are `provider/model` for a deployment, `host:provider` and `key:provider`. A request
+    that finds its breaker closed never waits: `look` and `report` only touch memory, and a
+    store that processes share tells the others behind the request's back.
+
+    Source: `policy/breaker.py` is the machine; docs/routing.md and docs/redis.md say what
+    operators see. tests/stores/breaker_contract.py holds every implementation to this.
+    """
+
+    rules: BreakerRules
+    """Those in force; replaced when a snapshot is published."""
+    on_change: Callable[[BreakerChange], None]
+    """Called in the event loop for each change of a breaker, wherever it began; must not raise."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Other processes see the same breakers now."""
+
+    def look(self, breaker_id: str) -> BreakerView:
+        """
+        Return how a breaker stands as far as this process knows; no I/O, microseconds.
+
+        An open one whose time is over still says `open`, with `retry_at_s` in the past: whoever
+        wants to try asks `acquire`.
+        """
+
+    async def acquire(self, breaker_id: str, lease_s: float) -> Permit | BreakerView:
+        """
+        Ask for one attempt at something that is not closed.
+
+        Args:
+            breaker_id: whose breaker.
+            lease_s: seconds until the attempt must have told how it went, at the latest.
+
+        Returns:
+            A Permit: go on, and report with it. Else how it stands: closed (or disabled)
+            meanwhile, so go on; or not, so ask somebody else.
+
+        Raises:
+            Nothing: where a shared store is away, this process's own machine decides.
+        """
+
+    def report(
+        self,
+        breaker_id: str,
+        result: BreakerResult,
+        *,
+        epoch: int = 0,
+        token: str = "",
+        hold_s: float = 0.0,
+        cause: BreakerCause = "",
+    ) -> None:
+        """
+        Take note of how an attempt went (see `Breaker.report`); returns at once.
+
+        Args:
+            breaker_id: whose breaker.
+            result: how it went.
+            epoch: of the Permit, else of the view that the attempt began with.
+            token: of the Permit.
+            hold_s: with `hold`, seconds; 0 leaves it to the machine.
+            cause: with `hold`, why.
+        """
+
+    async def command(self, breaker_id: str, command: BreakerCommand) -> bool:
+        """
+        Do what an operator says.
+
+        Returns:
+            Whether every process that shares this store will know; False: only this one does.
+        """
+
+    async def read(self, breaker_ids: Sequence[str]) -> list[BreakerReport]:
+        """Return all that is known about these breakers, in their order."""
+
+    async def close(self) -> None:
+        """Let go of what is held; what was reported is told to the others first."""

@@ -1,0 +1,191 @@
+"""Circuit breakers in the memory of one process: exact for it, and unknown to others."""
+
+import time
+from collections.abc import Callable, Sequence
+from itertools import count
+
+from proxy.domain.breaker import (
+    CLOSED,
+    BreakerCause,
+    BreakerChange,
+    BreakerCommand,
+    BreakerReport,
+    BreakerResult,
+    BreakerRules,
+    BreakerState,
+    BreakerView,
+    Permit,
+)
+from proxy.policy.breaker import Breaker
+
+FEWEST_KEPT = 1024
+"""Up to here nobody looks for what can be forgotten."""
+
+
+class MemoryBreakers:
+    """
+    A BreakerStore (see `base.py`) that forgets breakers which say nothing.
+
+    Its machines go by milliseconds since the epoch that only ever grow: the wall clock is read
+    once, the monotonic one from then on.
+    """
+
+    def __init__(
+        self,
+        rules: BreakerRules,
+        read_clock_s: Callable[[], float] = time.monotonic,
+        read_wall_s: Callable[[], float] = time.time,
+    ) -> None:
+        self.rules = rules
+        self.on_change: Callable[[BreakerChange], None] = _ignore
+        self._read_clock_s = read_clock_s
+        self._offset_s = read_wall_s() - read_clock_s()
+        self._breakers: dict[str, Breaker] = {}
+        self._views: dict[str, BreakerView] = {}
+        self._tokens = count(1)
+        self._look_at = FEWEST_KEPT
+
+    def __len__(self) -> int:
+        return len(self._breakers)
+
+    @property
+    def is_shared(self) -> bool:
+        """Return that no other process sees these."""
+        return False
+
+    def look(self, breaker_id: str) -> BreakerView:
+        """Return how a breaker stands (see `base.py`)."""
+        return self._views.get(breaker_id, CLOSED)
+
+    async def acquire(self, breaker_id: str, lease_s: float) -> Permit | BreakerView:
+        """Ask for one attempt (see `base.py`)."""
+        return self.acquire_now(breaker_id, lease_s)
+
+    def acquire_now(self, breaker_id: str, lease_s: float) -> Permit | BreakerView:
+        """Do the same at once: nothing here needs to be waited for."""
+        breaker = self._breakers.get(breaker_id)
+        if breaker is None:
+            return CLOSED
+        before = breaker.state
+        token = str(next(self._tokens))
+        now_ms = self._now_ms()
+        answer = breaker.acquire(now_ms, self.rules, token, round(lease_s * 1000))
+        view = self._note(breaker_id, breaker, before, now_ms)
+        return answer if isinstance(answer, Permit) else view
+
+    def report(
+        self,
+        breaker_id: str,
+        result: BreakerResult,
+        *,
+        epoch: int = 0,
+        token: str = "",
+        hold_s: float = 0.0,
+        cause: BreakerCause = "",
+    ) -> None:
+        """Take note of how an attempt went (see `base.py`)."""
+        now_ms = self._now_ms()
+        breaker = self._breakers.get(breaker_id) or self._add(breaker_id, now_ms)
+        before, failures = breaker.state, breaker.failures
+        breaker.report(now_ms, self.rules, epoch, token, result, round(hold_s * 1000), cause)
+        if result != "ok" or before != "closed" or failures:
+            self._note(breaker_id, breaker, before, now_ms)
+
+    async def command(self, breaker_id: str, command: BreakerCommand) -> bool:
+        """Do what an operator says (see `base.py`)."""
+        now_ms = self._now_ms()
+        breaker = self._breakers.get(breaker_id) or self._add(breaker_id, now_ms)
+        before = breaker.state
+        breaker.command(command)
+        self._note(breaker_id, breaker, before, now_ms)
+        return False
+
+    async def read(self, breaker_ids: Sequence[str]) -> list[BreakerReport]:
+        """Return all that is known about these breakers (see `base.py`)."""
+        now_ms = self._now_ms()
+        fresh = Breaker.begin(now_ms)
+        return [
+            describe_breaker(each, self._breakers.get(each, fresh), now_ms, self.rules)
+            for each in breaker_ids
+        ]
+
+    async def close(self) -> None:
+        """Do nothing: there is nobody to tell."""
+
+    def adopt(self, breaker_id: str, wait_s: float, trips: int, cause: BreakerCause) -> None:
+        """Take over what was known elsewhere (see `Breaker.adopt`)."""
+        now_ms = self._now_ms()
+        breaker = self._breakers.get(breaker_id) or self._add(breaker_id, now_ms)
+        before = breaker.state
+        breaker.adopt(now_ms, round(wait_s * 1000), trips, cause)
+        self._note(breaker_id, breaker, before, now_ms)
+
+    def forget(self) -> None:
+        """Forget every breaker: another store speaks for them from now on."""
+        self._breakers.clear()
+        self._views.clear()
+
+    def list_known(self) -> list[tuple[str, float, int, BreakerCause]]:
+        """Return (id, seconds still to wait, trips, cause) of all that others should know."""
+        now_ms = self._now_ms()
+        return [
+            (each, breaker.wait_ms(now_ms, self.rules) / 1000, breaker.trips, breaker.cause)
+            for each, breaker in self._breakers.items()
+            if breaker.trips or breaker.state == "open"
+        ]
+
+    def _now_ms(self) -> int:
+        return int((self._read_clock_s() + self._offset_s) * 1000)
+
+    def _add(self, breaker_id: str, now_ms: int) -> Breaker:
+        if len(self._breakers) >= self._look_at:
+            self._forget_idle(now_ms)
+        breaker = self._breakers[breaker_id] = Breaker.begin(now_ms)
+        return breaker
+
+    def _forget_idle(self, now_ms: int) -> None:
+        idle = [e for e, breaker in self._breakers.items() if breaker.is_idle(now_ms, self.rules)]
+        for each in idle:
+            del self._breakers[each]
+            self._views.pop(each, None)
+        self._look_at = max(FEWEST_KEPT, 2 * len(self._breakers))
+
+    def _note(
+        self, breaker_id: str, breaker: Breaker, before: BreakerState, now_ms: int
+    ) -> BreakerView:
+        """Keep the view of a breaker that may have changed, and tell of a change of its state."""
+        wait_s = breaker.wait_ms(now_ms, self.rules) / 1000
+        view = self._views[breaker_id] = BreakerView(
+            state=breaker.state,
+            epoch=breaker.epoch,
+            retry_at_s=self._read_clock_s() + wait_s,
+            cause=breaker.cause,
+            failures=breaker.failures,
+        )
+        if breaker.state != before:
+            self.on_change(BreakerChange(breaker_id, before, breaker.state, breaker.cause, wait_s))
+        return view
+
+
+def describe_breaker(
+    breaker_id: str, breaker: Breaker, now_ms: int, rules: BreakerRules
+) -> BreakerReport:
+    """Return all that a machine knows, for those who ask."""
+    calls, failed, slow = breaker.sum_window(now_ms, rules)
+    return BreakerReport(
+        id=breaker_id,
+        state=breaker.state,
+        cause=breaker.cause,
+        failure_count=breaker.failures,
+        last_failure_time=breaker.last_failure_ms / 1000 if breaker.last_failure_ms else None,
+        retry_in_s=breaker.wait_ms(now_ms, rules) / 1000,
+        trips=breaker.trips,
+        calls=calls,
+        failed_calls=failed,
+        slow_calls=slow,
+        permits_in_use=sum(lease.expires_ms > now_ms for lease in breaker.leases),
+    )
+
+
+def _ignore(change: BreakerChange) -> None:
+    """Stand in for whoever wants to know of changes."""
