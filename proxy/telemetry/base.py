@@ -14,6 +14,16 @@ class Observer(Protocol):
     def attempt_ended(self, attempt: AttemptRecord) -> None:
         """That attempt is over; follows every `attempt_started` exactly once."""
 
+    def failed_over(self, from_provider: str, to_provider: str, reason: str) -> None:
+        """
+        After an attempt at one provider the next goes to another; `reason` is why.
+
+        It is the public code of an error, or one of `FAILOVER_REASONS` in `metrics.py`.
+        """
+
+    def retried(self, provider: str) -> None:
+        """The deployment that was asked last is about to be asked once more."""
+
     def request_ended(self, record: RequestRecord) -> None:
         """A request is over, however it ended; called exactly once per request."""
 

@@ -89,6 +89,19 @@ ATTEMPTS = Metric(
     ("provider", "outcome"),
     "Attempts at a provider, by outcome: ok, client_closed or the public code of the error.",
 )
+FAILOVERS = Metric(
+    "llm_proxy_failovers_total",
+    "counter",
+    ("from", "to", "reason"),
+    "Attempts that followed one at another provider, by the public code of what that one failed "
+    "with.",
+)
+RETRIES = Metric(
+    "llm_proxy_retries_total",
+    "counter",
+    ("provider",),
+    "Attempts that asked the deployment once more that had just failed.",
+)
 TIME_TO_FIRST_TOKEN = Metric(
     "llm_proxy_time_to_first_token_seconds",
     "histogram",
@@ -170,6 +183,8 @@ METRICS: tuple[Metric, ...] = (
     BREAKER_STATE,
     HEALTH_CACHE_SIZE,
     ATTEMPTS,
+    FAILOVERS,
+    RETRIES,
     TIME_TO_FIRST_TOKEN,
     MODEL_DURATION,
     LOG_LINES_DROPPED,

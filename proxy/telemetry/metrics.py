@@ -19,6 +19,10 @@ from proxy.telemetry.metric_store import Histogram, MetricStore, Number
 from proxy.telemetry.metric_table import NONE, OTHER
 from proxy.version import __version__
 
+FAILOVER_REASONS = frozenset(
+    {"breaker_open", "host_open", "key_held", "pool_full", "context_window", "content_filter"}
+)
+"""Why a request went on elsewhere, where it was not the error of an attempt."""
 _NOT_ERRORS = frozenset({"ok", "client_closed", "interrupted"})
 _MAX_UPSTREAM_CODES = 64
 _PROVIDERS_PER_STEP = 50
@@ -56,6 +60,8 @@ class Metrics:
         self._outcomes = _collect_codes() | _NOT_ERRORS
         self._requests: dict[tuple[str, str, int], tuple[Number, Histogram]] = {}
         self._attempts: dict[tuple[str, str], tuple[Number, Number | None, Histogram]] = {}
+        self._failovers: dict[tuple[str, str, str], Number] = {}
+        self._retries: dict[str, Number] = {}
         self._tokens: dict[tuple[str, str], Number] = {}
         self._active: dict[str, Number] = {}
         self._first_token: dict[tuple[str, str], Histogram] = {}
@@ -115,6 +121,27 @@ class Metrics:
                 attempt.model,
                 attempt.duration_s,
             )
+
+    def failed_over(self, from_provider: str, to_provider: str, reason: str) -> None:
+        """Count a request that goes on at another provider."""
+        is_ours = reason in FAILOVER_REASONS
+        key = (
+            self._bound_provider(from_provider),
+            self._bound_provider(to_provider),
+            reason if is_ours else self._bound_outcome(reason),
+        )
+        number = self._failovers.get(key)
+        if number is None:
+            number = self._failovers[key] = self._store.open_number(table.FAILOVERS, *key)
+        number.add(1.0)
+
+    def retried(self, provider: str) -> None:
+        """Count an attempt that repeats the one before."""
+        known = self._bound_provider(provider)
+        number = self._retries.get(known)
+        if number is None:
+            number = self._retries[known] = self._store.open_number(table.RETRIES, known)
+        number.add(1.0)
 
     def request_ended(self, record: RequestRecord) -> None:
         """Count a finished request, its tokens and its times."""

@@ -27,6 +27,16 @@ class ManyObservers:
         for observer in self._observers:
             observer.attempt_ended(attempt)
 
+    def failed_over(self, from_provider: str, to_provider: str, reason: str) -> None:
+        """Tell all that a request goes on at another provider."""
+        for observer in self._observers:
+            observer.failed_over(from_provider, to_provider, reason)
+
+    def retried(self, provider: str) -> None:
+        """Tell all that a deployment is asked once more."""
+        for observer in self._observers:
+            observer.retried(provider)
+
     def request_ended(self, record: RequestRecord) -> None:
         """Tell all that a request is over."""
         for observer in self._observers:

@@ -44,6 +44,12 @@ class RequestLog:
     def attempt_ended(self, attempt: AttemptRecord) -> None:
         """Write nothing: attempts are summed up in the request's line."""
 
+    def failed_over(self, from_provider: str, to_provider: str, reason: str) -> None:
+        """Write nothing: attempts are summed up in the request's line."""
+
+    def retried(self, provider: str) -> None:
+        """Write nothing: attempts are summed up in the request's line."""
+
     def connection_failed(self, fault: ConnectionFault) -> None:
         """Write nothing: a flood of connections would be a flood of lines; they are counted."""
 

@@ -41,6 +41,8 @@ class RecordingObserver:
         self.attempts: list[AttemptRecord] = []
         self.records: list[RequestRecord] = []
         self.connection_faults: list[ConnectionFault] = []
+        self.failovers: list[tuple[str, str, str]] = []
+        self.retries: list[str] = []
         self._news = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -51,6 +53,14 @@ class RecordingObserver:
     def attempt_ended(self, attempt: AttemptRecord) -> None:
         """Keep it."""
         self.attempts.append(attempt)
+
+    def failed_over(self, from_provider: str, to_provider: str, reason: str) -> None:
+        """Keep it."""
+        self.failovers.append((from_provider, to_provider, reason))
+
+    def retried(self, provider: str) -> None:
+        """Keep it."""
+        self.retries.append(provider)
 
     def request_ended(self, record: RequestRecord) -> None:
         """Keep it, and wake who waits for it."""

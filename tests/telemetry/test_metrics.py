@@ -202,6 +202,29 @@ def test_upgrade_leaves_one_version(tmp_path: Path) -> None:
     metrics.close()
 
 
+def test_failovers_are_counted_under_bounded_labels(metrics: Metrics) -> None:
+    """From where, to where and why; whatever is not known of these is `other`."""
+    metrics.failed_over("alpha", "beta", "upstream_header_timeout")
+    metrics.failed_over("alpha", "beta", "upstream_header_timeout")
+    metrics.failed_over("beta", "gone", "breaker_open")
+    metrics.failed_over("alpha", "beta", f"their own {CANARY}")
+
+    assert _read(metrics, "llm_proxy_failovers_total") == {
+        ("alpha", "beta", "upstream_header_timeout"): 2,
+        ("beta", "other", "breaker_open"): 1,
+        ("alpha", "beta", "other"): 1,
+    }
+
+
+def test_repeats_on_one_deployment_are_counted(metrics: Metrics) -> None:
+    """Each repeat counts at the provider that is asked again."""
+    metrics.retried("alpha")
+    metrics.retried("alpha")
+    metrics.retried("gone")
+
+    assert _read(metrics, "llm_proxy_retries_total") == {("alpha",): 2, ("other",): 1}
+
+
 def test_odd_answers_are_counted_by_provider_and_kind(metrics: Metrics) -> None:
     """Each anomaly of a request counts under the provider that answered."""
     metrics.request_ended(build_record(anomalies=("utf8_replaced", "usage_anomaly")))
@@ -285,6 +308,8 @@ def test_exposition_is_valid_and_complete(metrics: Metrics, tmp_path: Path) -> N
     metrics.request_ended(build_record(anomalies=("utf8_replaced",)))
     _run(metrics)
     _run(metrics, outcome="upstream_timeout")
+    metrics.failed_over("alpha", "beta", "upstream_timeout")
+    metrics.retried("beta")
     body, content_type = metrics.render()
     service.close()
 

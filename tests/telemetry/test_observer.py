@@ -18,6 +18,12 @@ class Recorder:
     def attempt_ended(self, attempt: AttemptRecord) -> None:
         self.told.append((self.name, attempt))
 
+    def failed_over(self, from_provider: str, to_provider: str, reason: str) -> None:
+        self.told.append((self.name, (from_provider, to_provider, reason)))
+
+    def retried(self, provider: str) -> None:
+        self.told.append((self.name, provider))
+
     def request_ended(self, record: RequestRecord) -> None:
         self.told.append((self.name, record))
 
@@ -33,10 +39,13 @@ def test_all_are_told_in_order() -> None:
 
     observers.attempt_started("alpha")
     observers.attempt_ended(attempt)
+    observers.failed_over("alpha", "beta", "upstream_timeout")
+    observers.retried("beta")
     observers.request_ended(record)
     observers.connection_failed("write_stall")
 
     expected: list[tuple[str, object]] = []
-    for event in ("alpha", attempt, record, "write_stall"):
+    moved = ("alpha", "beta", "upstream_timeout")
+    for event in ("alpha", attempt, moved, "beta", record, "write_stall"):
         expected += [("first", event), ("second", event)]
     assert expected == told
