@@ -1,0 +1,172 @@
+"""
+May an attempt go to this deployment now? Breakers, holds and room, as one answer with one reason.
+
+What is asked here costs no I/O. Where a breaker's time is over, its store is asked for a permit
+next (`pipeline/admit.py`); what it says then is put into the same words by `describe_refusal`.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from proxy.domain.breaker import BreakerView
+from proxy.domain.errors import (
+    NoHealthyProvider,
+    ProxyError,
+    UpstreamAuthError,
+    UpstreamModelNotFound,
+    UpstreamQuotaExhausted,
+    UpstreamRateLimited,
+)
+
+Reason = Literal[
+    "closed",
+    "probe",
+    "panic",
+    "forced_open",
+    "key_refused",
+    "quota_used_up",
+    "host_open",
+    "rate_limited",
+    "misconfigured",
+    "open",
+    "half_open",
+    "full",
+]
+"""`closed`, `probe` and `panic` let an attempt go; all others say why it may not."""
+
+PROBE_AGAIN_S = 1.0
+"""All permits are out: when it is worth asking again, as clients are told."""
+_FREE = ("closed", "disabled")
+_LEAST_BAD: tuple[Reason, ...] = ("half_open", "open", "host_open", "misconfigured")
+"""What may be tried although it should not, where there is nothing else; the best first."""
+
+
+class Admission(Struct, frozen=True):
+    """
+    Whether an attempt may go, and the one reason.
+
+    `go` lets it, `refuse` does not for `retry_in_s`, `ask` leaves it to the stores of the
+    breakers whose time is over.
+    """
+
+    kind: Literal["go", "ask", "refuse"]
+    reason: Reason
+    retry_in_s: float = 0.0
+
+
+GO = Admission("go", "closed")
+ASK = Admission("ask", "probe")
+FULL = Admission("refuse", "full")
+
+
+def admit(
+    deployment: BreakerView, host: BreakerView, key: BreakerView, has_room: bool, now_s: float
+) -> Admission:
+    """
+    Return whether an attempt may go to a deployment.
+
+    Args:
+        deployment: the view of its breaker.
+        host: that of its provider's host.
+        key: that of the key which it would be asked with.
+        has_room: a connection could be had without waiting.
+        now_s: seconds of the clock that the views go by.
+
+    Returns:
+        Of several reasons against it the one that no other can mend: first the operator's,
+        then the key's, the host's, the deployment's own, then that all connections are in use.
+
+    Raises:
+        Nothing.
+
+    Source: design.md, "Attempts" and "Breaker"; docs/routing.md lists the reasons.
+    """
+    must_ask = False
+    for view, is_host in ((key, False), (host, True), (deployment, False)):
+        if view.state in _FREE:
+            continue
+        if view.state == "half_open" or (view.state == "open" and now_s >= view.retry_at_s):
+            must_ask = True
+            continue
+        return describe_refusal(view, is_host, now_s)
+    if not has_room:
+        return FULL
+    return ASK if must_ask else GO
+
+
+def describe_refusal(view: BreakerView, is_host: bool, now_s: float) -> Admission:
+    """
+    Return the refusal that a breaker means which lets nothing through.
+
+    Args:
+        view: how it stands.
+        is_host: it is a host's.
+        now_s: seconds of the clock that the view goes by.
+    """
+    if view.state == "forced_open":
+        return Admission("refuse", "forced_open")
+    if view.state == "half_open":
+        return Admission("refuse", "half_open", PROBE_AGAIN_S)
+    reason: Reason
+    match view.cause:
+        case "auth":
+            reason = "key_refused"
+        case "quota":
+            reason = "quota_used_up"
+        case "rate_limit":
+            reason = "rate_limited"
+        case "misconfigured":
+            reason = "misconfigured"
+        case _:
+            reason = "host_open" if is_host else "open"
+    return Admission("refuse", reason, max(0.0, view.retry_at_s - now_s))
+
+
+def find_least_bad(refusals: Sequence[Admission]) -> int | None:
+    """
+    Return which of the refused ones to try all the same, None if none may be.
+
+    A provider that has said until when it wants to be left alone is believed, and so is an
+    operator. Among the others the one that is nearest to its own next try is the least bad.
+
+    Args:
+        refusals: why each candidate was refused, in their order.
+
+    Source: Envoy's panic threshold; reliability.md P3, U37.
+    """
+    best: tuple[int, float] | None = None
+    found = None
+    for index, refusal in enumerate(refusals):
+        if refusal.reason in _LEAST_BAD:
+            badness = (_LEAST_BAD.index(refusal.reason), refusal.retry_in_s)
+            if best is None or badness < best:
+                best, found = badness, index
+    return found
+
+
+def build_error(refusals: Sequence[Admission]) -> ProxyError:
+    """
+    Return what a client is told when every candidate was refused.
+
+    Where all have the same reason, and it is one of the provider's answers, the client gets
+    the error that this answer was; else 503. It says when the first of them may be tried again.
+
+    Args:
+        refusals: why each candidate was refused; none: there was none.
+
+    Source: reliability.md U21, U37; tests/policy/test_admission.py.
+    """
+    waits = [each.retry_in_s for each in refusals if each.reason != "forced_open"]
+    retry_after_s = min(waits, default=None)
+    reasons = {each.reason for each in refusals}
+    if reasons == {"key_refused"}:
+        return UpstreamAuthError()
+    if reasons == {"misconfigured"}:
+        return UpstreamModelNotFound()
+    if reasons == {"quota_used_up"}:
+        return UpstreamQuotaExhausted(retry_after_s=retry_after_s)
+    if reasons and reasons <= {"rate_limited", "quota_used_up"}:
+        return UpstreamRateLimited(retry_after_s=retry_after_s)
+    return NoHealthyProvider(retry_after_s=retry_after_s)
