@@ -8,13 +8,14 @@ floor stands in that folder's own conftest.py.
 import asyncio
 import socket
 import warnings
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 import uvloop
 
 from tests.canaries import RAN_BEFORE, WATCH, install
+from tests.fakes.redis_server import RedisServer
 from tests.leaks import leaving_nothing
 
 _UNINSTALL = pytest.StashKey[Callable[[], None]]()
@@ -114,6 +115,27 @@ def state_dir(tmp_path: Path) -> Path:
     path = tmp_path / "state"
     path.mkdir(mode=0o700)
     return path
+
+
+@pytest.fixture(scope="session")
+def _session_redis() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_server(_session_redis: RedisServer) -> RedisServer:
+    """Return the Redis that all tests of a session share, empty; it must not be ended."""
+    _session_redis.command("FLUSHALL")
+    _session_redis.command("SCRIPT", "FLUSH")
+    return _session_redis
+
+
+@pytest.fixture
+def own_redis_server() -> Iterator[RedisServer]:
+    """Return a Redis that is this test's alone, to be killed, frozen or turned about."""
+    with RedisServer() as server:
+        yield server
 
 
 @pytest.fixture
