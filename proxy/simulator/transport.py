@@ -40,6 +40,9 @@ _STEPS_PER_TURN = 64
 class SimulatorTransport:
     """Serves the models named `sim-*`; anything else gets the 404 of a provider."""
 
+    has_room = True
+    """There are no connections that could be used up."""
+
     def __init__(self, options: Knobs = NO_KNOBS) -> None:
         self._options = options
         self._answers: set[SimulatedAnswer] = set()

@@ -23,6 +23,10 @@ from proxy.upstream.resolver import Resolver
 POOL_WAIT_S = 2.0
 """How long a request waits for a connection where `max_connections` are in use."""
 
+NEXT_ADDRESS_S = 0.25
+"""How long an address may be silent before the next is dialled beside it, of the other family
+first; RFC 8305 ("happy eyeballs") calls it the connection attempt delay."""
+
 # Our own clocks run while aiohttp dials: its own begin anew with each address.
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
 
@@ -110,6 +114,15 @@ class Pool:
         self._pooled = _Connector(provider.pool, resolver, guard, self._caps)
         self._targets: dict[tuple[str, str], tuple[aiohttp.ClientRequest, bytes]] = {}
 
+    @property
+    def has_room(self) -> bool:
+        """Every cap has a slot: idle connections are counted by none."""
+        # A generator in all() would be made anew for each attempt.
+        for cap in self._caps:  # noqa: SIM110
+            if not cap.has_room:
+                return False
+        return True
+
     async def connect(self, request: OutboundRequest) -> tuple[Connection, bytes]:
         """
         Return a connection to the request's origin, and the first lines of its head.
@@ -195,6 +208,7 @@ class _Connector(aiohttp.TCPConnector):
             keepalive_timeout=limits.keepalive_s,
             resolver=aiohttp.ThreadedResolver(),  # never asked; the default may open sockets
             socket_factory=self._open_socket,
+            happy_eyeballs_delay=NEXT_ADDRESS_S,
         )
         self._max_idle = limits.max_keepalive_connections
         self._names = resolver

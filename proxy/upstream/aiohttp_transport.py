@@ -44,6 +44,11 @@ class AiohttpTransport:
         self._loop = asyncio.get_running_loop()
         self._unfinished: set[_AiohttpResponse] = set()
 
+    @property
+    def has_room(self) -> bool:
+        """A connection could be had now without waiting (see `upstream/base.py`)."""
+        return self._pool.has_room
+
     async def open(self, request: OutboundRequest, sink: BodySink) -> OpenedResponse:
         """Send a request and return its answer's head (see `upstream/base.py`)."""
         try:

@@ -61,6 +61,15 @@ class Transport(Protocol):
     environment says where a request goes.
     """
 
+    @property
+    def has_room(self) -> bool:
+        """
+        A connection could be had now without waiting for someone to let go of one.
+
+        It is asked before each attempt, and costs nothing. True promises nothing: `open` may
+        still find another in front, and waits then, or raises UpstreamPoolFull.
+        """
+
     async def open(self, request: OutboundRequest, sink: BodySink) -> OpenedResponse:
         """
         Send a request and return its answer's head; the body follows into `sink`.
@@ -77,7 +86,8 @@ class Transport(Protocol):
 
         Raises:
             UpstreamUnreachable: no connection (refused, reset while connecting); `code` is
-                upstream_dns if the host has no address.
+                upstream_dns if the host has no address, and upstream_network_down if this
+                machine has no way to it, or no name server that says where it is.
             UpstreamAddressRefused: its addresses are all such as this provider may not have.
             UpstreamTlsError: the handshake failed.
             UpstreamTimeout: `code` is upstream_connect_timeout, upstream_tls_timeout or

@@ -13,6 +13,11 @@ class ConnectionCap:
         # A dict for its order: whoever gives up leaves from anywhere in the line.
         self._waiters: dict[asyncio.Future[None], None] = {}
 
+    @property
+    def has_room(self) -> bool:
+        """A slot could be taken now, without waiting."""
+        return self._free > 0
+
     async def take(self, until_s: float) -> None:
         """
         Take a slot, waiting for one until the loop's clock shows `until_s`.

@@ -40,7 +40,15 @@ Lookup = Callable[[str], list[str]]
 
 
 class ResolutionFailed(OSError):
-    """A name has no address, or none could be found out in time."""
+    """A name has no address."""
+
+
+class NameServersSilent(ResolutionFailed):
+    """Whether a name has an address could not be found out, or not in time."""
+
+
+class NobodyAsked(ResolutionFailed):
+    """This machine has no thread left in which name servers could be asked."""
 
 
 class _Answer(Struct, frozen=True):
@@ -86,7 +94,8 @@ class Resolver:
         Return where to dial for a host, best first; addresses and `localhost` ask nobody.
 
         Raises:
-            ResolutionFailed: nothing was found, or not in time, and nothing good is remembered.
+            ResolutionFailed: nothing was found, or not in time, and nothing good is remembered;
+                its class tells why.
         """
         if parse_literal(host) is not None:
             return [_build_info(host, port)]
@@ -108,19 +117,19 @@ class Resolver:
         # for each question, not for each dial.
         left_s = max(question.began_at_s + LOOKUP_S - now_s, 0.0)
         done, _ = await asyncio.wait([question.outcome], timeout=left_s)
-        outcome = question.outcome.result() if done else ResolutionFailed("no answer in time")
+        outcome = question.outcome.result() if done else NameServersSilent("no answer in time")
         if not isinstance(outcome, OSError):
             return outcome
         answer = self._answers.get(host)
         if answer is not None and self._now() - answer.learnt_at_s < LAST_GOOD_S:
             return answer.addresses
-        raise ResolutionFailed(str(outcome)) from outcome
+        raise _describe(outcome) from outcome
 
     def _ask(self, host: str, now_s: float) -> _Question:
         loop = asyncio.get_running_loop()
         question = _Question(now_s, loop.create_future())
         if self._threads >= MAX_LOOKUPS:
-            question.outcome.set_result(ResolutionFailed("too many names are waited for"))
+            question.outcome.set_result(NameServersSilent("too many names are waited for"))
             return question
 
         def ask() -> None:
@@ -139,7 +148,7 @@ class Resolver:
             thread.start()
         except RuntimeError:
             # The system has no thread to give: nothing was asked, and nothing is counted.
-            question.outcome.set_result(ResolutionFailed("no thread could be started"))
+            question.outcome.set_result(NobodyAsked("no thread could be started"))
             return question
         self._questions[host] = question
         self._threads += 1
@@ -164,6 +173,14 @@ def _is_denial(outcome: OSError) -> bool:
         socket.EAI_NONAME,
         socket.EAI_NODATA,
     )
+
+
+def _describe(outcome: OSError) -> ResolutionFailed:
+    """Return what to raise for an outcome, which others may be raising as well."""
+    if isinstance(outcome, ResolutionFailed):
+        return type(outcome)(str(outcome))
+    kind = ResolutionFailed if _is_denial(outcome) else NameServersSilent
+    return kind(str(outcome))
 
 
 def _build_info(address: str, port: int) -> AddressInfo:

@@ -288,11 +288,11 @@ def build_encoded(
 
 
 @asynccontextmanager
-async def open_black_hole() -> AsyncIterator[int]:
-    """Give a port of 127.0.0.1 that answers no SYN: its queue of connections is full."""
+async def open_black_hole(host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[int]:
+    """Give a port of this machine that answers no SYN: its queue of connections is full."""
     loop = asyncio.get_running_loop()
     with socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.bind((host, port))
         listener.listen(0)
         fillers: list[socket] = []
         try:

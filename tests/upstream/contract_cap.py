@@ -86,6 +86,43 @@ class CapContract:
             held.close()
             (await waiting).close()
 
+    async def test_who_has_no_cap_always_has_room(self, transports: Transports) -> None:
+        """Without `max_connections` and a shared cap there is room, however much is in use."""
+        transport = transports.open()
+        async with open_raw_upstream(hold) as upstream:
+            held = [await transport.open(build_request(upstream), RecordingSink()) for _ in "ab"]
+            assert transport.has_room
+            for response in held:
+                response.close()
+
+    async def test_room_is_told_before_anyone_waits(self, transports: Transports) -> None:
+        """With `max_connections` in use there is no room, until one of them is let go of."""
+        transport, other = transports.open(pool=ONE), transports.open(pool=ONE)
+        async with open_raw_upstream(hold) as upstream:
+            assert transport.has_room
+            held = await transport.open(build_request(upstream), RecordingSink())
+            assert (transport.has_room, other.has_room) == (False, True)
+            held.close()
+            assert transport.has_room
+
+    async def test_an_idle_connection_is_room(self, transports: Transports) -> None:
+        """A connection that waits in the pool is one that could be had."""
+        transport = transports.open(pool=ONE)
+        async with open_raw_upstream(answer_all) as upstream:
+            assert (await fetch(transport, build_request(upstream))).endings == [None]
+            await take_turns()
+            assert transport.has_room
+
+    async def test_the_shared_cap_is_room_for_all(self, transports: Transports) -> None:
+        """With the cap of all providers in use none has room, also one that is not in use."""
+        cap = ConnectionCap(1)
+        one, other = transports.open(cap=cap), transports.open(cap=cap)
+        async with open_raw_upstream(hold) as upstream:
+            held = await one.open(build_request(upstream), RecordingSink())
+            assert (one.has_room, other.has_room) == (False, False)
+            held.close()
+            assert (one.has_room, other.has_room) == (True, True)
+
     async def test_no_failure_keeps_a_slot(
         self, transports: Transports, loopback_port: int
     ) -> None:

@@ -1,13 +1,16 @@
 """The contract of the way to a provider: names, connecting, each under its own clock."""
 
 import asyncio
+import errno
 import socket
 import threading
+from collections.abc import Mapping
 
 import pytest
 
-from proxy.domain.errors import UpstreamTimeout, UpstreamUnreachable
+from proxy.domain.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from proxy.upstream import resolver
+from proxy.upstream.aiohttp_pool import NEXT_ADDRESS_S
 from proxy.upstream.base import Transport
 from proxy.upstream.resolver import Resolver
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
@@ -21,6 +24,18 @@ async def answer_all(connection: UpstreamConnection) -> None:
     while True:
         await connection.read_request()
         await connection.answer(b"{}")
+
+
+def break_network(patch: pytest.MonkeyPatch, numbers: Mapping[int, int]) -> None:
+    """Have every connection of a family fail with the error that it is given here."""
+
+    class Broken(socket.socket):
+        def connect(self, address: object) -> None:
+            if self.family in numbers:
+                raise OSError(numbers[self.family], "made up")
+            super().connect(address)  # type: ignore[arg-type]
+
+    patch.setattr("proxy.upstream.aiohttp_pool.socket.socket", Broken)
 
 
 class DialContract:
@@ -65,6 +80,58 @@ class DialContract:
             sink = await fetch(transport, build_request(upstream, host="two.test"))
             assert sink.endings == [None]
 
+    async def test_a_silent_address_does_not_hide_a_good_one(self, transports: Transports) -> None:
+        """Of two addresses the second is dialled soon where nobody answers at the first (I38)."""
+        names = Resolver(lambda _: ["127.0.0.9", "127.0.0.1"])
+        async with (
+            open_raw_upstream(answer_all) as upstream,
+            open_black_hole("127.0.0.9", upstream.port),
+        ):
+            transport = transports.open(
+                "http://two.test", resolver=names, private_networks=("127.0.0.0/8",)
+            )
+            request = build_request(upstream, host="two.test", connect_s=30.0)
+            async with asyncio.timeout(10 * NEXT_ADDRESS_S):
+                sink = await fetch(transport, request)
+            assert sink.endings == [None]
+
+    async def test_a_broken_family_does_not_hide_the_other(
+        self, transports: Transports, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where there is no way to any IPv6 address the IPv4 ones are dialled at once (I38)."""
+        break_network(monkeypatch, {socket.AF_INET6: errno.ENETUNREACH})
+        names = Resolver(lambda _: ["::1", "::1", "::1", "127.0.0.1"])
+        async with open_raw_upstream(answer_all) as upstream:
+            transport = transports.open(
+                "http://both.test", resolver=names, private_networks=("127.0.0.0/8", "::1/128")
+            )
+            async with asyncio.timeout(1.0):
+                sink = await fetch(transport, build_request(upstream, host="both.test"))
+            assert sink.endings == [None]
+
+    @pytest.mark.parametrize(
+        ("v6", "v4", "code"),
+        [
+            (errno.ENETUNREACH, errno.ENETUNREACH, "upstream_network_down"),
+            (errno.ENETUNREACH, errno.EHOSTUNREACH, "upstream_network_down"),
+            (errno.EADDRNOTAVAIL, errno.ENETDOWN, "upstream_network_down"),
+            (errno.ENETUNREACH, errno.ECONNREFUSED, "upstream_unreachable"),
+            (errno.EADDRNOTAVAIL, errno.EMFILE, "upstream_not_dialled"),
+        ],
+    )
+    async def test_no_way_out_is_told_from_a_refusal(
+        self, transports: Transports, monkeypatch: pytest.MonkeyPatch, v6: int, v4: int, code: str
+    ) -> None:
+        """Only where no address at all could be sent anything is it this machine's network."""
+        break_network(monkeypatch, {socket.AF_INET6: v6, socket.AF_INET: v4})
+        names = Resolver(lambda _: ["::1", "127.0.0.1"])
+        transport = transports.open(
+            "http://both.test", resolver=names, private_networks=("127.0.0.0/8", "::1/128")
+        )
+        with pytest.raises(UpstreamError) as caught:
+            await transport.open(build_request(1, host="both.test"), RecordingSink())
+        assert caught.value.code == code
+
     @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "localhost.", "llm.localhost"])
     async def test_localhost_asks_nobody(self, transports: Transports, host: str) -> None:
         """`localhost` and the names under it are this machine, without a resolver."""
@@ -74,19 +141,26 @@ class DialContract:
             sink = await fetch(transport, build_request(upstream, host=host))
             assert sink.endings == [None]
 
-    @pytest.mark.parametrize("errno", [socket.EAI_NONAME, socket.EAI_AGAIN, socket.EAI_FAIL])
+    @pytest.mark.parametrize(
+        ("number", "code"),
+        [
+            (socket.EAI_NONAME, "upstream_dns"),
+            (socket.EAI_AGAIN, "upstream_network_down"),
+            (socket.EAI_FAIL, "upstream_network_down"),
+        ],
+    )
     async def test_a_name_without_address_has_its_own_code(
-        self, transports: Transports, errno: int
+        self, transports: Transports, number: int, code: str
     ) -> None:
-        """NXDOMAIN, SERVFAIL and silence of the name servers are `upstream_dns`."""
+        """NXDOMAIN is `upstream_dns`; SERVFAIL and silence may be this machine's network."""
 
         def look_up(_: str) -> list[str]:
-            raise socket.gaierror(errno, "no")
+            raise socket.gaierror(number, "no")
 
         transport = transports.open("http://none.test", resolver=Resolver(look_up))
         with pytest.raises(UpstreamUnreachable) as caught:
             await transport.open(build_request(1, host="none.test"), RecordingSink())
-        assert (caught.value.code, caught.value.status) == ("upstream_dns", 502)
+        assert (caught.value.code, caught.value.status) == (code, 502)
 
     async def test_a_slow_name_holds_up_nobody_else(
         self, transports: Transports, monkeypatch: pytest.MonkeyPatch
@@ -117,6 +191,6 @@ class DialContract:
                 async with asyncio.timeout(1.0):
                     with pytest.raises(UpstreamUnreachable) as caught:
                         await waiting
-            assert caught.value.code == "upstream_dns"
+            assert caught.value.code == "upstream_network_down"
         finally:
             may_answer.set()

@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
 
 from proxy.upstream.aiohttp_faults import describe_break, describe_fault
 from proxy.upstream.aiohttp_pool import AddressRefused, DialTimeout, PoolFull
-from proxy.upstream.resolver import ResolutionFailed
+from proxy.upstream.resolver import NameServersSilent, NobodyAsked, ResolutionFailed
 
 KEY = ConnectionKey("llm.test", 443, True, True, None, None, None)
 
@@ -29,7 +29,9 @@ def _refused_certificate() -> aiohttp.ClientConnectorSSLError:
         (aiohttp.ServerFingerprintMismatch(b"", b"", "h", 1), "upstream_tls_error", None),
         (DialTimeout("upstream_connect_timeout"), "upstream_connect_timeout", None),
         (PoolFull(), "upstream_pool_full", None),
-        (ResolutionFailed("no answer in time"), "upstream_dns", "no answer in time"),
+        (ResolutionFailed("no addresses"), "upstream_dns", "no addresses"),
+        (NameServersSilent("no answer in time"), "upstream_network_down", "no answer in time"),
+        (NobodyAsked("no thread"), "upstream_not_dialled", "no thread"),
         (
             aiohttp.ClientConnectorError(KEY, AddressRefused("10.0.0.5 is not public")),
             "upstream_address_refused",
@@ -44,6 +46,16 @@ def _refused_certificate() -> aiohttp.ClientConnectorSSLError:
             aiohttp.ClientConnectorError(KEY, OSError(errno.EMFILE, "at 10.0.0.5")),
             "upstream_not_dialled",
             "Too many open files",
+        ),
+        (
+            aiohttp.ClientConnectorError(KEY, OSError(errno.EHOSTUNREACH, "at 10.0.0.5")),
+            "upstream_network_down",
+            "No route to host",
+        ),
+        (
+            aiohttp.ClientConnectorError(KEY, OSError("[Errno 101] at ::1, [Errno 111] at 1.2")),
+            "upstream_unreachable",
+            "Network is unreachable, Connection refused",
         ),
         (aiohttp.ClientConnectorError(KEY, OSError("several")), "upstream_unreachable", None),
         (aiohttp.InvalidURL("http://"), "upstream_unreachable", None),

@@ -23,6 +23,21 @@ async def test_no_more_than_the_limit_is_given_out() -> None:
     await cap.take(_in(1.0))
 
 
+async def test_room_is_a_slot_that_nobody_waits_for() -> None:
+    """There is room while a slot is free; one that goes on to who waits was never room."""
+    cap = ConnectionCap(1)
+    assert cap.has_room
+    await cap.take(_in(1.0))
+    assert not cap.has_room
+    waiting = asyncio.ensure_future(cap.take(_in(1.0)))
+    await take_turns(3)
+    cap.give_back()
+    assert not cap.has_room
+    await waiting
+    cap.give_back()
+    assert cap.has_room
+
+
 async def test_who_waits_longest_is_served_first() -> None:
     """Slots that come back go to the takers in the order in which they came."""
     cap = ConnectionCap(1)

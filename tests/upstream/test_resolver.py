@@ -12,6 +12,8 @@ from proxy.upstream.resolver import (
     LAST_GOOD_S,
     LOOKUP_S,
     REUSE_S,
+    NameServersSilent,
+    NobodyAsked,
     ResolutionFailed,
     Resolver,
     look_up,
@@ -112,13 +114,24 @@ async def test_one_question_serves_all_who_ask() -> None:
     assert names.asked == ["name.test"]
 
 
-@pytest.mark.parametrize("answer", [SILENCE, DENIAL, OSError("no"), []])
-async def test_no_answer_is_a_failure(answer: list[str] | OSError) -> None:
-    """No such name, silent servers, any other error and an empty answer all fail alike."""
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (SILENCE, NameServersSilent),
+        (OSError("no"), NameServersSilent),
+        (DENIAL, ResolutionFailed),
+        ([], ResolutionFailed),
+    ],
+)
+async def test_no_answer_is_a_failure(
+    answer: list[str] | OSError, kind: type[ResolutionFailed]
+) -> None:
+    """Silent servers and any other error are told from a name that has no address."""
     names = Names()
     names.answer = answer
-    with pytest.raises(ResolutionFailed):
+    with pytest.raises(ResolutionFailed) as caught:
         await names.find()
+    assert caught.type is kind
     names.answer = ["192.0.2.1"]
     assert await names.find() == ["192.0.2.1"]
 
@@ -152,10 +165,10 @@ async def test_a_slow_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) 
     names = Names()
     names.may_answer.clear()
     async with asyncio.timeout(0.5):
-        with pytest.raises(ResolutionFailed):
+        with pytest.raises(NameServersSilent):
             await names.find()
     names.now_s += 0.05
-    with pytest.raises(ResolutionFailed):
+    with pytest.raises(NameServersSilent):
         await names.find()
     assert names.asked == ["name.test"]
     names.may_answer.set()
@@ -209,7 +222,7 @@ async def test_a_thread_that_cannot_start_costs_one_dial(monkeypatch: pytest.Mon
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         for _ in range(2):
-            with pytest.raises(ResolutionFailed):
+            with pytest.raises(NobodyAsked):
                 await names.find()
     assert await names.find() == ["192.0.2.1"]
 

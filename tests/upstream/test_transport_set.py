@@ -21,6 +21,8 @@ UP = build_provider("http://a.test/v1")
 class Noted:
     """A Transport that opens nothing, and notes what it is told."""
 
+    has_room = True
+
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
         self.is_retired = False
