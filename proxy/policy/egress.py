@@ -38,6 +38,8 @@ class EgressWatch:
             provider: its name.
             now_s: seconds of any clock, the same one each time.
         """
+        if now_s - self._last_s > STANDS_S:
+            self.note_life()  # what was known is too old to go on from
         if self._last and provider != self._last:
             self._other_s = self._last_s
         self._last, self._last_s = provider, now_s

@@ -25,7 +25,7 @@ class Metric(Struct, frozen=True):
     kind: Literal["counter", "gauge", "histogram"]
     labels: tuple[str, ...]
     help: str
-    merge: Literal["livesum", "livemax"] = "livesum"
+    merge: Literal["livesum", "livemax", "livemin"] = "livesum"
 
     @property
     def family(self) -> str:
@@ -73,7 +73,33 @@ BREAKER_STATE = Metric(
     "llm_proxy_circuit_breaker_state",
     "gauge",
     ("provider",),
-    "Circuit breaker of a provider: 0 closed, 1 open, 2 half-open.",
+    "Worst circuit breaker of a provider: 0 closed, 1 open, 2 half-open.",
+    merge="livemax",
+)
+BREAKER_CHANGES = Metric(
+    "llm_proxy_breaker_changes_total",
+    "counter",
+    ("provider", "state"),
+    "Circuit breakers of a provider that went into a state; workers that share them all count.",
+)
+REDIS_UP = Metric(
+    "llm_proxy_redis_up",
+    "gauge",
+    (),
+    "1 while every worker uses Redis, 0 while one does without; absent where none is configured.",
+    merge="livemin",
+)
+REDIS_ERRORS = Metric(
+    "llm_proxy_redis_errors_total",
+    "counter",
+    (),
+    "Connections to Redis and calls of it that failed or took too long.",
+)
+EGRESS_DOWN = Metric(
+    "llm_proxy_egress_down",
+    "gauge",
+    (),
+    "1 while this machine itself looks cut off: no provider can be reached, and none is blamed.",
     merge="livemax",
 )
 HEALTH_CACHE_SIZE = Metric(
@@ -181,6 +207,7 @@ METRICS: tuple[Metric, ...] = (
     RESPONSE_TIME,
     ACTIVE_CONNECTIONS,
     BREAKER_STATE,
+    EGRESS_DOWN,
     HEALTH_CACHE_SIZE,
     ATTEMPTS,
     FAILOVERS,

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import get_args
 
+from proxy.domain.breaker import BreakerState
 from proxy.domain.catalog import WILDCARD, Provider, Snapshot
 from proxy.domain.errors import ProxyError
 from proxy.domain.exchange import AttemptRecord, ConnectionFault, RequestRecord
@@ -62,12 +63,16 @@ class Metrics:
         self._attempts: dict[tuple[str, str], tuple[Number, Number | None, Histogram]] = {}
         self._failovers: dict[tuple[str, str, str], Number] = {}
         self._retries: dict[str, Number] = {}
+        self._breakers: dict[str, Number] = {}
+        self._breaker_changes: dict[tuple[str, str], Number] = {}
+        self._redis: tuple[Number, Number] | None = None
         self._tokens: dict[tuple[str, str], Number] = {}
         self._active: dict[str, Number] = {}
         self._first_token: dict[tuple[str, str], Histogram] = {}
         self._model_duration: dict[tuple[str, str], Histogram] = {}
         self._dropped = self._store.open_number(table.LOG_LINES_DROPPED)
         self._loop_blocked = self._store.open_number(table.LOOP_BLOCKED)
+        self._egress_down = self._store.open_number(table.EGRESS_DOWN)
         self._store.open_number(table.HEALTH_CACHE_SIZE)
         self._store.open_number(table.BUILD_INFO, version).set(1.0)
         # From 0 on, so that an alert sees the first one rise.
@@ -93,7 +98,10 @@ class Metrics:
             if index % _PROVIDERS_PER_STEP == 0:
                 yield
             self._open_active(provider)
-            self._store.open_number(table.BREAKER_STATE, provider)
+            # Kept when a provider leaves the configuration: it is set to 0 then.
+            if provider not in self._breakers:
+                number = self._store.open_number(table.BREAKER_STATE, provider)
+                self._breakers[provider] = number
 
     def attempt_started(self, provider: str) -> None:
         """Count one more attempt under way."""
@@ -170,6 +178,37 @@ class Metrics:
             self._count_tokens(provider, "cached", usage.cached_tokens)
             self._count_tokens(provider, "reasoning", usage.reasoning_tokens)
 
+    def breaker_changed(self, provider: str, state: BreakerState) -> None:
+        """Count a breaker that is in another state now."""
+        key = (self._bound_provider(provider), state)
+        number = self._breaker_changes.get(key)
+        if number is None:
+            number = self._store.open_number(table.BREAKER_CHANGES, *key)
+            self._breaker_changes[key] = number
+        number.add(1.0)
+
+    def set_breaker(self, provider: str, level: float) -> None:
+        """Tell how the worst breaker of a provider stands: 0 closed, 1 open, 2 half-open."""
+        number = self._breakers.get(provider)
+        if number is not None:
+            number.set(level)
+
+    def open_redis(self) -> None:
+        """Show the numbers of Redis, which is away until `set_redis_up` says otherwise."""
+        if self._redis is None:
+            up = self._store.open_number(table.REDIS_UP)
+            self._redis = (up, self._store.open_number(table.REDIS_ERRORS))
+
+    def set_redis_up(self, is_up: bool) -> None:
+        """Tell whether this worker uses Redis now, once `open_redis` was called."""
+        if self._redis is not None:
+            self._redis[0].set(float(is_up))
+
+    def count_redis_errors(self, count: int = 1) -> None:
+        """Count what went wrong with Redis, once `open_redis` was called."""
+        if self._redis is not None:
+            self._redis[1].add(count)
+
     def connection_failed(self, fault: ConnectionFault) -> None:
         """Count a client's connection that was refused, or closed by us."""
         self._connection_faults[fault].add(1.0)
@@ -181,6 +220,10 @@ class Metrics:
     def count_blocked_loop(self) -> None:
         """Count that the event loop stood still; a `LoopLag` calls it, from its thread."""
         self._loop_blocked.add(1.0)
+
+    def set_egress_down(self, is_down: bool) -> None:
+        """Tell whether this machine looks cut off from all its providers."""
+        self._egress_down.set(float(is_down))
 
     def render(self) -> tuple[bytes, str]:
         """Return the numbers of all workers as (body, content type); reads files only."""

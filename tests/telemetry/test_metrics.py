@@ -248,6 +248,15 @@ def test_connections_that_we_refuse_or_close_are_counted(metrics: Metrics) -> No
     }
 
 
+def test_a_machine_that_is_cut_off_is_told(metrics: Metrics) -> None:
+    """The gauge is there from the start, and is 1 for as long as it is so."""
+    seen = [_read(metrics, "llm_proxy_egress_down")[()]]
+    for is_down in (True, False):
+        metrics.set_egress_down(is_down)
+        seen.append(_read(metrics, "llm_proxy_egress_down")[()])
+    assert seen == [0, 1, 0]
+
+
 def test_dropped_log_lines_are_counted(tmp_path: Path) -> None:
     """What a log writer loses appears in the metrics, also when it comes after the end."""
     metrics = Metrics(tmp_path)
