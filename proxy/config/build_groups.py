@@ -10,12 +10,19 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from proxy.config.build_provider import SIMULATED, SIMULATOR_TYPE, BuiltProvider
+from proxy.config.build_provider import BuiltProvider
 from proxy.config.node import Node
 from proxy.config.problem import Place, Problem, suggest
 from proxy.config.schema import TargetEntry
 from proxy.config.validate import CheckedRoute
-from proxy.domain.catalog import WILDCARD, Deployment, Group, Provider
+from proxy.domain.catalog import (
+    SIMULATED,
+    SIMULATOR_TYPE,
+    WILDCARD,
+    Deployment,
+    Group,
+    Provider,
+)
 
 
 class BuiltGroups(Struct, frozen=True):
@@ -82,6 +89,7 @@ class _GroupBuilder:
                     deployments.append(
                         Deployment(provider, target.model, target.priority, target.weight)
                     )
+                    self._check_price(route, index, deployments[-1])
         deployments.sort(key=lambda d: (d.priority, -d.weight, d.provider.name, d.model))
         return Group(
             name=entry.alias,
@@ -133,6 +141,14 @@ class _GroupBuilder:
         self._problems.append(Problem(place, what, mend))
         return False
 
+    def _check_price(self, route: CheckedRoute, index: int, deployment: Deployment) -> None:
+        is_choice = route.entry.strategy == "least_cost" and len(route.entry.targets) > 1
+        if is_choice and deployment.info.price is None:
+            what = "the price of this target is not known, so least_cost puts it last"
+            mend = "add both prices to model_info of the provider"
+            place = self._tree.place_of(*route.steps, "targets", index, "model")
+            self._warnings.append(Problem(place, what, mend))
+
     def _raw_names(self) -> set[object]:
         providers = self._tree.find("providers")
         names = (item.find("name") for item in (providers.items if providers else ()))
@@ -144,7 +160,7 @@ class _GroupBuilder:
             if name == route.entry.alias:
                 what = "fallbacks: a route cannot be its own fallback"
                 self._problems.append(Problem(place, what, "remove it"))
-            elif name.startswith(SIMULATED) and not route.entry.alias.startswith(SIMULATED):
+            elif self._is_simulated(name) and not route.entry.alias.startswith(SIMULATED):
                 what = "fallbacks: simulated answers cannot stand in for real ones"
                 self._problems.append(Problem(place, what, "remove it"))
             elif not self._resolves(name, known):
@@ -152,6 +168,11 @@ class _GroupBuilder:
                 mend = f"did you mean '{close}'?" if close else "name an alias or a listed model"
                 what = "fallbacks: there is no alias and no model of this name"
                 self._problems.append(Problem(place, what, mend))
+
+    def _is_simulated(self, name: str) -> bool:
+        built = self._built.get(name.partition("/")[0])
+        is_at_simulator = built is not None and built.provider.type == SIMULATOR_TYPE
+        return is_at_simulator or name.startswith(SIMULATED)
 
     def _resolves(self, name: str, known: set[str]) -> bool:
         if name in known or any(WILDCARD in b.provider.models for b in self._built.values()):

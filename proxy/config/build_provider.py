@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from msgspec.structs import replace
 
+from proxy.config.build_model_info import build_model_info, find_unlisted_info
 from proxy.config.environment import Variable, read_variable
 from proxy.config.merge import PREFIX
 from proxy.config.node import Node
@@ -20,14 +21,12 @@ from proxy.config.provider_address import find_address_doubts, find_address_prob
 from proxy.config.provider_schema import ProviderEntry
 from proxy.config.schema import ConfigFile
 from proxy.config.validate import CheckedProvider
-from proxy.domain.catalog import Provider
+from proxy.domain.catalog import SIMULATED, SIMULATOR_TYPE, Provider
 from proxy.domain.secret import Secret
 from proxy.domain.settings import Clocks, PoolLimits
 from proxy.providers.kind import Kind
 from proxy.providers.registry import find_kind
 
-SIMULATOR_TYPE = "simulator"
-SIMULATED = "sim-"
 LOCAL_FIRST_TOKEN_S = 600.0
 MAX_IDLE_S = 15.0
 
@@ -90,6 +89,8 @@ def build_provider(
         warnings.append(Problem(place, what, "list its models, or '\"*\"' for any"))
     if entry.enabled:
         warnings.extend(find_address_doubts(entry, tree, steps))
+        if checked.is_sound:
+            warnings.extend(find_unlisted_info(entry, tree, steps))
     provider = Provider(
         name=entry.name,
         type=kind.type,
@@ -106,6 +107,7 @@ def build_provider(
         clocks=_build_clocks(entry, kind, top),
         pool=_build_pool(entry, top),
         private_networks=tuple(entry.private_networks),
+        model_info=build_model_info(entry.model_info),
         transport=SIMULATOR_TYPE if kind.type == SIMULATOR_TYPE else entry.transport,
     )
     return BuiltProvider(

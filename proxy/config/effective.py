@@ -93,7 +93,7 @@ class _Lister:
                 continue
             if not is_item:
                 yield from self._show(setting, self._tree, top, top)
-            elif top in _LISTS and "[]" not in rest:
+            elif top in _LISTS and "[]" not in rest and "{}" not in rest:
                 below[top].append((rest, setting))
         for name in _LISTS:
             items = self._tree.find(name)

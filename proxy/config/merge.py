@@ -124,7 +124,8 @@ def _list_targets(tree: Node) -> Iterator[tuple[str, _Target]]:
     for setting in list_settings():
         top, _, below = setting.path.partition("[].")
         is_section = setting.default == "{}" and not setting.path.endswith("headers")
-        if is_section or setting.item == "object" or top == "end_of_config":
+        # What stands under names of the operator's own has no name of a variable.
+        if is_section or setting.item == "object" or top == "end_of_config" or "{}" in below:
             continue
         if below:
             if top == "providers" and below != "name":

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from proxy.config.effective import path_text
 from proxy.config.node import Node
-from proxy.config.setting import Setting, settings_by_path
+from proxy.config.setting import build_pattern, settings_by_path
 
 
 def list_not_in_force(tree: Node) -> tuple[str, ...]:
@@ -19,22 +19,7 @@ def _find(tree: Node) -> Iterator[str]:
             continue
         for length in range(1, len(steps) + 1):
             # A list's items go by the list's own name.
-            setting = settings.get(_pattern(steps[:length]))
-            if setting is not None and _is_later(setting, node):
+            setting = settings.get(build_pattern(steps[:length]))
+            if setting is not None and not setting.in_force:
                 yield path_text(tree, steps[:length])
                 break
-
-
-def _pattern(steps: tuple[str | int, ...]) -> str:
-    text = ""
-    for step in steps:
-        text += "[]" if isinstance(step, int) else f".{step}" if text else step
-    return text
-
-
-def _is_later(setting: Setting, node: Node) -> bool:
-    if setting.path == "routes[].strategy":
-        return node.value != "priority"
-    if setting.path == "routes[].stream_failure":
-        return node.value != "terminate"
-    return not setting.in_force

@@ -11,9 +11,11 @@ from proxy.config.value_types import (
     ModelId,
     Name,
     Network,
+    Price,
     Rank,
     Seconds,
     SentHeaderName,
+    Tokens,
     TypeName,
     VariableName,
     WaitSeconds,
@@ -55,6 +57,21 @@ class ProviderClocksEntry(Section):
     )
     answer_s: Seconds | None = Field(
         default=None, description="Answers that are not streamed: seconds for the whole answer."
+    )
+
+
+class ModelInfoEntry(Section):
+    """What is known of one model at one provider."""
+
+    max_input_tokens: Tokens | None = Field(
+        default=None, description="Tokens that a prompt may have there."
+    )
+    input_usd_per_million_tokens: Price | None = Field(
+        default=None,
+        description="Price of a million tokens of prompts, in US dollars with up to six decimals.",
+    )
+    output_usd_per_million_tokens: Price | None = Field(
+        default=None, description="Price of a million tokens of answers."
     )
 
 
@@ -100,6 +117,10 @@ class ProviderEntry(Section):
         default=[],
         description='The models it serves; `"*"` stands for any model.',
     )
+    model_info: dict[ModelId, ModelInfoEntry] = Field(
+        default={},
+        description="What is known of its models, by model: for `least_cost` and for fallbacks.",
+    )
     enabled: bool = Field(default=True, description="false takes the provider out of service.")
     priority: Rank = Field(
         default=1, description="Providers with a lower number are tried first for a model."
@@ -121,13 +142,16 @@ class ProviderEntry(Section):
     )
     max_retries: Annotated[int, Field(ge=0, le=20)] = Field(
         default=3,
-        description="How often a failed request is repeated at the same deployment.",
-        json_schema_extra={NOT_IN_FORCE: True},
+        description=(
+            "How often a failed request is repeated at the same deployment, where no other is left."
+        ),
     )
     retry_delay: WaitSeconds = Field(
         default=1.0,
-        description="Seconds before the first repetition; later ones wait longer.",
-        json_schema_extra={NOT_IN_FORCE: True},
+        description=(
+            "The longest wait before the first repetition, in seconds; twice as long before each "
+            "later one. A provider's own `Retry-After` goes before it."
+        ),
     )
     max_connections: Count | None = Field(
         default=None, description="Connections to this provider at the same time; null is no limit."

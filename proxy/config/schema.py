@@ -23,6 +23,7 @@ from proxy.config.value_types import (
     Network,
     Origin,
     Rank,
+    RedisUrl,
     Seconds,
     UpperCase,
     WaitSeconds,
@@ -146,7 +147,11 @@ class TargetEntry(Section):
     provider: Name = Field(description="The provider's name.")
     model: ModelId = Field(description="The model, as that provider lists it.")
     weight: Weight = Field(
-        default=1, description="Among equal priorities the target with the higher weight is first."
+        default=1,
+        description=(
+            "Among equal priorities the target with the higher weight is first; with `weighted`, "
+            "its share."
+        ),
     )
     priority: Rank = Field(default=1, description="Targets with a lower number are tried first.")
 
@@ -160,18 +165,17 @@ class RouteEntry(Section):
     )
     strategy: Literal["priority", "weighted", "least_latency", "least_cost"] = Field(
         default="priority",
-        description="How a target is chosen. Only `priority` is in force yet.",
+        description="How targets of the same priority are ordered: docs/routing.md.",
     )
     fallbacks: list[ModelId] = Field(
         default=[],
-        description="Names to try when no target of this one is left.",
-        json_schema_extra=LATER,
+        description="Names to try, in this order, when no target of this one is left.",
     )
     stream_failure: Literal["terminate", "buffered"] = Field(
         default="terminate",
         description=(
-            "What becomes of a stream that breaks: it ends with an error. `buffered` is not "
-            "in force yet."
+            "What becomes of a stream that breaks: it ends with an error. `buffered` holds it back "
+            "until it is whole, so that another target can take over unseen."
         ),
     )
 
@@ -281,12 +285,13 @@ class ConfigFile(Section):
     circuit_breaker_threshold: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=5,
         description="Failures in a row after which a deployment is left alone.",
-        json_schema_extra=LATER,
     )
     circuit_breaker_timeout: Seconds = Field(
         default=60.0,
-        description="Seconds a deployment is left alone the first time.",
-        json_schema_extra=LATER,
+        description=(
+            "Seconds a deployment is left alone the first time; twice as long each time it fails "
+            "again, up to 300."
+        ),
     )
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], UpperCase] = (
         Field(default="INFO", description="The least level that is logged.")
@@ -324,11 +329,14 @@ class ConfigFile(Section):
         description="The database; null is a SQLite file in the state directory.",
         json_schema_extra={**LATER, **SECRET},
     )
-    redis_url: str | None = Field(
+    redis_url: RedisUrl | None = Field(
         default=None,
         repr=False,
-        description="The Redis that processes share; null keeps that state in memory.",
-        json_schema_extra={**LATER, **SECRET},
+        description=(
+            "The Redis in which workers and machines share their circuit breakers: `redis://`, "
+            "`rediss://` (TLS) or `unix://`; null keeps them in the memory of each worker."
+        ),
+        json_schema_extra=SECRET,
     )
     providers: list[ProviderEntry] = Field(
         default=[], description="The endpoints that requests can be sent to."

@@ -6,7 +6,7 @@ Every setting there is, as one flat list made from the schema.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -20,7 +20,8 @@ REQUIRED = "required"
 
 class Setting(Struct, frozen=True):
     """
-    One setting: `path` is like `clocks.connect_s` or `providers[].timeout`.
+    One setting: `path` is like `clocks.connect_s` or `providers[].timeout`; `{}` stands for a
+    name that the operator gives, as `[]` does for the number of an item.
 
     `kinds` are JSON Schema's names of the types it takes, `item` the type of its items if
     it is a list. `default` is JSON text, or `required`.
@@ -57,6 +58,25 @@ def settings_by_path() -> dict[str, Setting]:
     return {setting.path: setting for setting in list_settings()}
 
 
+def build_pattern(steps: Sequence[str | int]) -> str:
+    """Return the path of the setting that a place in the tree belongs to, should there be one."""
+    pattern = ""
+    for step in steps:
+        if isinstance(step, int):
+            pattern += "[]"
+        elif pattern in _maps():
+            pattern += "{}"
+        else:
+            pattern += f".{step}" if pattern else step
+    return pattern
+
+
+@cache
+def _maps() -> frozenset[str]:
+    """Return the paths of the settings that hold sections under names of the operator's."""
+    return frozenset(s.path.rpartition("{}.")[0] for s in list_settings() if "{}." in s.path)
+
+
 def _walk(section: dict[str, Any], parts: dict[str, Any], prefix: str) -> Iterator[Setting]:
     required = section.get("required", ())
     for name, field in section["properties"].items():
@@ -81,6 +101,11 @@ def _walk(section: dict[str, Any], parts: dict[str, Any], prefix: str) -> Iterat
             yield from _walk(below, parts, f"{path}.")
         elif item:
             yield from _walk(item, parts, f"{path}[].")
+        else:
+            for option in options:
+                named = _follow(option.get("additionalProperties") or {}, parts)
+                if "properties" in named:
+                    yield from _walk(named, parts, f"{path}{{}}.")
 
 
 def _list_items(option: dict[str, Any], parts: dict[str, Any]) -> list[dict[str, Any]]:

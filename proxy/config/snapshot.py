@@ -162,13 +162,17 @@ def _read_group(group: _Group, providers: Sequence[Provider], names: _Names) -> 
 
 def _split(snapshot: Snapshot) -> Iterator[_Part]:
     yield _Head(snapshot.generation, snapshot.created_at, snapshot.settings)
-    for providers in _slice(snapshot.providers.items(), lambda p: 10 + len(p.models)):
+    for providers in _slice(snapshot.providers.items(), _weigh_provider):
         yield _Providers(dict(providers))
     for callers in _slice(snapshot.callers.items(), lambda caller: 1 + len(caller.models or ())):
         yield _Callers(callers)
     numbers = {name: number for number, name in enumerate(snapshot.providers)}
     for groups in _slice(snapshot.groups.items(), lambda group: 1 + len(group.deployments)):
         yield _Groups([_write_group(alias, group, numbers) for alias, group in groups])
+
+
+def _weigh_provider(provider: Provider) -> int:
+    return 10 + len(provider.models) + len(provider.model_info)
 
 
 def _slice(items: Iterable[tuple[K, T]], weigh: Callable[[T], int]) -> Iterator[list[tuple[K, T]]]:

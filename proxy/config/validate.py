@@ -18,7 +18,7 @@ from proxy.config.node import Node
 from proxy.config.problem import Place, Problem, show_name, suggest
 from proxy.config.provider_schema import ProviderEntry, Section
 from proxy.config.schema import ConfigFile, RouteEntry
-from proxy.config.setting import list_settings
+from proxy.config.setting import build_pattern, list_settings
 
 SectionT = TypeVar("SectionT", bound=Section)
 Steps = tuple[str | int, ...]
@@ -202,8 +202,8 @@ def _wrong_type(node: Node, kind: str, label: str = "") -> Problem:
 def _unknown_key(path: Steps, node: Node | None, tree: Node) -> Problem:
     name = str(path[-1])
     place = tree.place_of(*path) if node is None else node.key_place or node.place
-    pattern = ".".join(str(step) if isinstance(step, str) else "[]" for step in path[:-1])
-    prefix = pattern.replace(".[]", "[]") + "." if pattern else ""
+    pattern = build_pattern(path[:-1])
+    prefix = f"{pattern}." if pattern else ""
     known = [
         setting.path.removeprefix(prefix)
         for setting in list_settings()

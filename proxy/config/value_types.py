@@ -7,8 +7,9 @@ Checks that need more than the one value (another setting, the environment) live
 
 import ipaddress
 import re
+from decimal import Decimal
 from typing import Annotated, NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
@@ -21,6 +22,7 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}\Z")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]{0,8000}[\x21-\x7e])?\Z")
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}\Z")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9._-]+(:[0-9]{1,5})?\Z|null\Z")
+_DATABASE = re.compile(r"[0-9]{1,5}\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 _MANAGED_HEADERS = frozenset(
@@ -32,7 +34,12 @@ _MANAGED_HEADERS = frozenset(
     )
 )  # fmt: skip
 
+_REDIS_OPTIONS = ("db", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _KEY_HEADERS = frozenset(("api-key", "x-api-key", "x-goog-api-key"))
+
+
+MICROS_DIGITS = 6
+"""Behind the point of a price: the millionths of a dollar that prices are kept in."""
 
 
 def refuse(what: str, mend: str) -> NoReturn:
@@ -164,6 +171,36 @@ def _check_listen(value: str) -> str:
     return value
 
 
+def _check_redis_url(value: str) -> str:
+    mend = "write it like 'redis://127.0.0.1:6379/0', 'rediss://...' or 'unix:///run/redis.sock'"
+    try:
+        parts = urlsplit(value)
+        port, options = parts.port, dict(parse_qsl(parts.query, True, True))
+    except ValueError:
+        refuse("this is not a URL", mend)
+    if not value.isascii() or not value.isprintable() or " " in value or "#" in value:
+        refuse("this is not a URL", mend)
+    if parts.scheme not in ("redis", "rediss", "unix"):
+        refuse("this is not a redis, rediss or unix URL", mend)
+    is_socket = parts.scheme == "unix"
+    if is_socket and (parts.hostname or len(parts.path) < 2):
+        refuse("this URL does not name a socket by its whole path", mend)
+    if not is_socket and (not parts.hostname or port == 0):
+        refuse("this URL has no host", mend)
+    if options.keys() - set(_REDIS_OPTIONS):
+        refuse("this URL has an option that is not known", f"use {', '.join(_REDIS_OPTIONS)}")
+    databases = {options.get("db", ""), "" if is_socket else parts.path.strip("/")} - {""}
+    if not all(map(_DATABASE.match, databases)):
+        refuse("the database in this URL is not a number", mend)
+    return value
+
+
+def _check_price(value: float) -> float:
+    if Decimal(str(value)).scaleb(MICROS_DIGITS) % 1:
+        refuse("this price is finer than a millionth of a dollar", "round it to six digits")
+    return value
+
+
 def _check_network(value: str) -> str:
     try:
         network = ipaddress.ip_network(value)
@@ -201,6 +238,7 @@ Origin = Annotated[str, AfterValidator(_check_origin)]
 Host = Annotated[str, AfterValidator(_check_host)]
 Listen = Annotated[str, AfterValidator(_check_listen)]
 Network = Annotated[str, AfterValidator(_check_network)]
+RedisUrl = Annotated[str, AfterValidator(_check_redis_url)]
 ClientKey = Annotated[str, AfterValidator(check_client_key)]
 UpperCase = BeforeValidator(_raise_level)
 
@@ -210,5 +248,10 @@ WaitSeconds = Annotated[float, Field(ge=0, le=86400, allow_inf_nan=False)]
 """A span of time that may be nothing."""
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Bytes = Annotated[int, Field(ge=1024, le=1024**3)]
+Tokens = Annotated[int, Field(ge=1, le=100_000_000)]
+Price = Annotated[
+    float, Field(ge=0, le=1_000_000, allow_inf_nan=False), AfterValidator(_check_price)
+]
+"""US dollars with at most six digits behind the point, so that sums of them are exact."""
 Rank = Annotated[int, Field(ge=0, le=1000)]
 Weight = Annotated[int, Field(ge=1, le=1000)]

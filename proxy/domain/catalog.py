@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Literal
 
 from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from proxy.domain.identity import Caller
 from proxy.domain.model_name import is_plain_name
@@ -14,10 +15,35 @@ from proxy.domain.settings import Clocks, PoolLimits, Settings
 Strategy = Literal["priority", "weighted", "least_latency", "least_cost"]
 StreamFailure = Literal["terminate", "buffered"]
 WILDCARD = "*"
+SIMULATOR_TYPE = "simulator"
+SIMULATED = "sim-"
+"""What the name of everything simulated begins with, so that nobody takes it for real."""
 
 
 # `gc=False`: these can hold no reference to themselves, and a large catalog has ten thousands
 # of them that the garbage collector would walk through for nothing.
+
+
+class ModelInfo(Struct, frozen=True, gc=False):
+    """What is known of a model at a provider; None is what nobody has said."""
+
+    max_input_tokens: int | None = None
+    input_usd_micros_per_million_tokens: int | None = None
+    """Millionths of a dollar, so that prices stay whole numbers."""
+    output_usd_micros_per_million_tokens: int | None = None
+
+    @property
+    def price(self) -> int | None:
+        """
+        One number to compare models by: of four tokens three are a prompt's, one an answer's.
+
+        In millionths of a dollar for four million tokens; None unless both prices are known.
+        """
+        input_price = self.input_usd_micros_per_million_tokens
+        output_price = self.output_usd_micros_per_million_tokens
+        if input_price is None or output_price is None:
+            return None
+        return 3 * input_price + output_price
 
 
 class Provider(Struct, frozen=True, gc=False):
@@ -40,6 +66,8 @@ class Provider(Struct, frozen=True, gc=False):
     transport: str = "aiohttp"
     private_networks: tuple[str, ...] = ()
     """Networks in CIDR notation that `base_url` may lead to although they are not public."""
+    model_info: Mapping[str, ModelInfo] = field(default_factory=dict)
+    """By model; not every model has an entry."""
 
 
 class Deployment(Struct, frozen=True, gc=False):
@@ -49,11 +77,20 @@ class Deployment(Struct, frozen=True, gc=False):
     model: str
     priority: int = 1
     weight: int = 1
+    id: str = ""
+    """`provider/model`: what logs, breakers and metrics call it; filled in by itself."""
+
+    def __post_init__(self) -> None:
+        # Made once: a request asks for it several times.
+        force_setattr(self, "id", f"{self.provider.name}/{self.model}")
 
     @property
-    def id(self) -> str:
-        """`provider/model`: what logs, breakers and metrics call it."""
-        return f"{self.provider.name}/{self.model}"
+    def info(self) -> ModelInfo:
+        """What is known of its model there."""
+        return self.provider.model_info.get(self.model, UNKNOWN_MODEL)
+
+
+UNKNOWN_MODEL = ModelInfo()
 
 
 class Group(Struct, frozen=True, gc=False):
@@ -65,6 +102,11 @@ class Group(Struct, frozen=True, gc=False):
     fallbacks: tuple[str, ...] = ()
     stream_failure: StreamFailure = "terminate"
     owned_by: str = "llm-proxy"
+
+    @property
+    def is_simulated(self) -> bool:
+        """Some of its answers are not real ones."""
+        return any(d.provider.type == SIMULATOR_TYPE for d in self.deployments)
 
 
 class Snapshot(Struct, frozen=True, dict=True):

@@ -117,6 +117,10 @@ def test_targets_that_cannot_serve_now(tmp_path: Path) -> None:
             "14:28: fallbacks: a route cannot be its own fallback",
         ),
         (
+            "{alias: r, fallbacks: [sim/sim-echo], targets: [{provider: b, model: m}]}",
+            "14:28: fallbacks: simulated answers cannot stand in for real ones",
+        ),
+        (
             "{alias: r, fallbacks: [sim-echo], targets: [{provider: b, model: m}]}",
             "14:28: fallbacks: simulated answers cannot stand in for real ones",
         ),
@@ -126,6 +130,30 @@ def test_routes_that_lead_nowhere(tmp_path: Path, route: str, problem: str) -> N
     """A target or fallback that cannot be meant is a problem at its place."""
     (line,) = problems_of(tmp_path, f"{PROVIDERS}routes:\n\n  - {route}\n")
     assert line.removeprefix("config.yaml:").startswith(problem)
+
+
+def test_a_choice_by_price_needs_prices(tmp_path: Path) -> None:
+    """With `least_cost` a target without both prices gets a warning, but not if it is the only."""
+    text = f"""
+api_keys: [{GOOD_KEY}]
+providers:
+  - name: b
+    type: lm_studio
+    models: [m, n, o]
+    model_info:
+      m: {{input_usd_per_million_tokens: 0.15, output_usd_per_million_tokens: 0}}
+      n: {{input_usd_per_million_tokens: 3}}
+routes:
+  - alias: r
+    strategy: least_cost
+    targets: [{{provider: b, model: m}}, {{provider: b, model: n}}, {{provider: b, model: o}}]
+  - {{alias: s, strategy: least_cost, targets: [{{provider: b, model: o}}]}}
+"""
+    loaded = load_text(tmp_path, text)
+    lines = [line.removeprefix(f"{tmp_path}/config.yaml:") for line in warnings_of(loaded)]
+    what = "the price of this target is not known, so least_cost puts it last"
+    mend = "add both prices to model_info of the provider"
+    assert lines == [f"13:61: {what}: {mend}", f"13:86: {what}: {mend}"]
 
 
 def test_a_fallback_must_exist(tmp_path: Path) -> None:

@@ -53,6 +53,9 @@ def _change(folder: Path, old: str, new: str, environ: dict[str, str] | None = N
         ('X-A: "1", X-B: "2"', 'X-B: "3", X-C: "4"', [
             "provider groq: headers added X-C, removed X-A, changed X-B",
         ]),
+        ("timeout: 30,", "timeout: 30, model_info: {llama-2: {max_input_tokens: 9}},", [
+            "provider groq: model_info added llama-2",
+        ]),
         ("timeout: 30,", "timeout: 30, api_key: canary-2,", ["provider groq: api_key changed"]),
         ("type: lm_studio,", "type: lm_studio, api_key: canary-2,", [
             "provider local.one: api_key added",

@@ -67,12 +67,11 @@ def test_what_the_printed_files_get_warnings_for(seed: Path) -> None:
 
 
 def test_what_the_printed_files_set_that_is_not_built_yet(seed: Path) -> None:
-    """Limits, breakers, health checks, discovery, condensation and retries are listed."""
+    """Health checks, discovery and condensation are listed; breakers and retries are in force."""
     listed = _load(seed).not_in_force
-    assert {"circuit_breaker_threshold", "health_check_interval", "condensation"} <= set(listed)
-    assert {"provider_discovery_interval", "condensation"} <= set(listed)
-    assert "providers.openai_default.max_retries" in listed
-    assert "request_timeout" not in listed
+    assert {"health_check_interval", "provider_discovery_interval", "condensation"} <= set(listed)
+    assert "circuit_breaker_threshold" not in listed
+    assert "providers.openai_default.max_retries" not in listed
 
 
 def test_the_printed_configuration_without_its_key(seed: Path) -> None:

@@ -11,18 +11,9 @@ rate_limit_rpm: 5
 port: 1
 admin_keys: [a, b]
 condensation: {cache_ttl: 1, max_tokens_default: 5}
-providers:
-  - {name: p, type: openai, max_retries: 1}
-routes:
-  - {alias: r, strategy: weighted, fallbacks: [a, b], stream_failure: buffered, targets: []}
+database_url: "sqlite://"
 """)
-    assert list_not_in_force(tree) == (
-        "condensation",
-        "providers.p.max_retries",
-        "routes.r.strategy",
-        "routes.r.fallbacks",
-        "routes.r.stream_failure",
-    )
+    assert list_not_in_force(tree) == ("condensation", "database_url")
 
 
 def test_what_asks_for_nothing_new_is_not_listed() -> None:
@@ -30,10 +21,14 @@ def test_what_asks_for_nothing_new_is_not_listed() -> None:
     tree = tree_of("""
 workers: 2
 listen: ["127.0.0.1:1", "127.0.0.1:2"]
-redis_url: null
+database_url: null
+redis_url: "redis://127.0.0.1"
 web_ui: false
 admin_keys: []
+circuit_breaker_threshold: 3
+providers:
+  - {name: p, type: openai, max_retries: 1, model_info: {m: {max_input_tokens: 5}}}
 routes:
-  - {alias: r, strategy: priority, stream_failure: terminate, targets: []}
+  - {alias: r, strategy: weighted, fallbacks: [a, b], stream_failure: buffered, targets: []}
 """)
     assert list_not_in_force(tree) == ()

@@ -48,4 +48,5 @@ def test_wrong_values_are_refused(wrong: dict[str, object]) -> None:
 def test_printing_a_configuration_shows_no_secret() -> None:
     """Client keys and store addresses are not in the repr of a configuration."""
     plain = {"api_keys": ["canary"], "admin_keys": ["canary"], "database_url": "canary"}
-    assert "canary" not in repr(ConfigFile.model_validate({**plain, "redis_url": "canary"}))
+    redis_url = "redis://:canary@127.0.0.1"
+    assert "canary" not in repr(ConfigFile.model_validate({**plain, "redis_url": redis_url}))

@@ -6,7 +6,13 @@ from pathlib import Path
 from proxy.config.key_schema import ApiKeyEntry
 from proxy.config.provider_schema import ProviderEntry
 from proxy.config.schema import ClocksEntry, ConfigFile, LimitsEntry, RouteEntry
-from proxy.config.setting import REQUIRED, Setting, list_settings, settings_by_path
+from proxy.config.setting import (
+    REQUIRED,
+    Setting,
+    build_pattern,
+    list_settings,
+    settings_by_path,
+)
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
 _ROW = re.compile(r"^\| `([^`]+)` \|[^\n]*$", re.M)
@@ -27,7 +33,18 @@ def test_settings_are_listed_with_type_and_default() -> None:
     assert settings["api_keys[].models"].type_text == "list of string or null"
     assert settings["providers[].name"].default == REQUIRED
     assert settings["routes[].targets[].weight"].default == "1"
-    assert not settings["redis_url"].in_force
+    assert settings["providers[].model_info{}.max_input_tokens"].kinds == ("integer", "null")
+    assert settings["redis_url"].in_force
+    assert not settings["database_url"].in_force
+
+
+def test_a_place_in_the_file_leads_to_its_setting() -> None:
+    """Numbers of items and names of the operator's own are not a part of a setting's path."""
+    steps = ("providers", 0, "model_info", "gpt-4.1", "max_input_tokens")
+    assert build_pattern(steps) == "providers[].model_info{}.max_input_tokens"
+    assert build_pattern(steps[:4]) == "providers[].model_info{}"
+    assert build_pattern(("routes", 1, "targets", 0, "model")) == "routes[].targets[].model"
+    assert build_pattern(("port",)) == "port"
 
 
 def test_what_printing_leaves_out_is_marked_as_secret() -> None:

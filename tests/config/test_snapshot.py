@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from proxy.config.snapshot import decode_snapshot, decode_steps, encode_snapshot
-from proxy.domain.catalog import Deployment, Group, Provider, Snapshot
+from proxy.domain.catalog import Deployment, Group, ModelInfo, Provider, Snapshot
 from proxy.domain.identity import Caller
 from proxy.domain.secret import Secret
 from proxy.domain.settings import Clocks, PoolLimits, RateLimit, Settings
@@ -49,6 +49,9 @@ def _providers(name: str) -> SearchStrategy[Provider]:
         clocks=_build(Clocks, idle_s=_seconds),
         pool=_build(PoolLimits, max_connections=st.none() | _numbers),
         private_networks=st.lists(_names, max_size=2).map(tuple),
+        model_info=st.dictionaries(
+            _names, _build(ModelInfo, max_input_tokens=_numbers | st.none())
+        ),
     )
     return provider
 

@@ -77,6 +77,20 @@ def test_a_good_tree_has_no_problems() -> None:
             "1:46: the key 'idle' is not known here: did you mean 'idle_s'?",
         ),
         (
+            "providers: [{name: a, type: openai, model_info: {m: {max_inputs_tokens: 1}}}]",
+            "1:54: the key 'max_inputs_tokens' is not known here: did you mean 'max_input_tokens'?",
+        ),
+        (
+            "providers: [{name: a, type: openai, model_info: {m: 5}}]",
+            "1:53: m: a section with keys is needed here",
+        ),
+        (
+            "providers: [{name: a, type: openai, model_info: "
+            "{m: {input_usd_per_million_tokens: 0.0000001}}}]",
+            "1:84: input_usd_per_million_tokens: this price is finer than a millionth of a dollar",
+        ),
+        ("redis_url: 'http://h'", "1:12: redis_url: this is not a redis, rediss or unix URL"),
+        (
             "routes: [{alias: a, targets: [{provider: b}]}]",
             "1:31: 'model' is missing here",
         ),

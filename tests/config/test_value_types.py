@@ -121,6 +121,8 @@ def test_listen_addresses(text: str, passes: bool) -> None:
         (v.TypeName, ["openai", "llama.cpp", "simulator"], ["opnai", "OpenAI", ""]),
         (v.Host, ["::1", "0.0.0.0", "my.host"], ["", "a b", "a/b"]),
         (v.Seconds, [1, 0.5, 86400], [0, -1, 86401, float("inf"), "1", True]),
+        (v.Tokens, [1, 1_048_576], [0, 1.5, None]),
+        (v.Price, [0, 3, 0.15, 0.000001, 999_999.999999], [-1, 0.0000001, 1e9, float("nan"), "1"]),
         (v.Count, [1, 1000], [0, 1.0, True, "1"]),
     ],
 )
@@ -128,6 +130,68 @@ def test_other_kinds(kind: Any, good: list[object], bad: list[object]) -> None:
     """Each kind of value takes what it is for, and nothing else."""
     assert [value for value in good if not _passes(kind, value)] == []
     assert [value for value in bad if _passes(kind, value)] == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://127.0.0.1",
+        "redis://:pass@redis.internal:6379/3",
+        "rediss://user:pass@[::1]:6380/?db=1&ssl_ca_certs=/etc/ca.pem",
+        "unix:///run/redis/redis.sock",
+        "unix://user:pass@/run/redis.sock?db=2",
+    ],
+)
+def test_redis_urls(url: str) -> None:
+    """TCP, TLS and sockets pass, with a user, a password and the number of a database."""
+    assert _passes(v.RedisUrl, url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "127.0.0.1:6379",
+        "http://127.0.0.1",
+        "redis://",
+        "redis://:pass@",
+        "redis://host:port",
+        "redis://host:0",
+        "redis://host:70000",
+        "redis://host/first",
+        "redis://host/0?db=x",
+        "redis://host/0?socket_timeout=9",
+        "redis://ho st",
+        "redis://host/0#x",
+        "unix://",
+        "unix:///",
+        "unix://run/redis.sock",
+        "redis://hôst",
+    ],
+)
+def test_what_is_no_redis_url(url: str) -> None:
+    """Another scheme, no host, a database that is no number and unknown options are refused."""
+    assert not _passes(v.RedisUrl, url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://:sk-canary@h",
+        "redis://:sk-canary@",
+        "redis://:sk-canary@h:x",
+        "redis://h/sk-canary",
+        "redis://h?sk-canary=1",
+        "unix://:sk-canary@h/x",
+        "redis://:sk-canary#@h",
+    ],
+)
+def test_no_message_repeats_a_stores_password(url: str) -> None:
+    """Whatever is wrong with a Redis URL, the message holds nothing of it."""
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(v.RedisUrl).validate_python(url)
+    (detail,) = caught.value.errors(include_input=False, include_url=False)
+    assert "canary" not in str(detail)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from proxy.domain.catalog import Deployment, Group, Provider, Snapshot
+from proxy.domain.catalog import Deployment, Group, ModelInfo, Provider, Snapshot
 from proxy.domain.identity import Caller
 from proxy.domain.settings import Settings
 
@@ -125,3 +125,35 @@ def test_whether_there_are_admin_keys_is_known_of_every_snapshot() -> None:
     assert not plain.has_admin_keys
     assert replace(plain, callers={**users, b"a": Caller("key_a", role="admin")}).has_admin_keys
     assert not plain.has_admin_keys
+
+
+def test_a_deployments_id_is_made_once() -> None:
+    """`id` is provider and model, the same object each time, whatever was given for it."""
+    deployment = Deployment(provider("a", "m"), "m", id="forged")
+    assert deployment.id == "a/m"
+    assert deployment.id is deployment.id
+    assert deployment == Deployment(provider("a", "m"), "m")
+    assert replace(deployment, model="n").id == "a/n"
+
+
+def test_three_tokens_of_a_prompt_are_priced_for_one_of_an_answer() -> None:
+    """A model's price weighs both prices, and is not known without either."""
+    assert ModelInfo(None, 2, 10).price == 16
+    assert ModelInfo(None, 0, 0).price == 0
+    assert ModelInfo(5, 2, None).price is None
+    assert ModelInfo(5, None, 2).price is None
+
+
+def test_what_is_known_of_a_model_is_known_of_its_deployment() -> None:
+    """A deployment finds what its provider says of its model, and nothing where it is silent."""
+    known = replace(provider("a", "m", "n"), model_info={"m": ModelInfo(max_input_tokens=9)})
+    assert Deployment(known, "m").info.max_input_tokens == 9
+    assert Deployment(known, "n").info == ModelInfo()
+
+
+def test_a_group_with_the_simulator_in_it_is_simulated() -> None:
+    """One simulated deployment is enough."""
+    real, simulator = provider("a", "m"), replace(provider("sim", "sim-echo"), type="simulator")
+    assert not Group("m", (Deployment(real, "m"),)).is_simulated
+    mixed = (Deployment(real, "m"), Deployment(simulator, "sim-echo"))
+    assert Group("sim-m", mixed).is_simulated
