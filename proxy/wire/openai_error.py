@@ -24,7 +24,12 @@ from proxy.domain.errors import (
 from proxy.wire.error_text import clean_text
 from proxy.wire.json_text import encode, holds_too_many_values
 from proxy.wire.provider_fault import UpstreamFault, parse_fault, read_fault
-from proxy.wire.retry_after import parse_retry_after
+from proxy.wire.retry_after import (
+    find_said_wait,
+    parse_duration,
+    parse_limit_resets,
+    parse_retry_after,
+)
 from proxy.wire.sse import build_event
 
 NO_VALUE = msgspec.Raw(b"")
@@ -120,19 +125,22 @@ def read_error_answer(
 
     Args:
         status: any but 2xx.
-        headers: names in lower case; `retry-after` and `retry-after-ms` are read.
+        headers: what they say of limits and of when to come back is read.
         body: as much of the body as was read, in any format.
         now_at: epoch seconds.
 
     Returns:
         An error of the one tree. Only where the client can mend its request does it carry
-        the provider's own words, cleaned.
+        the provider's own words, cleaned. A limit or an overload has `retry_after_s` where
+        head or body tell it; a quota that is spent only where `retry-after` does.
 
     Source: wire-formats §7; tests/wire/test_openai_error.py has a case per class.
     """
-    error = classify_fault(status, parse_fault(body))
-    if isinstance(error, UpstreamRateLimited | UpstreamOverloaded):
-        error.retry_after_s = parse_retry_after(headers, now_at)
+    fault = parse_fault(body)
+    error = classify_fault(status, fault)
+    # As they came, names are in any case; of one that came twice the first counts.
+    told = {name.lower(): value for name, value in reversed(list(headers.items()))}
+    error.retry_after_s = _find_wait(error, fault, {**fault.headers, **told}, now_at)
     return error
 
 
@@ -144,7 +152,10 @@ def read_error_object(value: object) -> UpstreamError:
         value: the decoded `error` member, or the whole object that carried it.
     """
     fault = read_fault(value)
-    return classify_fault(fault.status or _guess_status(fault), fault)
+    error = classify_fault(fault.status or _guess_status(fault), fault)
+    # The head that it came with was that of a success: it says nothing of the error.
+    error.retry_after_s = _find_wait(error, fault, {}, 0.0)
+    return error
 
 
 def check_no_error(error: msgspec.Raw, kind: str | None, text: bytes) -> None:
@@ -195,6 +206,22 @@ def classify_fault(status: int, fault: UpstreamFault) -> UpstreamError:
     return UpstreamServerError()
 
 
+def _find_wait(
+    error: UpstreamError, fault: UpstreamFault, headers: Mapping[str, str], now_at: float
+) -> float | None:
+    """Return when a provider wants to be asked again: what says it most plainly goes first."""
+    if not isinstance(error, UpstreamRateLimited | UpstreamOverloaded):
+        return None
+    wait_s = parse_retry_after(headers, now_at)
+    if isinstance(error, UpstreamQuotaExhausted):
+        return wait_s  # the seconds of a limit are no matter of a quota
+    if wait_s is None:
+        wait_s = parse_duration(fault.retry_delay)
+    if wait_s is None and isinstance(error, UpstreamRateLimited):
+        wait_s = parse_limit_resets(headers, now_at)
+    return find_said_wait(fault.message) if wait_s is None else wait_s
+
+
 def _guess_status(fault: UpstreamFault) -> int:
     """Return the status that an error inside a 200 stands for and does not name."""
     words = {fault.code, fault.type, fault.reason}
@@ -229,8 +256,15 @@ def _reject(status: int, fault: UpstreamFault, code: str) -> UpstreamRejected:
 
 
 def _is_quota(fault: UpstreamFault) -> bool:
+    if fault.quota_ids:
+        # Google has the same words for every limit, a minute's too; its names tell them apart.
+        # A day's comes with a delay of seconds all the same, after which it is still used up.
+        return any("PerDay" in quota_id for quota_id in fault.quota_ids)
     lowered = fault.message.lower()
-    return any(mark in lowered for mark in _QUOTA_MARKS)
+    if not any(mark in lowered for mark in _QUOTA_MARKS):
+        return False
+    # What money buys does not come back by itself: whoever says when speaks of a limit.
+    return not fault.retry_delay and find_said_wait(fault.message) is None
 
 
 def _is_refused_key(status: int, fault: UpstreamFault) -> bool:

@@ -12,6 +12,9 @@ from msgspec import Struct
 
 _MOST_MESSAGE_BYTES = 4096
 _DEEPEST = 3
+_MOST_PARTS = 16
+"""So many details, quotas and headers of one error are looked at."""
+_LONGEST_VALUE = 128
 _STATUS = re.compile(r"[45][0-9][0-9]")
 _CODE = re.compile(r"[A-Za-z][\w.:/-]{0,63}", re.ASCII)
 
@@ -30,6 +33,12 @@ class UpstreamFault(Struct, frozen=True):
     """The HTTP status that the body names; inside a 200 it is the only one."""
     is_moderated: bool = False
     """The body names reasons for which the input was flagged."""
+    retry_delay: str = ""
+    """Google's `RetryInfo.retryDelay`, such as `34.4s`."""
+    quota_ids: tuple[str, ...] = ()
+    """The names of the quotas that Google says are used up."""
+    headers: dict[str, str] = {}
+    """OpenRouter's `metadata.headers`, names in lower case: of who answered it."""
 
 
 def parse_fault(body: bytes) -> UpstreamFault:
@@ -63,7 +72,11 @@ def _read(value: Any, depth: int) -> UpstreamFault:
         return UpstreamFault(message=value)
     if not isinstance(value, dict) or depth > _DEEPEST:
         return UpstreamFault()
-    inner = value.get("error") or value.get("errors") or value.get("detail")
+    details = value.get("details")
+    inner = value.get("error") or value.get("detail")
+    if not inner and not details:
+        # Where there are details, Google says in `errors` the same again without them.
+        inner = value.get("errors")
     if isinstance(inner, dict | list):
         return _read(inner, depth + 1)
     message = inner or value.get("message") or value.get("msg")
@@ -80,6 +93,9 @@ def _read(value: Any, depth: int) -> UpstreamFault:
         reason=_read_word(metadata.get("error_type")),
         status=_read_status(value.get("code")) or _read_status(value.get("status")),
         is_moderated=bool(metadata.get("reasons")),
+        retry_delay=_read_retry_delay(details),
+        quota_ids=_read_quota_ids(details),
+        headers=_read_headers(metadata.get("headers")),
     )
 
 
@@ -102,3 +118,37 @@ def _read_param(value: dict[str, Any]) -> str:
 def _read_status(value: object) -> int:
     text = str(value) if isinstance(value, str | int) else ""
     return int(text) if _STATUS.fullmatch(text) else 0
+
+
+def _read_retry_delay(details: object) -> str:
+    for detail in _list_objects(details):
+        delay = detail.get("retryDelay")
+        if isinstance(delay, str) and len(delay) <= _LONGEST_VALUE:
+            return delay
+    return ""
+
+
+def _read_quota_ids(details: object) -> tuple[str, ...]:
+    ids: list[object] = []
+    for detail in _list_objects(details):
+        # QuotaFailure names them one by one, ErrorInfo the one that was hit.
+        ids += [violation.get("quotaId") for violation in _list_objects(detail.get("violations"))]
+        metadata = detail.get("metadata")
+        if isinstance(metadata, dict):
+            ids.append(metadata.get("quota_limit"))
+    return tuple(name for name in ids if isinstance(name, str) and 0 < len(name) <= _LONGEST_VALUE)
+
+
+def _read_headers(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        return {}
+    return {
+        name.lower(): text
+        for name, text in list(value.items())[:_MOST_PARTS]
+        if isinstance(name, str) and isinstance(text, str) and len(text) <= _LONGEST_VALUE
+    }
+
+
+def _list_objects(value: object) -> list[dict[str, Any]]:
+    items = value[:_MOST_PARTS] if isinstance(value, list) else []
+    return [item for item in items if isinstance(item, dict)]

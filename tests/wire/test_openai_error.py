@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
+from multidict import CIMultiDict
 
 from proxy.domain import errors as e
 from proxy.wire.openai_error import (
@@ -24,6 +25,22 @@ POLICY = "content_policy_violation"
 
 def openai(message: str, type_: str = "invalid_request_error", **more: Any) -> dict[str, Any]:
     return {"error": {"message": message, "type": type_, "param": None, "code": None} | more}
+
+
+def google(message: str, *quota_ids: str, retry_delay: str | None = None) -> dict[str, Any]:
+    details: list[dict[str, Any]] = []
+    if quota_ids:
+        violations = [{"quotaId": quota_id} for quota_id in quota_ids]
+        details.append({"@type": "google.rpc.QuotaFailure", "violations": violations})
+    if retry_delay is not None:
+        details.append({"@type": "google.rpc.RetryInfo", "retryDelay": retry_delay})
+    status = "RESOURCE_EXHAUSTED"
+    return {"error": {"code": 429, "message": message, "status": status, "details": details}}
+
+
+SPENT = "You exceeded your current quota, please check your plan and billing details."
+MINUTE = "GenerateContentInputTokensPerModelPerMinute-FreeTier"
+DAY = "GenerateRequestsPerDayPerProjectPerModel-FreeTier"
 
 
 def answer(status: int, body: object, **headers: str) -> e.UpstreamError:
@@ -287,6 +304,13 @@ PROVIDERS_FAULT: list[tuple[str, int, object, type[e.UpstreamError]]] = [
         e.UpstreamRateLimited,
     ),
     ("empty 429", 429, b"", e.UpstreamRateLimited),
+    ("gemini day", 429, google(SPENT, DAY, retry_delay="36s"), e.UpstreamQuotaExhausted),
+    ("gemini day, too", 429, [google(SPENT, MINUTE, DAY)], e.UpstreamQuotaExhausted),
+    ("gemini day, other words", 429, google("m", DAY), e.UpstreamQuotaExhausted),
+    ("gemini minute", 429, google(SPENT, MINUTE, retry_delay="26s"), e.UpstreamRateLimited),
+    ("gemini delay", 429, google(SPENT, retry_delay="26s"), e.UpstreamRateLimited),
+    ("gemini words", 429, google(f"{SPENT}\nPlease retry in 36.4s."), e.UpstreamRateLimited),
+    ("gemini money", 429, google(SPENT), e.UpstreamQuotaExhausted),
     (
         "openai overload",
         503,
@@ -379,6 +403,87 @@ def test_a_wait_is_read_where_one_helps(status: int) -> None:
     assert answer(status, b"", **{"retry-after": "7"}).retry_after_s == 7.0
     assert answer(status, b"", **{"retry-after-ms": "1500"}).retry_after_s == 1.5
     assert answer(status, b"").retry_after_s is None
+
+
+TELLING = {
+    "retry-after-ms": "1500",
+    "retry-after": "2",
+    "x-ratelimit-remaining-tokens": "0",
+    "x-ratelimit-reset-tokens": "4s",
+}
+TELLING_BODY = google("Please try again in 5s.", retry_delay="3s")
+
+
+@pytest.mark.parametrize(
+    ("missing", "body", "wait_s"),
+    [
+        ([], TELLING_BODY, 1.5),
+        (["retry-after-ms"], TELLING_BODY, 2.0),
+        (["retry-after-ms", "retry-after"], TELLING_BODY, 3.0),
+        (["retry-after-ms", "retry-after"], [TELLING_BODY], 3.0),
+        (["retry-after-ms", "retry-after"], google("Please try again in 5s."), 4.0),
+        (list(TELLING), google("Please try again in 5s."), 5.0),
+        (list(TELLING), google("m", retry_delay="soon"), None),
+        (list(TELLING), google("m"), None),
+    ],
+    ids=[
+        "milliseconds",
+        "seconds",
+        "retry info",
+        "retry info in an array",
+        "reset",
+        "words",
+        "nonsense",
+        "nothing",
+    ],
+)
+def test_what_tells_a_wait_most_plainly_goes_first(
+    missing: list[str], body: object, wait_s: float | None
+) -> None:
+    """Milliseconds, Retry-After, Google's delay, a used-up limit's reset, then words."""
+    headers = {name: value for name, value in TELLING.items() if name not in missing}
+    assert answer(429, body, **headers).retry_after_s == wait_s
+
+
+def test_headers_are_read_as_they_came() -> None:
+    """Names may be in any case, and of a name that came twice the first value counts."""
+    for first, second in (("Retry-After", "7"), ("X-RateLimit-Reset-Tokens", "7s")):
+        headers = CIMultiDict([(first, second), (first, "9")])
+        assert read_error_answer(429, headers, b"", 0.0).retry_after_s == 7.0
+
+
+def test_headers_that_openrouter_puts_into_the_body_are_read() -> None:
+    """`metadata.headers` counts like the head, which has the last word."""
+    inner = {"X-RateLimit-Limit": "20", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "30500"}
+    body = {"error": {"message": "m", "code": 429, "metadata": {"headers": inner}}}
+    assert answer(429, body).retry_after_s == 30500.0
+    assert answer(429, body, **{"x-ratelimit-reset": "9"}).retry_after_s == 9.0
+
+
+def test_a_spent_quota_does_not_wait_for_a_limit() -> None:
+    """Only Retry-After is about it: resets, Google's delay and words are about limits."""
+    resets = {name: value for name, value in TELLING.items() if "limit" in name}
+    spent = openai("Please try again in 5s.", code="insufficient_quota")
+    for body in (google(SPENT, DAY, retry_delay="36s"), spent):
+        error = answer(429, body, **resets)
+        assert type(error) is e.UpstreamQuotaExhausted
+        assert error.retry_after_s is None
+        assert answer(429, body, **{"retry-after": "3600"}).retry_after_s == 3600.0
+
+
+def test_an_overload_is_no_matter_of_limits() -> None:
+    """A 503 takes a delay from Retry-After or the body, never the reset of a limit."""
+    resets = {name: value for name, value in TELLING.items() if "limit" in name}
+    assert answer(503, b"", **resets).retry_after_s is None
+    assert answer(503, google("m", retry_delay="3s"), **resets).retry_after_s == 3.0
+
+
+def test_an_error_inside_a_200_may_name_a_wait() -> None:
+    """A delay of Google's, or one in words, is read from the event itself."""
+    assert read_error_object(google("m", retry_delay="34.4s")).retry_after_s == 34.4
+    said = {"message": "Please try again in 2s.", "code": "rate_limit_exceeded"}
+    assert read_error_object(said).retry_after_s == 2.0
+    assert type(read_error_object(google(SPENT, DAY))) is e.UpstreamQuotaExhausted
 
 
 INSIDE_200: list[tuple[object, type[e.UpstreamError]]] = [

@@ -8,6 +8,32 @@ from hypothesis import strategies as st
 
 from proxy.wire.provider_fault import UpstreamFault, parse_fault, read_fault
 
+GOOGLE_DETAILS = [
+    {
+        "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+        "violations": [
+            {
+                "quotaMetric": "generativelanguage.googleapis.com/generate_content_free_tier",
+                "quotaId": "GenerateContentInputTokensPerModelPerMinute-FreeTier",
+                "quotaDimensions": {"location": "global", "model": "m"},
+                "quotaValue": "250000",
+            },
+            {"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"},
+        ],
+    },
+    {"@type": "type.googleapis.com/google.rpc.Help", "links": [{"description": "x", "url": "y"}]},
+    {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.4s"},
+]
+GOOGLE = UpstreamFault(
+    "m",
+    status=429,
+    retry_delay="34.4s",
+    quota_ids=(
+        "GenerateContentInputTokensPerModelPerMinute-FreeTier",
+        "GenerateRequestsPerDayPerProjectPerModel-FreeTier",
+    ),
+)
+
 SHAPES = {
     "openai": (
         {"error": {"message": "m", "type": "t", "param": "p", "code": "c"}},
@@ -35,6 +61,69 @@ SHAPES = {
     "openrouter type": (
         {"error": {"code": 429, "message": "m", "metadata": {"error_type": "rate_limit_exceeded"}}},
         UpstreamFault("m", reason="rate_limit_exceeded", status=429),
+    ),
+    "openrouter headers": (
+        {
+            "error": {
+                "code": 429,
+                "message": "m",
+                "metadata": {"headers": {"X-RateLimit-Reset": "1", "X-Odd": 5}},
+            }
+        },
+        UpstreamFault("m", status=429, headers={"x-ratelimit-reset": "1"}),
+    ),
+    "google": (
+        {
+            "error": {
+                "code": 429,
+                "message": "m",
+                "status": "RESOURCE_EXHAUSTED",
+                "details": GOOGLE_DETAILS,
+            }
+        },
+        GOOGLE,
+    ),
+    "google in an array": (
+        [{"error": {"code": 429, "message": "m", "details": GOOGLE_DETAILS}}],
+        GOOGLE,
+    ),
+    "google code assist": (
+        {
+            "error": {
+                "code": 429,
+                "message": "m",
+                "errors": [{"message": "m", "domain": "global", "reason": "rateLimitExceeded"}],
+                "details": [
+                    {
+                        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                        "reason": "RATE_LIMIT_EXCEEDED",
+                        "metadata": {"quota_limit": "Gemini25ProRequestsPerDay"},
+                    }
+                ],
+            }
+        },
+        UpstreamFault("m", status=429, quota_ids=("Gemini25ProRequestsPerDay",)),
+    ),
+    "details of other kinds": (
+        {"error": {"message": "m", "details": [5, None, {"retryDelay": 5, "violations": "x"}]}},
+        UpstreamFault("m"),
+    ),
+    "details that are none": (
+        {"error": {"message": "m", "details": {"retryDelay": "5s"}}},
+        UpstreamFault("m"),
+    ),
+    "details too long": (
+        {
+            "error": {
+                "message": "m",
+                "details": [
+                    {"retryDelay": "5" * 200, "violations": [{"quotaId": "x" * 200}]},
+                    *[{}] * 20,
+                    {"retryDelay": "5s"},
+                ],
+            }
+        },
+        UpstreamFault("m"),
     ),
     "mistral flat": (
         {"object": "error", "message": "m", "type": "t", "param": None, "code": "1500"},
@@ -115,7 +204,20 @@ def test_only_an_error_status_is_a_status(code: object) -> None:
             st.lists(inner, max_size=3)
             | st.dictionaries(
                 st.sampled_from(
-                    ["error", "errors", "detail", "message", "code", "loc", "metadata"]
+                    [
+                        "error",
+                        "errors",
+                        "detail",
+                        "details",
+                        "message",
+                        "code",
+                        "loc",
+                        "metadata",
+                        "headers",
+                        "violations",
+                        "quotaId",
+                        "retryDelay",
+                    ]
                 ),
                 inner,
             )
