@@ -37,6 +37,7 @@ class RedisServer:
         self._folder = Path(tempfile.mkdtemp(prefix="redis-"))
         self._options = options
         self._process: subprocess.Popen[str] | None = None
+        self._listener: threading.Thread | None = None
         self.port = _find_free_port()
         self.path = self._folder / "redis.sock"
 
@@ -79,14 +80,19 @@ class RedisServer:
         else:
             raise RuntimeError(f"the server did not start:\n{''.join(said)}")
         # What it goes on to say must not fill the pipe, or it would wait for a reader.
-        threading.Thread(target=self._process.stdout.read, daemon=True).start()
+        self._listener = threading.Thread(target=self._process.stdout.read, daemon=True)
+        self._listener.start()
 
     def kill(self) -> None:
         """End it at once, as a crash would, also if it is frozen."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-            self._process = None
+            if self._listener is not None:
+                self._listener.join()
+            if self._process.stdout is not None:
+                self._process.stdout.close()
+            self._process = self._listener = None
 
     def freeze(self) -> None:
         """Stop it in mid-step: the kernel goes on accepting, nobody answers."""
@@ -102,7 +108,7 @@ class RedisServer:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(5)
             connection.connect(str(self.path))
-            connection.sendall(hiredis.pack_command(words))
+            connection.sendall(hiredis.pack_command(words))  # type: ignore[arg-type] - any number
             while (reply := reader.gets()) is ...:
                 if not (received := connection.recv(65536)):
                     raise ConnectionResetError("the server has closed the connection")
