@@ -20,7 +20,7 @@ from proxy.telemetry.metric_table import DURATION_BUCKETS_S, Metric
 
 _log = structlog.get_logger("llm_proxy.telemetry.metrics")
 _MAX_STAND_INS = 64
-_PREFIXES = ("counter", "histogram", "gauge_livesum", "gauge_livemax")
+_PREFIXES = ("counter", "histogram", "gauge_livesum", "gauge_livemax", "gauge_livemin")
 
 
 class Number:

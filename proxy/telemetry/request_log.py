@@ -81,6 +81,8 @@ class RequestLog:
             "error_code": redact_name(record.error_code),
             "detail": None if record.error_detail is None else redact(record.error_detail),
             "route_reason": redact_name(record.route_reason),
+            "route_order": [redact_name(each) for each in record.route_order],
+            "fallback": redact_name(record.fallback),
             "key_id": redact_name(record.key_id),
             "organization_id": redact_name(record.organization_id),
             "usage_source": None if usage is None else usage.source,

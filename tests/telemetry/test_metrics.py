@@ -225,6 +225,47 @@ def test_repeats_on_one_deployment_are_counted(metrics: Metrics) -> None:
     assert _read(metrics, "llm_proxy_retries_total") == {("alpha",): 2, ("other",): 1}
 
 
+def test_the_worst_breaker_of_a_provider_is_shown(metrics: Metrics) -> None:
+    """The gauge says what it was last told, 0 from the start; strangers have none."""
+    metrics.set_breaker("alpha", 2.0)
+    metrics.set_breaker("gone", 1.0)
+    assert _read(metrics, "llm_proxy_circuit_breaker_state") == {("alpha",): 2, ("beta",): 0}
+    metrics.set_breaker("alpha", 0.0)
+    assert _read(metrics, "llm_proxy_circuit_breaker_state") == {("alpha",): 0, ("beta",): 0}
+
+
+def test_changes_of_breakers_are_counted(metrics: Metrics) -> None:
+    """Each change counts under the state that it leads to."""
+    metrics.breaker_changed("alpha", "open")
+    metrics.breaker_changed("alpha", "half_open")
+    metrics.breaker_changed("alpha", "open")
+    metrics.breaker_changed("gone", "closed")
+    assert _read(metrics, "llm_proxy_breaker_changes_total") == {
+        ("alpha", "open"): 2,
+        ("alpha", "half_open"): 1,
+        ("other", "closed"): 1,
+    }
+
+
+def test_a_worker_without_redis_shows_in_the_whole(tmp_path: Path) -> None:
+    """Redis counts as up while every worker uses it; where none is configured there is no word."""
+    workers = [Metrics(tmp_path, worker=number) for number in (0, 1)]
+    workers[0].set_redis_up(True)
+    workers[0].count_redis_errors()
+    assert _read(workers[0], "llm_proxy_redis_up") == {}
+
+    for worker in workers:
+        worker.open_redis()
+        worker.set_redis_up(True)
+    assert _read(workers[0], "llm_proxy_redis_up") == {(): 1}
+    workers[1].set_redis_up(False)
+    workers[1].count_redis_errors(3)
+    assert _read(workers[0], "llm_proxy_redis_up") == {(): 0}
+    assert _read(workers[0], "llm_proxy_redis_errors_total") == {(): 3}
+    for worker in workers:
+        worker.close()
+
+
 def test_odd_answers_are_counted_by_provider_and_kind(metrics: Metrics) -> None:
     """Each anomaly of a request counts under the provider that answered."""
     metrics.request_ended(build_record(anomalies=("utf8_replaced", "usage_anomaly")))
@@ -319,6 +360,8 @@ def test_exposition_is_valid_and_complete(metrics: Metrics, tmp_path: Path) -> N
     _run(metrics, outcome="upstream_timeout")
     metrics.failed_over("alpha", "beta", "upstream_timeout")
     metrics.retried("beta")
+    metrics.breaker_changed("beta", "open")
+    metrics.open_redis()
     body, content_type = metrics.render()
     service.close()
 
