@@ -14,6 +14,7 @@ from proxy.domain.catalog import Provider, Snapshot
 from proxy.domain.identity import KeyHasher
 from proxy.domain.service import ConfigStatus, ServiceStatus
 from proxy.domain.settings import InstallSettings
+from proxy.pipeline.board import Board
 from proxy.pipeline.context import Runtime
 from proxy.providers.registry import SIMULATOR
 from proxy.server.app import build_app, build_runner
@@ -23,6 +24,7 @@ from proxy.server.runner import ServerRunner
 from proxy.server.state import Desk, ServerState, StillDesk
 from proxy.simulator.transport import SimulatorTransport
 from proxy.stores.memory import MemoryRateStore
+from proxy.stores.memory_breakers import MemoryBreakers
 from proxy.telemetry.health import UptimeTracker, is_ready
 from proxy.telemetry.log_writer import LogWriter
 from proxy.telemetry.loop_lag import LoopLag
@@ -65,7 +67,10 @@ class Service:
         """
         for _ in self._metrics.apply_steps(snapshot):
             await asyncio.sleep(0)
+        board, before = self._runtime.board, self._runtime.snapshot
+        board.breakers.rules = snapshot.settings.breaker
         self._runtime.publish(snapshot, self._transports.for_snapshot(snapshot))
+        await board.apply(before.providers, snapshot.providers)
 
     async def drain(self, within_s: float, delay_s: float = 0.0) -> None:
         """
@@ -127,6 +132,7 @@ async def open_service(
         transports.for_snapshot(snapshot),
         ManyObservers(metrics, RequestLog(log, install.log_level)),
         MemoryRateStore(processes=install.workers),
+        Board(MemoryBreakers(snapshot.settings.breaker), on_egress=metrics.set_egress_down),
     )
     desk = StillDesk(_build_status(snapshot)) if desk is None else desk
     runner = build_runner(build_app(ServerState(runtime, desk, metrics.render)))

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from random import getrandbits
 
 from proxy.domain.catalog import Deployment, Snapshot
-from proxy.domain.errors import ProxyError, UpstreamRejected
+from proxy.domain.errors import DeadlineExceeded, ProxyError, UpstreamRejected
 from proxy.domain.exchange import Anomaly, AttemptRecord, Ending
 from proxy.domain.identity import Caller, KeyHasher
 from proxy.domain.usage import Usage
 from proxy.pipeline.base import InboundRequest, ReplyWriter
+from proxy.pipeline.board import Board, Place, Ticket
+from proxy.pipeline.route import Route
 from proxy.policy.limits import RateDecision
 from proxy.stores.base import RateStore
 from proxy.telemetry.base import Observer
@@ -28,12 +30,14 @@ class Runtime:
         transports: Mapping[str, Transport],
         observer: Observer,
         rates: RateStore,
+        board: Board,
     ) -> None:
         self.snapshot = snapshot
         self.hasher = hasher
         self.transports = transports
         self.observer = observer
         self.rates = rates
+        self.board = board
         self.in_flight = 0
         """Requests under way, which `limit` counts."""
         self.is_draining = False
@@ -63,9 +67,16 @@ class Exchange:
         self.rate: RateDecision | None = None
         self.ask: Ask | None = None
         self.alias: str | None = None
+        self.route: Route | None = None
         self.route_reason: str | None = None
+        self.is_buffered = False
+        """Nothing of an answer is shown before it is complete."""
         self.attempts: list[AttemptRecord] = []
         self.attempt: Attempt | None = None
+        self.repeats = 0
+        """Attempts at a deployment that had failed this request before."""
+        self.fallbacks_used = 0
+        """The leg of the route that is being asked, or was asked last; 0 is what was asked for."""
         self.usage: Usage | None = None
         self.anomalies: tuple[Anomaly, ...] = ()
         self.first_content_monotonic_s: float | None = None
@@ -80,37 +91,84 @@ class Exchange:
             return self.attempt.deployment.provider.name
         return self.attempts[-1].provider if self.attempts else None
 
+    @property
+    def fallback(self) -> str | None:
+        """The name that stands in for the one that was asked for; None: none does."""
+        if self.route is None or not self.fallbacks_used:
+            return None
+        return self.route.legs[self.fallbacks_used].name
+
+    @property
+    def route_order(self) -> tuple[str, ...]:
+        """The ids of the deployments in the order to try them; () where there is no choice."""
+        return () if self.route is None else self.route.list_order(self.fallbacks_used)
+
     async def start_reply(self, headers: Mapping[str, str]) -> None:
         """Start a streamed reply: from here on errors can only be told in the stream."""
         self.status = 200
         await self.reply.start(200, headers)
 
-    def begin_attempt(self, deployment: Deployment) -> "Attempt":
+    def begin_attempt(self, deployment: Deployment, ticket: Ticket) -> "Attempt":
         """Note that a request is about to go out to a deployment."""
-        self.attempt = Attempt(deployment)
+        board = self.runtime.board
+        self.attempt = attempt = Attempt(deployment, board.find_place(deployment), ticket)
+        board.begin(attempt.place)
         self.runtime.observer.attempt_started(deployment.provider.name)
-        return self.attempt
+        return attempt
+
+    def note_content(self, attempt: "Attempt", *, streams: bool) -> None:
+        """Note that an attempt has something to show: its breaker need not wait for the end."""
+        now_s = attempt.content_monotonic_s or time.monotonic()
+        attempt.ttft_s = ttft_s = now_s - attempt.started_monotonic_s
+        self.runtime.board.note_content(attempt.place, attempt.ticket, ttft_s, streams=streams)
 
     def fail_attempt(self, error: ProxyError) -> None:
         """Note the error that the attempt under way ended with; nothing if there is none."""
-        self.end_attempt(name_error(error))
+        attempt = self.attempt
+        if attempt is None:
+            return
+        self._close_attempt(attempt, name_error(error))
+        timeout_s = self.snapshot.settings.request_timeout_s
+        spent_s = time.monotonic() - attempt.started_monotonic_s
+        self.runtime.board.end(
+            attempt.place,
+            attempt.ticket,
+            error,
+            ttft_s=attempt.ttft_s,
+            # It has not had the greater part of the time that there was: others had it.
+            was_cut_short=isinstance(error, DeadlineExceeded) and spent_s < timeout_s / 2,
+        )
 
     def end_attempt(self, outcome: str) -> None:
-        """Note how the attempt under way ended; nothing if there is none."""
-        attempt, self.attempt = self.attempt, None
-        if attempt is not None:
-            record = attempt.build_record(outcome)
-            self.attempts.append(record)
-            self.runtime.observer.attempt_ended(record)
+        """Note how the attempt under way ended without an error; nothing if there is none."""
+        attempt = self.attempt
+        if attempt is None:
+            return
+        self._close_attempt(attempt, outcome)
+        self.runtime.board.end(
+            attempt.place, attempt.ticket, None, ttft_s=attempt.ttft_s, is_over=outcome == "ok"
+        )
+
+    def _close_attempt(self, attempt: "Attempt", outcome: str) -> None:
+        self.attempt = None
+        record = attempt.build_record(outcome)
+        self.attempts.append(record)
+        self.runtime.observer.attempt_ended(record)
 
 
 class Attempt:
     """One try at one deployment that has not ended yet."""
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, place: Place, ticket: Ticket) -> None:
         self.deployment = deployment
+        self.place = place
+        self.ticket = ticket
         self.started_monotonic_s = time.monotonic()
         self.head_monotonic_s: float | None = None
+        self.content_monotonic_s: float | None = None
+        """When its first content came; of what is not streamed, all of it."""
+        self.ttft_s: float | None = None
+        """How long that took; set once its breaker has been told."""
 
     def note_head(self) -> None:
         """Note that the response head has arrived."""

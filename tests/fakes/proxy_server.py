@@ -9,17 +9,22 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from proxy.domain.breaker import BreakerRules
 from proxy.domain.catalog import Deployment, Group, Provider, Snapshot
 from proxy.domain.exchange import AttemptRecord, ConnectionFault, RequestRecord
 from proxy.domain.identity import Caller, KeyHasher
 from proxy.domain.secret import Secret
 from proxy.domain.service import ConfigStatus, ServiceStatus
 from proxy.domain.settings import Clocks, PoolLimits, Settings
+from proxy.pipeline.board import Board
 from proxy.pipeline.context import Runtime
 from proxy.server.app import build_app, build_runner
 from proxy.server.runner import ServerRunner
 from proxy.server.state import Desk, ServerState, StillDesk
+from proxy.stores.base import BreakerStore
 from proxy.stores.memory import MemoryRateStore
+from proxy.stores.memory_breakers import MemoryBreakers
+from proxy.telemetry.base import Observer
 from proxy.telemetry.health import UptimeTracker
 from proxy.upstream.base import Transport
 from proxy.upstream.factory import open_transport
@@ -31,6 +36,10 @@ PROVIDER_KEY = canaries.PROVIDER_KEY
 AUTH = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
 """What a client of JSON sends with every request."""
 HASHER = KeyHasher(b"pepper of the tests")
+
+
+NEVER_OPEN = BreakerRules(consecutive=1_000_000, min_calls=1_000_000)
+"""For tests of single faults, which may not depend on those before them."""
 
 
 class RecordingObserver:
@@ -107,6 +116,8 @@ def build_provider(base_url: str, **fields: Any) -> Provider:
         "base_url": base_url,
         "api_key": Secret(PROVIDER_KEY),
         "models": ("m",),
+        # Faults are looked at one by one: whoever wants repetitions says so.
+        "max_retries": 0,
         **fields,
     }
     return Provider(**given)
@@ -122,10 +133,34 @@ def build_snapshot(*providers: Provider, **settings: Any) -> Snapshot:
     return Snapshot(
         generation=1,
         created_at=1_700_000_000.0,
-        settings=Settings(**{"cors_origins": ("*",), **settings}),
+        settings=Settings(**{"cors_origins": ("*",), "breaker": NEVER_OPEN, **settings}),
         providers={provider.name: provider for provider in providers},
         groups=groups,
         callers={HASHER.digest(KEY): Caller(HASHER.key_id(KEY))},
+    )
+
+
+def build_board(snapshot: Snapshot | None = None, breakers: BreakerStore | None = None) -> Board:
+    """Return a board over breakers in memory that go by the snapshot's rules."""
+    rules = BreakerRules() if snapshot is None else snapshot.settings.breaker
+    return Board(MemoryBreakers(rules) if breakers is None else breakers)
+
+
+def build_runtime(
+    snapshot: Snapshot | None = None,
+    *,
+    transports: Mapping[str, Transport] | None = None,
+    observer: Observer | None = None,
+    board: Board | None = None,
+) -> Runtime:
+    """Return what the requests of a server share; nothing of it needs to be given."""
+    return Runtime(
+        snapshot or build_snapshot(),
+        HASHER,
+        transports or {},
+        observer or RecordingObserver(),
+        MemoryRateStore(),
+        board or build_board(snapshot),
     )
 
 
@@ -142,12 +177,13 @@ async def serving(
     snapshot: Snapshot,
     transports: Mapping[str, Transport] | None = None,
     desk: Desk | None = None,
+    board: Board | None = None,
 ) -> AsyncIterator[ProxyServer]:
     """Serve a snapshot on a free port; requests that are open at the end are cancelled."""
     if transports is None:
         transports = {p.name: open_transport(p) for p in snapshot.providers.values() if p.enabled}
     observer = RecordingObserver()
-    runtime = Runtime(snapshot, HASHER, transports, observer, MemoryRateStore())
+    runtime = build_runtime(snapshot, transports=transports, observer=observer, board=board)
     state = ServerState(
         runtime=runtime,
         desk=desk or StillDesk(build_status()),

@@ -5,12 +5,11 @@ from typing import ClassVar
 import pytest
 
 from proxy.domain.errors import LimitExceeded
-from proxy.pipeline.context import Exchange, Runtime
+from proxy.pipeline.context import Exchange
 from proxy.pipeline.reply_head import build_error_head, build_head, build_stream_head
 from proxy.policy.limits import RateDecision
-from proxy.stores.memory import MemoryRateStore
 from proxy.wire.base import Ask
-from tests.fakes.proxy_server import HASHER, RecordingObserver, build_snapshot
+from tests.fakes.proxy_server import build_runtime
 
 
 class NoRequest:
@@ -24,7 +23,7 @@ class NoRequest:
 @pytest.fixture
 async def exchange() -> Exchange:
     """An exchange at its very beginning."""
-    runtime = Runtime(build_snapshot(), HASHER, {}, RecordingObserver(), MemoryRateStore())
+    runtime = build_runtime()
     return Exchange(NoRequest(), None, runtime)  # type: ignore[arg-type]
 
 

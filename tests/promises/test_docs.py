@@ -12,11 +12,12 @@ import typer.main
 
 from proxy.cli.main import app as command_line
 from proxy.domain.errors import ProxyError, UpstreamError
-from proxy.pipeline.context import Runtime
 from proxy.server.app import build_app
 from proxy.server.state import ServerState, StillDesk
-from proxy.stores.memory import MemoryRateStore
-from tests.fakes.proxy_server import HASHER, RecordingObserver, build_snapshot, build_status
+from tests.fakes.proxy_server import (
+    build_runtime,
+    build_status,
+)
 from tests.promises.markdown import (
     read_anchors,
     read_blocks,
@@ -54,7 +55,7 @@ def read_page(name: str) -> str:
 def test_the_readme_lists_every_endpoint_and_no_other() -> None:
     """README's table of endpoints is what the application's router holds."""
     state = ServerState(
-        runtime=Runtime(build_snapshot(), HASHER, {}, RecordingObserver(), MemoryRateStore()),
+        runtime=build_runtime(),
         desk=StillDesk(build_status()),
         render_metrics=lambda: (b"", "text/plain"),
     )

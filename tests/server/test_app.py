@@ -10,19 +10,17 @@ from yarl import URL
 
 from proxy.domain.catalog import Snapshot
 from proxy.domain.identity import Caller
-from proxy.pipeline.context import Runtime
 from proxy.server.app import build_app
 from proxy.server.routes import Route
 from proxy.server.state import ServerState, StillDesk
-from proxy.stores.memory import MemoryRateStore
 from tests.fakes.proxy_server import (
     ADMIN_KEY,
     AUTH,
     HASHER,
     KEY,
     ProxyServer,
-    RecordingObserver,
     build_provider,
+    build_runtime,
     build_snapshot,
     build_status,
     serving,
@@ -52,7 +50,7 @@ def build_catalog() -> Snapshot:
 
 def list_routes() -> tuple[Route, ...]:
     """Return every route that the application registers."""
-    runtime = Runtime(build_snapshot(), HASHER, {}, RecordingObserver(), MemoryRateStore())
+    runtime = build_runtime()
     state = ServerState(runtime, StillDesk(build_status()), lambda: (b"", ""))
     return build_app(state).routes.all
 

@@ -12,15 +12,13 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from proxy.domain.settings import ClientClocks, Settings
-from proxy.pipeline.context import Runtime
 from proxy.server.connection import ClientConnection
 from proxy.server.runner import ServerRunner
-from proxy.stores.memory import MemoryRateStore
 from tests.fakes.proxy_server import (
-    HASHER,
     RecordingObserver,
     build_chunk,
     build_provider,
+    build_runtime,
     build_snapshot,
     proxying,
     serving,
@@ -56,7 +54,7 @@ async def running(handler: Handler, **settings: Any) -> AsyncIterator[Served]:
     """Serve one handler on bare connections."""
     observer = RecordingObserver()
     snapshot = build_snapshot(**settings)
-    runner = ServerRunner(handler, Runtime(snapshot, HASHER, {}, observer, MemoryRateStore()))
+    runner = ServerRunner(handler, build_runtime(snapshot, observer=observer))
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -3,16 +3,14 @@
 import pytest
 from aiohttp import web
 
-from proxy.pipeline.context import Runtime
 from proxy.server.registrar import Registrar
 from proxy.server.shape import Visit
-from proxy.stores.memory import MemoryRateStore
-from tests.fakes.proxy_server import HASHER, RecordingObserver, build_snapshot
+from tests.fakes.proxy_server import build_runtime
 
 
 def build_registrar() -> Registrar:
     """Return one over a catalog of nothing."""
-    return Registrar(Runtime(build_snapshot(), HASHER, {}, RecordingObserver(), MemoryRateStore()))
+    return Registrar(build_runtime())
 
 
 async def answer(visit: Visit) -> web.StreamResponse:

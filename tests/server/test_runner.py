@@ -11,10 +11,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from proxy.pipeline.context import Runtime
 from proxy.server.runner import ServerRunner, find_room
-from proxy.stores.memory import MemoryRateStore
-from tests.fakes.proxy_server import HASHER, RecordingObserver, build_snapshot
+from tests.fakes.proxy_server import build_runtime
 from tests.fakes.raw_client import connecting
 from tests.leaks import leaving_nothing
 
@@ -52,7 +50,7 @@ class Endpoint:
 @asynccontextmanager
 async def serving(endpoint: Endpoint) -> AsyncIterator[tuple[ServerRunner, str]]:
     """Serve one endpoint, and look that nothing is left of it."""
-    runtime = Runtime(build_snapshot(), HASHER, {}, RecordingObserver(), MemoryRateStore())
+    runtime = build_runtime()
     runner = ServerRunner(endpoint.answer, runtime)
     async with leaving_nothing():
         await runner.setup()

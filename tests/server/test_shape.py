@@ -7,16 +7,14 @@ import pytest
 from aiohttp import web
 
 from proxy.domain.errors import BodyTooLarge, PermissionDenied
-from proxy.pipeline.context import Runtime
 from proxy.server.runner import ServerRunner
 from proxy.server.shape import Shape, Visit, shaped
-from proxy.stores.memory import MemoryRateStore
 from tests.fakes.proxy_server import (
     AUTH,
     HASHER,
     KEY,
-    RecordingObserver,
     build_provider,
+    build_runtime,
     build_snapshot,
     serving,
 )
@@ -31,7 +29,7 @@ async def ask_endpoint_that_raises(error: Exception) -> tuple[int, dict[str, str
     async def endpoint(visit: Visit) -> web.Response:
         raise error
 
-    runtime = Runtime(build_snapshot(), HASHER, {}, RecordingObserver(), MemoryRateStore())
+    runtime = build_runtime()
     runner = ServerRunner(shaped(endpoint, Shape("open", "/", "/"), runtime), runtime)
     await runner.setup()
     try:

@@ -1,0 +1,74 @@
+"""One attempt: ask one deployment, and come back with what may be shown, or with an error."""
+
+from proxy.domain.catalog import Deployment
+from proxy.domain.errors import ProxyError, UpstreamRejected
+from proxy.domain.key_mask import hide_secret
+from proxy.pipeline.board import Ticket
+from proxy.pipeline.context import Exchange
+from proxy.pipeline.incoming import Incoming, Inlet
+from proxy.pipeline.stream_answer import StreamAnswer
+from proxy.pipeline.trace_headers import build_trace_headers
+from proxy.pipeline.whole_answer import WholeAnswer
+from proxy.providers.registry import find_type
+from proxy.wire.base import Ask
+
+SHORTEST_SECRET = 8
+"""A configured header with a shorter value is not taken for one that holds a key."""
+
+Answer = StreamAnswer | WholeAnswer
+
+
+async def attempt(exchange: Exchange, ask: Ask, deployment: Deployment, ticket: Ticket) -> Answer:
+    """
+    Ask a deployment once and return its answer; its request is built from nothing.
+
+    Raises:
+        ProxyError: it failed; nothing of its answer has been sent.
+    """
+    try:
+        ask.dropped.clear()  # of an attempt before this one
+        provider_type = find_type(deployment.provider.type)
+        trace_headers = build_trace_headers(exchange.trace, exchange.request.headers)
+        outbound = provider_type.build_request(ask, deployment, trace_headers)
+        transport = exchange.transports[deployment.provider.name]
+    except BaseException:  # whatever it was, nobody will report with these permits
+        exchange.runtime.board.give_back(ticket)
+        raise
+    current = exchange.begin_attempt(deployment, ticket)
+    inlet = Inlet()
+    try:
+        opened = await transport.open(outbound, inlet)
+        current.note_head()
+        try:
+            answer = await Incoming(
+                exchange,
+                ask,
+                provider_type,
+                current,
+                opened,
+                inlet,
+                is_buffered=exchange.is_buffered,
+            ).read()
+        except BaseException:  # a cancelled request, too, lets go of its provider at once
+            opened.close()
+            raise
+    except ProxyError as error:
+        _hide_key(error, deployment)
+        exchange.fail_attempt(error)
+        raise
+    exchange.note_content(current, streams=ask.streams)
+    return answer
+
+
+def _hide_key(error: ProxyError, deployment: Deployment) -> None:
+    """Take what we sent as ourselves out of a provider's words: some repeat it."""
+    if not isinstance(error, UpstreamRejected):
+        return
+    provider = deployment.provider
+    secrets = [value for value in provider.headers.values() if len(value) >= SHORTEST_SECRET]
+    if provider.api_key is not None:
+        secrets.append(provider.api_key.reveal())
+    for secret in secrets:
+        error.message = hide_secret(error.message, secret)
+        error.param = error.param and hide_secret(error.param, secret)
+        error.code = error.code and hide_secret(error.code, secret)
