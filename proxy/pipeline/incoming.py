@@ -45,9 +45,21 @@ class Inlet:
 
 
 class Incoming:
-    """The answer to one attempt; `opened` is still paused, and closed by who made this."""
+    """
+    The answer to one attempt; `opened` is still paused, and closed by who made this.
 
-    __slots__ = ("_ask", "_attempt", "_exchange", "_inlet", "_opened", "_provider_type")
+    With `is_buffered` nothing of a stream may be shown before it is complete.
+    """
+
+    __slots__ = (
+        "_ask",
+        "_attempt",
+        "_exchange",
+        "_inlet",
+        "_is_buffered",
+        "_opened",
+        "_provider_type",
+    )
 
     def __init__(
         self,
@@ -57,6 +69,8 @@ class Incoming:
         attempt: Attempt,
         opened: OpenedResponse,
         inlet: Inlet,
+        *,
+        is_buffered: bool,
     ) -> None:
         self._exchange = exchange
         self._ask = ask
@@ -64,10 +78,11 @@ class Incoming:
         self._attempt = attempt
         self._opened = opened
         self._inlet: Inlet | Inflater = inlet
+        self._is_buffered = is_buffered
 
     async def read(self) -> StreamAnswer | WholeAnswer:
         """
-        Return what may be shown to the client: a stream up to its commit point, or all of it.
+        Return what may be shown to the client: a stream at its commit point, or all of it.
 
         Raises:
             ProxyError: it is no success, not the format that was asked for, or broken.
@@ -82,10 +97,10 @@ class Incoming:
         if not self._ask.streams:
             if media_type in ("text/html", "text/event-stream"):
                 raise UpstreamProtocolError("The provider did not answer with JSON.")
-            answer = await self._collect(None)
+            answer = await self._read_json()
             return WholeAnswer(answer.body)
         if media_type == "text/event-stream":
-            return await self._await_content(None)
+            return await self._read_stream()
         if media_type == "text/html":
             raise _no_stream()
         return await self._read_unnamed()
@@ -103,34 +118,51 @@ class Incoming:
             self._opened = self._inlet.target = inflater = Inflater(self._opened, encoding)
             self._inlet = inflater
 
-    async def _await_content(self, start: BodyStart | None) -> StreamAnswer:
-        exchange = self._exchange
-        settings = exchange.snapshot.settings
-        reader = self._provider_type.open_stream(self._ask, settings.max_event_bytes)
-        spent_s = self._measure_spent_s()
-        answer = StreamAnswer(reader, self._opened, self._clocks, spent_s, settings)
-        self._inlet.target = answer
-        try:
-            if start is not None:
-                start.hand_over(answer)
-            self._opened.resume()
-            await answer.wait_for_content()
-        except BaseException:  # also where the client leaves: what came has to be counted
-            exchange.usage, exchange.anomalies = answer.usage, answer.anomalies
-            answer.close()
-            raise
-        exchange.first_content_monotonic_s = time.monotonic()
-        return answer
-
-    async def _collect(self, start: BodyStart | None) -> CheckedAnswer:
-        exchange = self._exchange
-        collector = BodyCollector(self._opened, exchange.snapshot.settings.max_answer_bytes)
-        self._inlet.target = collector
+    def _flow_into(self, sink: BodySink, start: BodyStart | None) -> None:
+        """Have the body go to `sink`: first what `start`, if there was one, has of it."""
+        self._inlet.target = sink
         if start is not None:
-            start.hand_over(collector)
+            start.hand_over(sink)
+
+    async def _read_stream(self, start: BodyStart | None = None) -> StreamAnswer | WholeAnswer:
+        exchange, settings = self._exchange, self._exchange.snapshot.settings
+        reader = self._provider_type.open_stream(self._ask, settings.max_event_bytes)
+        stream = StreamAnswer(
+            reader, self._opened, self._attempt, settings, is_buffered=self._is_buffered
+        )
+        try:
+            self._flow_into(stream, start)
+            self._opened.resume()
+            if self._is_buffered:
+                return await self._hold(stream)
+            await stream.wait_for_content()
+        except BaseException:
+            if exchange.reply.is_client_gone:
+                # It had the provider work. Who is still there has got nothing, and may yet get
+                # the answer of another attempt, which is what will count.
+                exchange.usage, exchange.anomalies = stream.usage, stream.anomalies
+            stream.close()
+            raise
+        exchange.first_content_monotonic_s = self._attempt.content_monotonic_s
+        return stream
+
+    async def _hold(self, stream: StreamAnswer) -> WholeAnswer:
+        """Return a stream as a whole answer, and let go of its provider."""
+        body = await stream.wait_for_end()
+        stream.close()
+        exchange = self._exchange
+        exchange.first_content_monotonic_s = self._attempt.content_monotonic_s
+        exchange.usage, exchange.anomalies = stream.usage, stream.anomalies
+        return WholeAnswer(body, is_stream=True)
+
+    async def _read_json(self, start: BodyStart | None = None) -> CheckedAnswer:
+        exchange, attempt = self._exchange, self._attempt
+        collector = BodyCollector(self._opened, exchange.snapshot.settings.max_answer_bytes)
+        self._flow_into(collector, start)
         raw = await collector.collect(self._clocks.answer_s - self._measure_spent_s())
-        exchange.first_content_monotonic_s = time.monotonic()
+        came_monotonic_s = time.monotonic()
         answer = self._provider_type.read_answer(self._ask, raw)
+        attempt.content_monotonic_s = exchange.first_content_monotonic_s = came_monotonic_s
         exchange.usage, exchange.anomalies = answer.usage, answer.anomalies
         return answer
 
@@ -144,10 +176,10 @@ class Incoming:
         start = BodyStart(self._opened)
         self._inlet.target = start
         if await start.wait(self._clocks.first_token_s - self._measure_spent_s()):
-            return await self._await_content(start)
+            return await self._read_stream(start)
         if not start.is_object:
             raise _no_stream()
-        answer = await self._collect(start)
+        answer = await self._read_json(start)
         return WholeAnswer(build_answer_events(self._ask, answer.body), is_stream=True)
 
     async def _read_error(self, encoding: str) -> UpstreamError:

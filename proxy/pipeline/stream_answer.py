@@ -1,14 +1,16 @@
 """A streamed answer between the provider that pushes it and the client that takes it."""
 
 import asyncio
+import time
 
 from msgspec.structs import replace
 
 from proxy.domain.errors import ProxyError, UpstreamTooLarge, UpstreamTruncated
 from proxy.domain.exchange import Anomaly
-from proxy.domain.settings import Clocks, Settings
+from proxy.domain.settings import Settings
 from proxy.domain.usage import Usage
 from proxy.pipeline.base import ReplyWriter
+from proxy.pipeline.context import Attempt
 from proxy.pipeline.signs_of_life import KEEP_ALIVE
 from proxy.pipeline.stream_clock import StreamClock
 from proxy.upstream.base import OpenedResponse
@@ -24,41 +26,50 @@ class StreamAnswer:
 
     Until the commit point everything is held back, so that the attempt can still fail
     unseen. Once `deliver` has begun each push is one write to the client; no task and no
-    await lie between. `spent_s` is how long the attempt has run already.
+    await lie between. With `is_buffered` everything is held back to the end, which
+    `wait_for_end` returns. The attempt is told when its first content has come.
     """
 
     def __init__(
         self,
         reader: StreamReader,
         opened: OpenedResponse,
-        clocks: Clocks,
-        spent_s: float,
+        attempt: Attempt,
         settings: Settings,
+        *,
+        is_buffered: bool,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._reader = reader
         self._opened = opened
+        self._attempt = attempt
+        self._is_buffered = is_buffered
         self._reply: ReplyWriter | None = None
-        self._is_committed = False
+        self._has_content = False
         self._is_finished = False
         self._has_body_ended = False
         self._error: ProxyError | None = None
-        self._held: list[bytes] = []
-        self._held_bytes = 0
-        self._max_held_bytes = settings.max_event_bytes
+        self._held = bytearray()
+        self._max_held_bytes = (
+            settings.max_answer_bytes if is_buffered else settings.max_event_bytes
+        )
         self._room_bytes = settings.max_stream_bytes
         self._waiter: asyncio.Future[None] | None = None
         self._linger: asyncio.TimerHandle | None = None
         self._clock = StreamClock(
-            clocks, settings.keep_alive_s, spent_s, self._give_up, self._keep_alive
+            attempt.deployment.provider.clocks,
+            settings.keep_alive_s,
+            time.monotonic() - attempt.started_monotonic_s,
+            self._give_up,
+            self._keep_alive,
         )
 
     @property
     def usage(self) -> Usage | None:
-        """Token counts: as reported, else estimated, else None: nothing has been delivered."""
+        """Token counts: as reported, else estimated, else None: there has been no content."""
         reader, usage = self._reader, self._reader.usage
         if usage is None:
-            return reader.estimate_usage() if self._is_committed else None
+            return reader.estimate_usage() if self._has_content else None
         if reader.has_said_more and not reader.is_complete:
             # Reported on the way to an end that never came: what followed counts as well.
             outputs = reader.estimate_usage().output_tokens
@@ -112,10 +123,23 @@ class StreamAnswer:
         Raises:
             ProxyError: the stream failed before it; the client has seen nothing of it.
         """
-        if not self._is_committed and not self._is_finished:
+        if not self._has_content and not self._is_finished:
             await self._wait()
-        if not self._is_committed:
+        if not self._has_content:
             raise self._error or UpstreamTruncated()
+
+    async def wait_for_end(self) -> bytes:
+        """
+        Return all of a buffered stream, once it is complete.
+
+        Raises:
+            ProxyError: the stream failed, however late; the client has seen nothing of it.
+        """
+        if not self._is_finished:
+            await self._wait()
+        if self._error is not None or not self._has_content:
+            raise self._error or UpstreamTruncated()
+        return self._take_held()
 
     async def deliver(self, reply: ReplyWriter) -> None:
         """
@@ -126,8 +150,7 @@ class StreamAnswer:
         """
         self._reply = reply
         reply.on_flow(self._pause, self._resume)
-        held, self._held = self._held, []
-        self._take(b"".join(held))
+        self._take(self._take_held())
         if not self._is_finished:
             await self._wait()
         if self._error is not None:
@@ -148,19 +171,30 @@ class StreamAnswer:
             self._opened.close()
 
     def _take(self, out: bytes) -> None:
-        if out:
-            if self._reply is not None:
-                self._reply.data(out)
-                self._clock.note_write()
-            else:
-                self._held.append(out)
-                self._held_bytes += len(out)
-                if self._held_bytes > self._max_held_bytes and not self._reader.has_content:
-                    self._finish(UpstreamTooLarge())
-        if not self._is_committed and self._reader.has_content:
-            self._is_committed = True
+        if not self._has_content and self._reader.has_content:
+            self._has_content = True
+            self._attempt.content_monotonic_s = time.monotonic()
             self._clock.note_content()
-            self._wake()
+            if not self._is_buffered:
+                self._wake()
+        if not out:
+            return
+        if self._reply is not None:
+            self._reply.data(out)
+            self._clock.note_write()
+        else:
+            self._hold(out)
+
+    def _hold(self, out: bytes) -> None:
+        """Hold back what may not be shown yet, up to the cap."""
+        self._held += out
+        may_grow = self._has_content and not self._is_buffered  # it is about to be delivered
+        if len(self._held) > self._max_held_bytes and not may_grow and not self._reader.is_over:
+            self._give_up(UpstreamTooLarge())
+
+    def _take_held(self) -> bytes:
+        held, self._held = self._held, bytearray()
+        return bytes(held)
 
     def _take_last(self, chunk: bytes) -> None:
         """Take what the stream's cap leaves of a piece, and no more of the provider."""

@@ -168,8 +168,8 @@ async def test_nobody_there_is_a_bad_gateway(loopback_port: int) -> None:
     assert (status, msgspec.json.decode(body)["error"]["code"]) == (502, "upstream_unreachable")
 
 
-async def test_what_a_failed_attempt_has_used_is_recorded() -> None:
-    """Tokens that a provider reports before it fails without content are in the record."""
+async def test_what_a_failed_attempt_has_used_is_not_the_clients() -> None:
+    """Tokens that a provider reports before it fails without content are in no record."""
     usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
     script = Recorder(
         b"data: " + msgspec.json.encode({"choices": [], "usage": usage}) + b"\n\n",
@@ -178,6 +178,4 @@ async def test_what_a_failed_attempt_has_used_is_recorded() -> None:
     async with open_raw_upstream(script) as upstream, proxying(upstream.url) as server:
         status, _, _ = await post(server.url, build_chat(stream=True))
         (record,) = await server.observer.wait_for_records()
-    assert status == 502
-    assert record.usage is not None
-    assert record.usage.total_tokens == 5
+    assert (status, record.usage) == (502, None)

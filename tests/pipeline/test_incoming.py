@@ -260,6 +260,20 @@ async def test_a_nameless_silence_is_a_gateway_timeout() -> None:
     assert (status, json.loads(body)["error"]["code"]) == (504, "upstream_first_token_timeout")
 
 
+@pytest.mark.parametrize("media_type", ["text/event-stream", "text/plain"])
+@pytest.mark.parametrize("is_whole", [True, False], ids=["whole", "cut"])
+async def test_any_stream_can_be_buffered(media_type: str, is_whole: bool) -> None:
+    """Compressed, or under another name: it comes whole, or as a status if it breaks."""
+    script = Compressed(gzip.compress(STREAM if is_whole else HELLO[0]), "gzip", media_type)
+    async with open_raw_upstream(script) as upstream, proxying(upstream.url) as server:
+        chat = build_chat(stream=True)
+        status, _, body = await post(server.url, chat, **{"x-llm-proxy-buffer": "true"})
+    if is_whole:
+        assert (status, body) == (200, STREAM)
+    else:
+        assert (status, json.loads(body)["error"]["code"]) == (502, "upstream_truncated")
+
+
 # --- headers ----------------------------------------------------------------------------------
 
 HOSTILE = {
@@ -327,3 +341,23 @@ async def test_a_providers_words_are_cleaned_and_in_no_record() -> None:
     assert told["code"] == "canary_code"
     assert record.error_code == "upstream_rejected"
     assert "canary" not in str(record)
+
+
+@pytest.mark.parametrize(
+    ("lines", "body", "wait_s"),
+    [
+        ("Retry-After: 7\r\n", {}, "7"),
+        ("X-RateLimit-Remaining-Tokens: 0\r\nX-RateLimit-Reset-Tokens: 1m2.5s\r\n", {}, "63"),
+        ("", {"error": {"message": "m", "details": [{"retryDelay": "34.4s"}]}}, "35"),
+    ],
+    ids=["retry-after", "reset", "google"],
+)
+async def test_a_client_is_told_when_a_provider_wants_to_be_asked_again(
+    lines: str, body: dict[str, Any], wait_s: str
+) -> None:
+    """Whatever the dialect of a 429, the client gets Retry-After in whole seconds."""
+    script = Recorder(msgspec.json.encode(body), content_type="application/json", status=429)
+    script.extra = lines
+    async with open_raw_upstream(script) as upstream, proxying(upstream.url) as server:
+        status, headers, _ = await post(server.url, build_chat())
+    assert (status, headers["Retry-After"]) == (429, wait_s)

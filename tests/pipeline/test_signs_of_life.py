@@ -1,6 +1,7 @@
 """A client of a stream hears of us before its provider has anything to show."""
 
 import asyncio
+import time
 
 import aiohttp
 import pytest
@@ -42,6 +43,53 @@ async def test_comments_come_from_dispatch_on_until_content(silent_before_its_he
         body += await answer.read()
     good = build_chunk("he") + build_chunk(finish="stop") + DONE
     assert body.replace(b": keep-alive\n\n", b"") == good
+
+
+@pytest.mark.parametrize("is_whole", [True, False], ids=["whole", "cut"])
+async def test_comments_go_on_while_a_stream_is_held(is_whole: bool) -> None:
+    """The client of a buffered stream hears of us to its end; then come all of it or an error."""
+    seen = asyncio.Event()
+    went_on_at = 0.0
+
+    async def script(connection: UpstreamConnection) -> None:
+        nonlocal went_on_at
+        await connection.read_request()
+        await connection.start_chunked()
+        await connection.chunk(build_chunk("he"))
+        await seen.wait()
+        went_on_at = time.time()
+        if is_whole:
+            await connection.chunk(build_chunk(finish="stop") + DONE)
+        await connection.chunk(b"")
+        await connection.watch()
+
+    async with (
+        open_raw_upstream(script) as upstream,
+        proxying(upstream.url, commit_delay_s=0.02, keep_alive_s=0.02) as server,
+        aiohttp.ClientSession() as session,
+        session.post(
+            server.url + "/chat/completions",
+            json=build_chat(stream=True),
+            headers={**AUTH, "x-llm-proxy-buffer": "true"},
+        ) as answer,
+    ):
+        body = b""
+        while body.count(b": keep-alive\n\n") < 3:
+            body += await answer.content.readany()
+        assert b"data:" not in body
+        seen.set()
+        body += await answer.read()
+        (record,) = await server.observer.wait_for_records()
+    told = body.replace(b": keep-alive\n\n", b"")
+    if is_whole:
+        assert told == build_chunk("he") + build_chunk(finish="stop") + DONE
+        # Its time to the first token is the provider's, not that of the client.
+        assert record.ttft_s is not None
+        assert record.started_at + record.ttft_s < went_on_at
+    else:
+        assert told.count(b"data:") == 1
+        assert b'"code":"upstream_truncated"' in told
+        assert (record.ending, record.usage, record.ttft_s) == ("failed", None, None)
 
 
 async def test_a_json_answer_gets_no_comments() -> None:

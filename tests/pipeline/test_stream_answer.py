@@ -1,19 +1,34 @@
 """A stream between provider and client: flow control, endings, and its connection."""
 
 import asyncio
+from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from proxy.domain.settings import Clocks
+from proxy.domain.usage import Usage
 from proxy.pipeline import stream_answer
-from tests.fakes.proxy_server import AUTH, DONE, build_chat, build_chunk, proxying
+from tests.fakes.proxy_server import (
+    AUTH,
+    DONE,
+    USAGE,
+    build_chat,
+    build_chunk,
+    build_provider,
+    build_snapshot,
+    proxying,
+    serving,
+)
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
-from tests.fakes.upstream_scripts import post
+from tests.fakes.upstream_scripts import Recorder, post
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
 LONG = build_chunk("x" * 16_000)
+WHOLE = build_chunk("he") + build_chunk(finish="stop") + DONE
+BUFFERED = {"x-llm-proxy-buffer": "true"}
 
 
 async def test_a_client_that_does_not_read_holds_the_provider_up() -> None:
@@ -254,3 +269,258 @@ async def test_a_complete_answer_is_not_spoilt_by_what_follows() -> None:
     ):
         status, _, body = await post(server.url, build_chat(stream=True))
     assert (status, body) == (200, build_chunk("he") + build_chunk(finish="stop") + DONE)
+
+
+# --- buffered ---------------------------------------------------------------------------------
+
+
+def code_of(body: bytes) -> str | None:
+    """Return the code of an answer that is one JSON error and nothing else."""
+    code: str | None = msgspec.json.decode(body)["error"]["code"]
+    return code
+
+
+@pytest.mark.parametrize("ending", [[DONE], []], ids=["done", "no done"])
+async def test_a_buffered_stream_arrives_whole(ending: list[bytes]) -> None:
+    """The client gets every event and `[DONE]`; usage is recorded, and told if it was asked for."""
+    report = b"data: " + msgspec.json.encode({"choices": [], "usage": USAGE}) + b"\n\n"
+    events = [build_chunk("he"), build_chunk("llo"), build_chunk(finish="stop"), report]
+    options = {"include_usage": True}
+    async with (
+        open_raw_upstream(Recorder(*events, *ending)) as upstream,
+        proxying(upstream.url) as server,
+    ):
+        chat = build_chat(stream=True, stream_options=options)
+        status, headers, body = await post(server.url, chat, **BUFFERED)
+        (record,) = await server.observer.wait_for_records()
+    assert (status, body) == (200, b"".join(events) + DONE)
+    assert headers["Content-Type"].startswith("text/event-stream")
+    assert (record.ending, record.usage) == ("completed", Usage(3, 2))
+
+
+BROKEN_BEHIND_CONTENT: dict[str, tuple[list[bytes], int, str | None]] = {
+    "clean end": ([], 502, "upstream_truncated"),
+    "malformed": ([b"data: {oops\n\n", DONE], 502, "upstream_protocol_error"),
+    "error event": (
+        [b'data: {"error":{"message":"m","code":529,"type":"overloaded_error"}}\n\n', DONE],
+        503,
+        "upstream_overloaded",
+    ),
+    "the client's error": (
+        [b'data: {"error":{"message":"m","code":400,"type":"invalid_request_error"}}\n\n'],
+        400,
+        None,
+    ),
+    "one of two choices": (
+        [
+            build_chunk(choices=[{"index": 1, "delta": {"content": "x"}, "finish_reason": None}]),
+            build_chunk(finish="stop"),
+            DONE,
+        ],
+        502,
+        "upstream_truncated",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_BEHIND_CONTENT)
+async def test_a_buffered_stream_that_breaks_has_shown_nothing(case: str) -> None:
+    """Behind content, too, every fault is a status and a JSON error; no tokens are recorded."""
+    rest, told_status, code = BROKEN_BEHIND_CONTENT[case]
+    report = b"data: " + msgspec.json.encode({"choices": [], "usage": USAGE}) + b"\n\n"
+    script = Recorder(build_chunk("he"), report, *rest)
+    async with open_raw_upstream(script) as upstream, proxying(upstream.url) as server:
+        status, _, body = await post(server.url, build_chat(stream=True), **BUFFERED)
+        (record,) = await server.observer.wait_for_records()
+    assert (status, code_of(body)) == (told_status, code)
+    assert (record.status, record.usage, record.ttft_s) == (told_status, None, None)
+
+
+async def test_a_buffered_stream_that_breaks_fails_over_unseen() -> None:
+    """The next provider's answer comes whole, and nothing of the first: no byte and no token."""
+    odd = {"prompt_tokens": -1, "completion_tokens": 900, "total_tokens": 899}
+    first = Recorder(
+        build_chunk("first"),
+        b"data: " + msgspec.json.encode({"choices": [], "usage": USAGE}) + b"\n\n",
+        b"data: " + msgspec.json.encode({"choices": [], "usage": odd}) + b"\n\n",
+    )
+    async with (
+        open_raw_upstream(first) as broken,
+        open_raw_upstream(Recorder(WHOLE)) as good,
+        serving(
+            build_snapshot(
+                build_provider(broken.url, name="broken"), build_provider(good.url, name="good")
+            )
+        ) as server,
+    ):
+        status, headers, body = await post(server.url, build_chat(stream=True), **BUFFERED)
+        (record,) = await server.observer.wait_for_records()
+    assert (status, body) == (200, WHOLE)
+    assert headers["x-llm-proxy-provider"] == "good"
+    assert [attempt.outcome for attempt in record.attempts] == ["upstream_truncated", "ok"]
+    assert record.usage is not None
+    assert (record.usage.output_tokens, record.usage.source) == (1, "estimated")
+    assert record.anomalies == ()
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+async def test_a_buffered_stream_that_is_cut_has_shown_nothing(how: str) -> None:
+    """A connection that breaks behind content is 502 `upstream_disconnected`."""
+
+    async def script(connection: UpstreamConnection) -> None:
+        await connection.read_request()
+        await connection.start_chunked()
+        await connection.chunk(build_chunk("he"))
+        connection.reset() if how == "reset" else connection.close()
+
+    async with open_raw_upstream(script) as upstream, proxying(upstream.url) as server:
+        status, _, body = await post(server.url, build_chat(stream=True), **BUFFERED)
+    assert (status, code_of(body)) == (502, "upstream_disconnected")
+
+
+@pytest.mark.parametrize(
+    ("content", "clocks", "code"),
+    [
+        (b"", Clocks(first_token_s=0.05), "upstream_first_token_timeout"),
+        (build_chunk("he"), Clocks(idle_s=0.05), "upstream_stalled"),
+        (build_chunk("he"), Clocks(first_token_s=0.05, total_s=0.1), "upstream_total_timeout"),
+    ],
+    ids=["first token", "idle", "total"],
+)
+async def test_all_clocks_run_while_a_stream_is_held(
+    content: bytes, clocks: Clocks, code: str
+) -> None:
+    """First token, idle and total hold as for any stream, and are told with status 504."""
+
+    async def script(connection: UpstreamConnection) -> None:
+        await connection.read_request()
+        await connection.start_chunked()
+        if content:
+            await connection.chunk(content)
+        await connection.watch()
+
+    async with (
+        open_raw_upstream(script) as upstream,
+        proxying(upstream.url, clocks=clocks) as server,
+    ):
+        status, _, body = await post(server.url, build_chat(stream=True), **BUFFERED)
+        await upstream.connections[0].wait_closed()
+    assert (status, code_of(body)) == (504, code)
+
+
+async def test_the_request_timeout_bounds_all_of_a_buffered_stream() -> None:
+    """What is not complete by then is 504 `deadline_exceeded`, and nothing is recorded of it."""
+
+    async def script(connection: UpstreamConnection) -> None:
+        await connection.read_request()
+        await connection.start_chunked()
+        await connection.chunk(build_chunk("he"))
+        await connection.watch()
+
+    async with (
+        open_raw_upstream(script) as upstream,
+        proxying(upstream.url, request_timeout_s=0.1) as server,
+    ):
+        status, _, body = await post(server.url, build_chat(stream=True), **BUFFERED)
+        (record,) = await server.observer.wait_for_records()
+    assert (status, code_of(body)) == (504, "deadline_exceeded")
+    assert record.usage is None
+
+
+async def test_what_is_held_has_the_cap_of_whole_answers() -> None:
+    """`max_answer_bytes` bounds it, `max_event_bytes` does not; the provider is let go of."""
+
+    async def script(connection: UpstreamConnection) -> None:
+        await connection.read_request()
+        await connection.start_chunked()
+        try:
+            while True:
+                await connection.chunk(LONG)
+        finally:
+            let_go.set()
+
+    let_go = asyncio.Event()
+    caps: dict[str, Any] = {"max_event_bytes": 20_000, "max_answer_bytes": 100_000}
+    async with open_raw_upstream(script) as upstream, proxying(upstream.url, **caps) as server:
+        status, _, body = await post(server.url, build_chat(stream=True), **BUFFERED)
+        await let_go.wait()
+    assert (status, code_of(body)) == (502, "upstream_too_large")
+    script_below = Recorder(*[LONG] * 5, WHOLE)
+    async with (
+        open_raw_upstream(script_below) as upstream,
+        proxying(upstream.url, **caps) as server,
+    ):
+        status, _, body = await post(server.url, build_chat(stream=True), **BUFFERED)
+    assert (status, body) == (200, LONG * 5 + WHOLE)
+
+
+async def test_a_complete_answer_that_is_held_is_not_spoilt_by_what_follows() -> None:
+    """Events without end behind the last finish reason cost the connection, not the answer."""
+
+    async def script(connection: UpstreamConnection) -> None:
+        await connection.read_request()
+        await connection.start_chunked()
+        await connection.chunk(build_chunk("he") + build_chunk(finish="stop"))
+        try:
+            while True:
+                await connection.chunk(build_chunk(padding="x" * 1000))
+        finally:
+            let_go.set()
+
+    let_go = asyncio.Event()
+    async with (
+        open_raw_upstream(script) as upstream,
+        proxying(upstream.url, max_answer_bytes=50_000) as server,
+    ):
+        status, _, body = await post(server.url, build_chat(stream=True), **BUFFERED)
+        await let_go.wait()
+    assert status == 200
+    assert body.startswith(build_chunk("he") + build_chunk(finish="stop"))
+    assert body.endswith(DONE)
+
+
+async def test_a_buffered_stream_gives_its_connection_back() -> None:
+    """Once it is complete the provider's connection serves the next request."""
+    async with (
+        open_raw_upstream(Recorder(WHOLE)) as upstream,
+        proxying(upstream.url) as server,
+    ):
+        for _ in range(3):
+            status, _, body = await post(server.url, build_chat(stream=True), **BUFFERED)
+            assert (status, body) == (200, WHOLE)
+        assert len(upstream.connections) == 1
+
+
+async def test_a_client_that_leaves_while_a_stream_is_held_is_counted() -> None:
+    """The provider has worked for it: its tokens are estimated, and the provider is let go of."""
+
+    async def script(connection: UpstreamConnection) -> None:
+        await connection.read_request()
+        await connection.start_chunked()
+        # More than all buffers between hold: when it has gone out, some has been read.
+        for _ in range(1500):
+            await connection.chunk(LONG)
+        has_content.set()
+        await connection.watch()
+
+    has_content = asyncio.Event()
+    async with (
+        open_raw_upstream(script) as upstream,
+        proxying(upstream.url) as server,
+        aiohttp.ClientSession() as session,
+    ):
+        asking = asyncio.ensure_future(
+            session.post(
+                server.url + "/chat/completions",
+                json=build_chat(stream=True),
+                headers={**AUTH, **BUFFERED},
+            )
+        )
+        await has_content.wait()
+        asking.cancel()
+        (record,) = await server.observer.wait_for_records()
+        await upstream.connections[0].wait_closed()
+    assert record.ending == "client_closed"
+    assert record.usage is not None
+    assert record.usage.output_tokens >= 4000
+    assert record.usage.source == "estimated"
