@@ -28,17 +28,19 @@ FIRST_HOLD_MS = 1000
 LONGEST_HOLD_MS = 300_000
 LONGEST_HOLD_WAIT_MS = 330_000
 """The longest hold, and what is added to it so that not all come back at once."""
+LONGEST_LEASE_MS = 900_000
+"""No permit is out for longer; a clock that was set back must not lend one for hours."""
 MAX_DOUBLINGS = 10
 
 
-class Lease(Struct):
+class Lease(Struct, array_like=True):
     """A permit that is out, until its time is over."""
 
     token: str
     expires_ms: int
 
 
-class Bucket(Struct):
+class Bucket(Struct, array_like=True):
     """A tenth of the window: how many calls there were, and how many of them were bad."""
 
     number: int
@@ -55,13 +57,15 @@ class Refusal(Struct, frozen=True):
     retry_in_ms: int
 
 
-class Breaker(Struct):
+class Breaker(Struct, array_like=True):
     """
     One breaker; every method takes the time, in milliseconds of a clock that all its users share.
 
     An attempt asks `acquire`, and tells `report` how it went, with the epoch that it began in.
     What began in an epoch that is over changes nothing, but for a hold: when a provider says
     until when it wants to be left alone, it does not matter when it was asked.
+
+    Encoded it is an array of its fields in their order, which is what Redis keeps.
 
     Source: reliability.md §4.2, amended by design.md ("Breaker"); docs/routing.md tells it to
     operators. tests/policy/test_breaker.py walks every transition.
@@ -127,10 +131,12 @@ class Breaker(Struct):
         self._expire_leases(now_ms, rules)
         if self.state == "open":
             return Refusal("open", self.wait_ms(now_ms, rules))
-        if len(self.leases) + self.proven >= rules.permits:
-            soonest_ms = min(lease.expires_ms for lease in self.leases) if self.leases else now_ms
-            return Refusal("half_open", max(1, soonest_ms - now_ms))
-        self.leases.append(Lease(token, now_ms + lease_ms))
+        # With nobody under way one may always go: fewer permits than are proven by now, after an
+        # edit of the rules, must not close the door for good.
+        if self.leases and len(self.leases) + self.proven >= rules.permits:
+            soonest_ms = min(lease.expires_ms for lease in self.leases)
+            return Refusal("half_open", soonest_ms - now_ms)
+        self.leases.append(Lease(token, now_ms + min(lease_ms, LONGEST_LEASE_MS)))
         return Permit(self.epoch, token)
 
     def report(
@@ -194,9 +200,11 @@ class Breaker(Struct):
         Take over what another process knew while it was on its own.
 
         It was open there for `wait_ms` more: of two waits the longer is kept, of two numbers of
-        trips the higher.
+        trips the higher. What is over there changes nothing for one that is closed here.
         """
         if self.state in ("forced_open", "disabled"):
+            return
+        if self.state == "closed" and wait_ms <= 0:
             return
         self.trips = max(self.trips, trips)
         if wait_ms <= 0 or (self.state == "open" and self.until_ms >= now_ms + wait_ms):
@@ -220,10 +228,10 @@ class Breaker(Struct):
 
     def sum_window(self, now_ms: int, rules: BreakerRules) -> tuple[int, int, int]:
         """Return calls, failed calls and slow calls of the window that ends now."""
-        oldest = now_ms * BUCKETS // rules.window_ms - BUCKETS + 1
+        newest = now_ms * BUCKETS // rules.window_ms
         calls = failed = slow = 0
         for bucket in self.buckets:
-            if bucket.number >= oldest:
+            if newest - BUCKETS < bucket.number <= newest + BUCKETS:
                 calls += bucket.calls
                 failed += bucket.failed
                 slow += bucket.slow
@@ -233,7 +241,7 @@ class Breaker(Struct):
         """Return whether it says no more than a new one would."""
         return (
             self.state == "closed"
-            and not (self.failures or self.failures_before or self.holds)
+            and not (self.failures or self.failures_before)
             and not any(self.sum_window(now_ms, rules))
         )
 
@@ -253,7 +261,6 @@ class Breaker(Struct):
         else:
             bucket.calls += 1
             self.failures_before, self.failures = self.failures, 0
-            self.holds = 0
             if result == "slow":
                 bucket.slow += 1
         if result == "ok":
@@ -273,8 +280,15 @@ class Breaker(Struct):
         """Take the result of an attempt that holds a permit; without one nothing is proven."""
         self._expire_leases(now_ms, rules)
         held = [lease for lease in self.leases if lease.token == token]
-        if self.state != "half_open" or not held:
+        if self.state != "half_open":
             return False
+        if not held:
+            if not (result == "broke" and token and self.proven):
+                return False
+            # It has given its permit back as a good one, and was none.
+            self._note_failure(now_ms, self.failures + 1)
+            self._trip(now_ms, rules, "failures")
+            return True
         self.leases.remove(held[0])
         self.lost = 0
         if result == "ok":
@@ -292,7 +306,8 @@ class Breaker(Struct):
         return True
 
     def _expire_leases(self, now_ms: int, rules: BreakerRules) -> None:
-        kept = [lease for lease in self.leases if lease.expires_ms > now_ms]
+        longest_ms = now_ms + LONGEST_LEASE_MS
+        kept = [lease for lease in self.leases if now_ms < lease.expires_ms <= longest_ms]
         self.lost += len(self.leases) - len(kept)
         self.leases = kept
         if self.lost >= LOST_LEASES_MAX:
@@ -356,7 +371,10 @@ class Breaker(Struct):
     def _find_bucket(self, now_ms: int, rules: BreakerRules) -> Bucket:
         number = now_ms * BUCKETS // rules.window_ms
         buckets = self.buckets
-        # A clock that was set back counts on in the newest one.
+        if buckets and buckets[-1].number > number + BUCKETS:
+            # The clock was set back by more than the window, or the window is another one now.
+            buckets.clear()
+        # A clock that was set back by less counts on in the newest one.
         if buckets and buckets[-1].number >= number:
             return buckets[-1]
         bucket = Bucket(number)
