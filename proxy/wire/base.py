@@ -18,7 +18,7 @@ class Ask(Struct):
     One validated client request: the few fields that we decide on, and all others as bytes.
 
     `fields` maps every top-level name to its raw JSON, byte-identical to what came; it is
-    what outbound bodies are rebuilt from.
+    what outbound bodies are rebuilt from. What is meant for this proxy alone is not in it.
     """
 
     operation: Operation
@@ -33,6 +33,12 @@ class Ask(Struct):
     """How many answers are due: `n` of each prompt, or one vector of each input."""
     wants_base64: bool = False
     """The client asked for `encoding_format: base64`."""
+    fallbacks: tuple[str, ...] | None = None
+    """Names to try after `model`, in this order; None: the request has not said."""
+    models_count: int = 0
+    """How many of `fallbacks` came in `models`; the others came in `fallbacks`."""
+    session_id: str | None = None
+    """What the client calls its conversation, in `metadata`; in memory only, never logged."""
     dropped: list[str] = field(default_factory=list)
     """Fields that the chosen provider does not take and that were therefore left out."""
 

@@ -6,7 +6,7 @@ from msgspec import Raw, Struct
 from proxy.domain.errors import InvalidRequest
 from proxy.domain.exchange import Operation
 from proxy.wire.base import Ask
-from proxy.wire.json_text import JsonError, parse_object
+from proxy.wire.json_text import JsonError, encode, parse_object
 from proxy.wire.openai_fields import (
     MESSAGES,
     TEXT_CHECKS,
@@ -14,6 +14,7 @@ from proxy.wire.openai_fields import (
     read_count,
     read_value,
 )
+from proxy.wire.routing_fields import Names, read_session_id, take_names
 
 MAX_CHOICES = 128
 
@@ -44,7 +45,8 @@ def parse_ask(operation: Operation, body: bytes) -> Ask:
         body: the whole body, JSON in UTF-8.
 
     Returns:
-        An Ask whose `fields` hold every top-level field byte-identical.
+        An Ask whose `fields` hold every top-level field byte-identical, without `models` and
+        `fallbacks`, which are ours.
 
     Raises:
         InvalidRequest: with `param` set to the field, or None if the body is no JSON object.
@@ -60,10 +62,17 @@ def parse_ask(operation: Operation, body: bytes) -> Ask:
         check = checks.get(name)
         if check is not None:
             check(name, raw)
+    names = take_names(fields)
     model = read_value("model", fields.get("model"), _decode_text, "must be a string")
+    if not model and names is not None and names.from_models:
+        model = names.from_models[0]
+        fields["model"] = Raw(encode(model))
     if not model:
         raise InvalidRequest("'model' must name a model; GET /v1/models lists them.", param="model")
     ask = Ask(operation, model, fields)
+    if names is not None:
+        ask.fallbacks, ask.models_count = _join_names(model, names)
+    ask.session_id = read_session_id(fields)
     if operation == "embeddings":
         ask.choices = _count_prompts(_require(fields, "input"))
         ask.wants_base64 = _read_encoding(fields) == "base64"
@@ -81,6 +90,15 @@ def parse_ask(operation: Operation, body: bytes) -> Ask:
         ask.wants_usage = bool(options.include_usage)
         ask.keeps_chunk_usage = ask.wants_usage and bool(options.continuous_usage_stats)
     return ask
+
+
+def _join_names(model: str, names: Names) -> tuple[tuple[str, ...], int]:
+    """Return the names behind the first one, each once, and how many of them are of `models`."""
+    first = dict.fromkeys(names.from_models or ())
+    first.pop(model, None)
+    both = first | dict.fromkeys(names.from_fallbacks or ())
+    both.pop(model, None)
+    return tuple(both), len(first)
 
 
 def _read_encoding(fields: dict[str, Raw]) -> str | None:

@@ -345,3 +345,42 @@ def test_a_hostile_body_of_32_mib_costs_less_than_a_second(kind: str) -> None:
     except InvalidRequest as error:
         assert len(error.message) < 200
     assert time.process_time() - started_s < 1.0 * SLACK
+
+
+def test_models_are_tried_in_their_order() -> None:
+    """`model` is the first name, then come those of `models`, then `fallbacks`, each once."""
+    ask = parse_ask("chat", body(models=["b", "m", "a", "b"], fallbacks=["c", "a", "m"]))
+    assert (ask.model, ask.fallbacks) == ("m", ("b", "a", "c"))
+    assert (ask.fallbacks or ())[: ask.models_count] == ("b", "a")
+    assert not {"models", "fallbacks"} & ask.fields.keys()
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("model", [{}, {"model": None}])
+def test_the_first_of_models_is_the_model(operation: Operation, model: dict[str, None]) -> None:
+    """Without `model` the first of `models` is asked for, and goes upstream as `model`."""
+    fields = {k: v for k, v in LEAST[operation].items() if k != "model"} | model
+    ask = parse_ask(operation, json.dumps({**fields, "models": ["ä", "b"]}).encode())
+    assert (ask.model, ask.fallbacks) == ("ä", ("b",))
+    assert json.loads(bytes(ask.fields["model"])) == "ä"
+
+
+def test_fallbacks_name_no_model() -> None:
+    """`fallbacks` come after a model; without one, and with no `models`, none is asked for."""
+    raw = json.dumps({"messages": [{"role": "user"}], "fallbacks": ["a"], "models": []}).encode()
+    assert refused(raw).param == "model"
+
+
+def test_a_request_may_ask_for_no_fallback() -> None:
+    """An empty list is another wish than no list."""
+    assert parse_ask("chat", body()).fallbacks is None
+    assert parse_ask("chat", body(fallbacks=[])).fallbacks == ()
+    assert parse_ask("chat", body(models=["m"])).fallbacks == ()
+
+
+def test_the_session_is_read_and_its_metadata_passed_on() -> None:
+    """`metadata.session_id` is ours to read, and the provider's all the same."""
+    ask = parse_ask("chat", body(metadata={"session_id": "s-1", "x": 1}))
+    assert ask.session_id == "s-1"
+    assert json.loads(bytes(ask.fields["metadata"])) == {"session_id": "s-1", "x": 1}
+    assert parse_ask("chat", body(metadata=["s-1"])).session_id is None
