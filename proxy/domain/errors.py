@@ -124,10 +124,10 @@ class ModelNotFound(RequestError):
     status = 404
     code = "model_not_found"
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, param: str = "model") -> None:
         # Anything may come as a name: a megabyte, a prompt, what a terminal obeys. None goes back.
         shown = f"The model '{model}'" if is_plain_name(model) else "The model that was asked for"
-        super().__init__(f"{shown} does not exist.", param="model")
+        super().__init__(f"{shown} does not exist.", param=param)
 
 
 class MethodNotAllowed(RequestError):

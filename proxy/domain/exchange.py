@@ -92,6 +92,10 @@ class RequestRecord(Struct, frozen=True):
     usage: Usage | None = None
     attempts: tuple[AttemptRecord, ...] = field(default_factory=tuple)
     route_reason: str | None = None
+    route_order: tuple[str, ...] = ()
+    """Ids of deployments in the order to try them, at most 8; () where there was no choice."""
+    fallback: str | None = None
+    """The name that stood in for `alias` in the end, None if none did."""
     trace_id: str | None = None
     anomalies: tuple[Anomaly, ...] = ()
     """What was odd about the provider's answer and was mended or set aside."""

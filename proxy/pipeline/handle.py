@@ -32,9 +32,10 @@ async def handle(request: InboundRequest, reply: ReplyWriter, runtime: Runtime) 
         exchange.caller = caller = authenticate(request.headers, snapshot, runtime.hasher)
         await limit(exchange, caller)
         exchange.ask = ask = await receive(request, snapshot.settings)
-        chosen = route(ask.model, snapshot, caller)
-        exchange.alias, exchange.route_reason = chosen.alias, chosen.reason
-        answer = await call(exchange, ask, chosen.candidates)
+        chosen = route(ask, request.headers, snapshot, caller, runtime.board)
+        exchange.route, exchange.alias = chosen, chosen.alias
+        exchange.route_reason, exchange.is_buffered = chosen.reason, chosen.is_buffered
+        answer = await call(exchange, ask, chosen)
         await relay(exchange, answer)
         exchange.ending = "completed"
     except ProxyError as error:

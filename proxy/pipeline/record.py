@@ -49,6 +49,8 @@ def _build_record(exchange: Exchange) -> RequestRecord:
         anomalies=exchange.anomalies,
         attempts=tuple(exchange.attempts),
         route_reason=exchange.route_reason,
+        route_order=exchange.route_order,
+        fallback=exchange.fallback,
         trace_id=None if exchange.trace is None else exchange.trace.trace_id,
     )
 

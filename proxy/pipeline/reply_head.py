@@ -16,23 +16,39 @@ JSON_HEADERS: Mapping[str, str] = {"Content-Type": "application/json"}
 
 def build_head(exchange: Exchange) -> dict[str, str]:
     """Return the headers that every reply carries: ids, limits, and how the request was routed."""
-    headers = {"x-request-id": exchange.request_id}
+    headers = {"x-request-id": exchange.request_id, "x-litellm-call-id": exchange.request_id}
     rate = exchange.rate
     if rate is not None:
         headers |= build_rate_headers(rate.limit_requests, rate.remaining_requests, rate.reset_s)
     if exchange.alias is not None:
-        headers["x-llm-proxy-model"] = exchange.alias
-        headers["x-llm-proxy-attempts"] = str(
-            len(exchange.attempts) + (exchange.attempt is not None)
-        )
-        if exchange.route_reason is not None:
-            headers["x-llm-proxy-reason"] = exchange.route_reason
-        provider = exchange.provider_name
-        if provider is not None:
-            headers["x-llm-proxy-provider"] = provider
-        if exchange.ask is not None and exchange.ask.dropped:
-            headers["x-llm-proxy-dropped-params"] = ",".join(exchange.ask.dropped)
+        _add_way(headers, exchange, exchange.alias)
     return headers
+
+
+def _add_way(headers: dict[str, str], exchange: Exchange, alias: str) -> None:
+    """Add how a request was routed; names of LiteLLM's where they mean the same."""
+    headers["x-llm-proxy-model"] = headers["x-litellm-model-group"] = alias
+    headers["x-llm-proxy-attempts"] = str(len(exchange.attempts) + (exchange.attempt is not None))
+    headers["x-litellm-attempted-retries"] = str(exchange.repeats)
+    headers["x-litellm-attempted-fallbacks"] = str(exchange.fallbacks_used)
+    if exchange.route_reason is not None:
+        headers["x-llm-proxy-reason"] = exchange.route_reason
+    if exchange.attempt is not None:
+        deployment = exchange.attempt.deployment
+        headers["x-llm-proxy-provider"] = deployment.provider.name
+        headers["x-litellm-model-id"] = deployment.id
+    elif exchange.attempts:
+        last = exchange.attempts[-1]
+        headers["x-llm-proxy-provider"] = last.provider
+        headers["x-litellm-model-id"] = f"{last.provider}/{last.model}"
+    order = exchange.route_order
+    if order:
+        headers["x-llm-proxy-order"] = ",".join(order)
+    fallback = exchange.fallback
+    if fallback is not None:
+        headers["x-llm-proxy-fallback"] = fallback
+    if exchange.ask is not None and exchange.ask.dropped:
+        headers["x-llm-proxy-dropped-params"] = ",".join(exchange.ask.dropped)
 
 
 def build_stream_head(exchange: Exchange) -> dict[str, str]:

@@ -41,6 +41,7 @@ def build_record(**changes: Any) -> RequestRecord:
         "usage": Usage(100, 50, cached_tokens=20, reasoning_tokens=10),
         "attempts": (build_attempt(),),
         "route_reason": "priority",
+        "route_order": ("alpha/small", "beta/small"),
         "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
     }
     return RequestRecord(**(fields | changes))

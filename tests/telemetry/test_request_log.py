@@ -44,7 +44,8 @@ def test_exact_shape() -> None:
         b'"tokens":150,"duration":1.25,"status_code":200,"endpoint":"/chat/completions",'
         b'"alias":"chat","stream":true,"outcome":"completed","attempts":1,"ttft_s":0.5,'
         b'"prompt_tokens":100,"completion_tokens":50,"error_code":null,"detail":null,'
-        b'"route_reason":"priority","key_id":"key_0123456789ab","organization_id":"default",'
+        b'"route_reason":"priority","route_order":["alpha/small","beta/small"],"fallback":null,'
+        b'"key_id":"key_0123456789ab","organization_id":"default",'
         b'"usage_source":"reported","anomalies":[],'
         b'"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736"}\n'
     )
@@ -75,11 +76,13 @@ def test_what_is_unknown_is_null() -> None:
         key_id=None,
         organization_id=None,
         route_reason=None,
+        route_order=(),
         trace_id=None,
         error_code="invalid_api_key",
     )
 
-    for name in ("provider", "model", "tokens", "prompt_tokens", "ttft_s", "alias", "trace_id"):
+    assert line["route_order"] == []
+    for name in ("fallback", "provider", "model", "tokens", "prompt_tokens", "ttft_s", "alias", "trace_id"):
         assert line[name] is None
     assert line["attempts"] == 0
     assert line["error_code"] == "invalid_api_key"
@@ -130,13 +133,13 @@ def test_timestamp_is_the_end_in_utc() -> None:
 @pytest.mark.parametrize(
     "field",
     ["request_id", "alias", "model", "provider", "endpoint", "error_code", "error_detail",
-     "route_reason", "key_id", "organization_id", "trace_id"],
+     "route_reason", "fallback", "key_id", "organization_id", "trace_id"],
 )  # fmt: skip
 @pytest.mark.parametrize("text", [f"sk-{CANARY}", f"Bearer {CANARY}\r\n\x1b[2J\u202e\ud800"])
 def test_no_field_shows_a_key_or_breaks_the_line(field: str, text: str) -> None:
     """A key or control characters in any text field come out masked, on one line of JSON."""
     lines = Lines()
-    RequestLog(lines).request_ended(build_record(**{field: text}))
+    RequestLog(lines).request_ended(build_record(**{field: text, "route_order": (text,)}))
 
     (line,) = lines.lines
     assert CANARY.encode() not in line
