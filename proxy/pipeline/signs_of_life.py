@@ -11,7 +11,8 @@ KEEP_ALIVE = build_comment(b"keep-alive")
 
 class SignsOfLife:
     """
-    From dispatch to the first content: after a while of silence headers, then comments.
+    From dispatch until there is something to show: after a while of silence headers, then
+    comments. Of a buffered stream that is its end.
 
     Clients and whatever stands between hang up on a connection that stays silent. The price
     is the status: once the headers are out, a failure can only be told in the stream.
