@@ -1,7 +1,5 @@
 """Whether an attempt may go to a deployment now; where a breaker's time is over, it is asked."""
 
-import time
-
 from proxy.domain.breaker import Permit
 from proxy.domain.catalog import Deployment
 from proxy.pipeline.board import Board, Place, Ticket
@@ -27,7 +25,7 @@ async def admit(
     look, place = board.breakers.look, board.find_place(deployment)
     views = look(place.id), look(place.host_id), look(place.key_id)
     has_room = may_wait or exchange.transports[place.provider].has_room
-    admission = decide(*views, has_room, time.monotonic())
+    admission = decide(*views, has_room, board.read_clock_s())
     if admission.kind == "go":
         return Ticket(admission.reason, views[0].epoch)
     if admission.kind == "refuse":
@@ -51,7 +49,7 @@ async def _ask(board: Board, place: Place, lease_s: float) -> Ticket | Admission
                 view = answer
             if view.state not in _FREE:
                 board.give_back(Ticket(permits=tuple(permits)))
-                return describe_refusal(view, breaker_id == place.host_id, time.monotonic())
+                return describe_refusal(view, breaker_id == place.host_id, board.read_clock_s())
             epoch = view.epoch
     except BaseException:  # a client that leaves meanwhile gives back what it has
         board.give_back(Ticket(permits=tuple(permits)))

@@ -93,7 +93,8 @@ class Board:
         self.breakers = breakers
         self.is_panicking = False
         """An attempt is under way that nothing but the lack of a better one speaks for."""
-        self._read_clock_s = read_clock_s
+        self.read_clock_s = read_clock_s
+        """The monotonic clock that the breakers' views go by."""
         self._on_egress = on_egress
         self._places: dict[str, Place] = {}
         self._hosts: dict[str, HostFaults] = {}
@@ -121,17 +122,21 @@ class Board:
         place = self._places.get(deployment_id)
         if place is None or not place.failures:
             return 0
-        is_late = self._read_clock_s() - place.failed_s > self.breakers.rules.window_ms / 1000
+        is_late = self.read_clock_s() - place.failed_s > self.breakers.rules.window_ms / 1000
         return 0 if is_late else place.failures
 
     def latency_s(self, deployment: Deployment) -> float:
         """Return what a request sent there now would have to wait for; 0: not known."""
         place = self.find_place(deployment)
-        return place.latency.score_s(self._read_clock_s(), place.in_flight)
+        return place.latency.score_s(self.read_clock_s(), place.in_flight)
 
     def last_seen(self, provider: str) -> Seen | None:
         """Return when a provider was last seen to answer or fail, None if never."""
         return self._seen.get(provider)
+
+    def list_seen(self, provider: str) -> list[str]:
+        """Return the ids of a provider's deployments that something is known of."""
+        return [place.id for place in self._places.values() if place.provider == provider]
 
     def find_budget(self, name: str) -> RetryBudget:
         """Return the budget for asking the deployments of one name again."""
@@ -164,7 +169,7 @@ class Board:
         place.failures = 0
         verdict = judge(None, ttft_s=ttft_s if streams else None, typical_s=place.latency.typical_s)
         if streams:
-            place.latency.note(ttft_s, self._read_clock_s())
+            place.latency.note(ttft_s, self.read_clock_s())
         self._note_life(place)
         if ticket.permits:
             self._give_back(place, ticket, verdict)
@@ -207,7 +212,7 @@ class Board:
             self._note_life(place, is_host=not verdict.is_connect)
         if verdict.result in ("fail", "hold"):
             place.failures += 1
-            place.failed_s = self._read_clock_s()
+            place.failed_s = self.read_clock_s()
             place.success.note(False)
             self._seen[place.provider] = Seen(time.time(), None, is_good=False)
         if ttft_s is not None:
@@ -252,7 +257,7 @@ class Board:
             host = self._hosts.get(place.provider)
             if host is None:
                 host = self._hosts[place.provider] = HostFaults()
-            if host.note_fault(place.id, self._read_clock_s()):
+            if host.note_fault(place.id, self.read_clock_s()):
                 wait_s = self.breakers.rules.open_ms / 1000
                 report(place.host_id, "hold", hold_s=wait_s, cause="failures")
 
@@ -281,7 +286,7 @@ class Board:
         self._note_egress(False)
 
     def _note_local_fault(self, place: Place, verdict: Verdict) -> Verdict:
-        now_s = self._read_clock_s()
+        now_s = self.read_clock_s()
         self._egress.note_fault(place.provider, now_s)
         is_down = self._egress.is_down(now_s)
         self._note_egress(is_down)

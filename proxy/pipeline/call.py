@@ -228,7 +228,7 @@ class _Search:
         """Return how long a deployment is still held, 0 if it is not, None if it is given up."""
         view = self._board.breakers.look(deployment.id)
         if view.state == "open":
-            left_s = max(0.0, view.retry_at_s - self._loop.time())
+            left_s = max(0.0, view.retry_at_s - self._board.read_clock_s())
             return left_s if view.cause == "rate_limit" else None
         return None if view.state == "forced_open" else 0.0
 
