@@ -22,7 +22,7 @@ import msgspec
 from proxy.domain.settings import Clocks
 from tests.fakes.proxy_server import ANSWER, DONE, USAGE, build_chunk, proxying
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
-from tests.faults.oracle import UPSTREAM_SECRET, Judge, judging, read_tag
+from tests.faults.oracle import UPSTREAM_SECRET, Judge, judging, mark_tag, read_tag
 
 TAG = b"tag-00000000"
 CERTIFICATES = Path(__file__).parents[1] / "fakes" / "tls"
@@ -31,11 +31,13 @@ Framing = Literal["chunked", "length", "close"]
 Deed = Callable[[UpstreamConnection, bytes], Awaitable[None]]
 """What is done with one request, whose tag it is given; a closed connection is its last."""
 
-ROLE = build_chunk("").replace(b'"delta":{"content":""}', b'"delta":{"role":"assistant"}')
-CONTENT = build_chunk(f"{TAG.decode()} says")
-MORE = build_chunk(" more")
-FINISH = build_chunk(finish="stop")
-USAGE_EVENT = build_chunk(choices=[], usage=USAGE)
+_ID = TAG.decode()
+"""Also of each event, so that none can be taken for another answer's."""
+ROLE = build_chunk("", id=_ID).replace(b'"content":""', b'"role":"assistant"')
+CONTENT = build_chunk(f"{_ID} says", id=_ID)
+MORE = build_chunk(" more", id=_ID)
+FINISH = build_chunk(finish="stop", id=_ID)
+USAGE_EVENT = build_chunk(id=_ID, choices=[], usage=USAGE)
 GOOD_EVENTS = (ROLE, CONTENT, MORE, FINISH, USAGE_EVENT, DONE)
 ERROR_EVENT = (
     b'data: {"error":{"message":"%b","type":"server_error"}}\n\n' % UPSTREAM_SECRET.encode()
@@ -91,10 +93,15 @@ def build_secret_error(message: str = UPSTREAM_SECRET, **fields: Any) -> dict[st
 
 
 class FaultUpstream:
-    """A script for `open_raw_upstream`: one deed for each request, the last one for ever."""
+    """
+    A script for `open_raw_upstream`: one deed for each request, the last one for ever.
 
-    def __init__(self, *deeds: Deed) -> None:
+    With `source` its answers are marked as those of the provider of that number (`oracle.py`).
+    """
+
+    def __init__(self, *deeds: Deed, source: int = 0) -> None:
         self._deeds = list(deeds)
+        self._source = source
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         self.connections: list[UpstreamConnection] = []
 
@@ -109,7 +116,7 @@ class FaultUpstream:
                 break
             self.requests.append(request)
             deed = self._deeds.pop(0) if len(self._deeds) > 1 else self._deeds[0]
-            await deed(connection, read_tag(request[2]))
+            await deed(connection, mark_tag(read_tag(request[2]), self._source))
 
 
 @asynccontextmanager
@@ -203,7 +210,7 @@ def flood(data: bytes, again: bytes, at_most: int = 1 << 30) -> Deed:
 
     async def deed(connection: UpstreamConnection, tag: bytes) -> None:
         await connection.write(data.replace(TAG, tag))
-        block = again * max(1, 16_384 // len(again))
+        block = again.replace(TAG, tag) * max(1, 16_384 // len(again))
         sent_bytes = 0
         while sent_bytes < at_most:
             await connection.write(block)

@@ -17,11 +17,13 @@ when the block ends checks, closes it, and checks again:
 
 (a) each request ended in exactly one way that may be (`raw_client.py` judges each reply);
 (b) each has exactly one record and one log line under an id of its own, and they say what the
-    client saw; attempts that began have ended;
+    client saw; attempts that began have ended, and stand in the record of one request;
 (c) no answer holds bytes of another: `ask` puts a tag into each prompt, upstreams that repeat
-    it (`fault_upstream.py`, `read_tag`) are held to it;
-(d) tasks, descriptors, connections of the pools, slots of their caps, in-flight slots and the
-    gauge of active connections are back to where they were within 5 s;
+    it (`fault_upstream.py`, `read_tag`) are held to it; where one of several providers has put its
+    number into it (`mark_tag`), it is the one that the record says has answered;
+(d) tasks, descriptors, connections of the pools, slots of their caps, in-flight slots, permits of
+    breakers, budgets of repetitions and the gauge of active connections are back to where they
+    were within 5 s;
 (e) no key, prompt or secret of an upstream stands in a log line, record, metric, response
     header or error.
 
@@ -45,6 +47,8 @@ import msgspec
 import structlog
 
 from proxy.domain.exchange import RequestRecord
+from proxy.pipeline.board import Board
+from proxy.stores.memory_breakers import MemoryBreakers
 from proxy.telemetry.log_writer import LogWriter, open_log_writer
 from proxy.telemetry.logs import configure_logging
 from proxy.telemetry.metrics import Metrics
@@ -59,6 +63,8 @@ from tests.leaks import leaving_nothing
 UPSTREAM_WORDS = "row 17 of users is locked by"
 UPSTREAM_SECRET = f"canary-upstream-3f9c1d77: {UPSTREAM_WORDS} sk-live-0a1b2c3d4e5f6a7b"
 WITHIN_S = 5.0
+SOURCES = "abc"
+"""Names of providers that mark their answers, by number."""
 _OWNED_LOGGERS = ("", "aiohttp.server", "aiohttp.access", "asyncio", "llm_proxy")
 _TESTS = str(Path(__file__).parents[1])
 
@@ -152,8 +158,8 @@ class Judge:
         """Check all that can be checked while the server runs; `slots` were free at first."""
         records = await self.read_records()
         self._check_records(records)
-        self._check_attempts()
-        self._check_tags()
+        self._check_attempts(records)
+        self._check_tags(records)
         await self._check_rest(before, slots)
         text = metrics.render()[0].decode()
         busy = [
@@ -208,17 +214,30 @@ class Judge:
             f"{len(left)} clients left, {self._left} were to leave: {list(known.values())}"
         )
 
-    def _check_attempts(self) -> None:
+    def _check_attempts(self, records: list[RequestRecord]) -> None:
         observer = self.server.observer
         begun, ended = Counter(observer.started), Counter(a.provider for a in observer.attempts)
         assert begun == ended, f"attempts begun {begun}, ended {ended}"
+        told = Counter(attempt.provider for record in records for attempt in record.attempts)
+        assert ended == told, f"attempts ended {ended}, in records {told}"
+        counts = {record.request_id: len(record.attempts) for record in records}
+        for outcome in self.outcomes:
+            told_count = outcome.reply.headers.get("x-llm-proxy-attempts")
+            # A head that went out before the answer says how many there were until then.
+            if told_count is not None and not outcome.reply.body.startswith(b": keep-alive"):
+                assert int(told_count) == counts[outcome.request_id], f"attempts of {outcome}"
 
-    def _check_tags(self) -> None:
+    def _check_tags(self, records: list[RequestRecord]) -> None:
+        providers = {record.request_id: record.provider for record in records}
         for outcome in self.outcomes:
             tag = self._tags.get(outcome.request_id)
             found = outcome.tags
             assert len(found) <= 1, f"bytes of several answers in one: {found}"
-            assert tag is None or found <= {tag}, f"{found} in the answer to {tag!r}"
+            for each in found:
+                source, unmarked = read_source(each), mark_tag(each, 0)
+                assert tag in (None, unmarked), f"{found} in the answer to {tag!r}"
+                provider = providers[outcome.request_id]
+                assert source in (None, provider), f"bytes of {source} as an answer of {provider}"
 
     async def _check_rest(self, before: set["asyncio.Task[Any]"], slots: int) -> None:
         """Wait until the running server holds no more than when it began."""
@@ -243,6 +262,7 @@ class Judge:
         held = [str(task) for task in asyncio.all_tasks() - before if _is_products(task)]
         held += ["in-flight slot"] * self.server.runtime.in_flight
         held += ["slot of a connection cap"] * abs(slots - self.count_free_slots())
+        held += _find_held_of_board(self.server.runtime.board)
         for name, transport in self.server.runtime.transports.items():
             if isinstance(transport, AiohttpTransport):
                 held += [f"connection of {name}"] * _count_busy(transport)
@@ -330,6 +350,28 @@ def read_tag(body: bytes) -> bytes:
     """Return the tag in a request's body, one that nobody asked with if there is none."""
     found = re.search(rb"tag-[0-9]{8}", body)
     return b"tag-99999999" if found is None else found.group()
+
+
+def mark_tag(tag: bytes, source: int) -> bytes:
+    """Return a tag as the provider of this number repeats it (1: `a`); 0 is nobody's number."""
+    return b"tag-%d%b" % (source, tag[5:])
+
+
+def read_source(tag: bytes) -> str | None:
+    """Return the name of the provider that has marked a tag, None if none has."""
+    number = int(tag[4:5])
+    return SOURCES[number - 1] if 0 < number <= len(SOURCES) else None
+
+
+def _find_held_of_board(board: Board) -> list[str]:
+    held = [f"attempt at {each.id}" for each in board._places.values() if each.in_flight]
+    held += [f"repetition of {name}" for name, kept in board._budgets.items() if kept._running]
+    held += ["panic attempt"] * board.is_panicking
+    if isinstance(board.breakers, MemoryBreakers):
+        held += [
+            f"permit of {name}" for name, each in board.breakers._breakers.items() if each.leases
+        ]
+    return held
 
 
 def _name_code(outcome: Outcome) -> tuple[str | None, ...]:

@@ -5,9 +5,12 @@ import logging
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
+from proxy.domain.breaker import Permit
 from proxy.domain.key_mask import mask_keys
 from proxy.domain.settings import PoolLimits
+from proxy.stores.memory_breakers import MemoryBreakers
 from proxy.upstream.aiohttp_transport import AiohttpTransport
 from tests.fakes.proxy_server import ANSWER, DONE, build_chunk, proxying
 from tests.fakes.raw_upstream import open_raw_upstream
@@ -100,6 +103,29 @@ def _take_slot(judge: Judge) -> None:
     judge.server.runtime.in_flight += 1
 
 
+def _keep_place(judge: Judge) -> None:
+    (place,) = judge.server.runtime.board._places.values()
+    place.in_flight += 1
+
+
+def _keep_permit(judge: Judge) -> None:
+    breakers = judge.server.runtime.board.breakers
+    assert isinstance(breakers, MemoryBreakers)
+    breakers.rules = replace(breakers.rules, consecutive=1, open_ms=0)
+    breakers.report("up/m", "fail")
+    assert isinstance(breakers.acquire_now("up/m", 60.0), Permit)
+
+
+def _keep_repetition(judge: Judge) -> None:
+    judge.server.runtime.board.find_budget("m").take()
+
+
+def _add_attempt(judge: Judge) -> None:
+    observer = judge.server.observer
+    observer.attempt_started("up")
+    observer.attempt_ended(observer.attempts[0])
+
+
 def _log_secret(judge: Judge) -> None:
     judge.secrets.append("planted words")
     logging.getLogger("llm_proxy.test").warning("planted words")
@@ -132,6 +158,10 @@ HARM: dict[str, tuple[Callable[[Judge], None], str]] = {
     "two records": (_repeat_record, "2 records of 1 requests"),
     "one id twice": (_repeat_id, "an id came twice"),
     "an attempt without an end": (_begin_attempt, "attempts begun"),
+    "an attempt of no request": (_add_attempt, "in records"),
+    "an attempt that its board still counts": (_keep_place, "attempt at up/m"),
+    "a permit that is not given back": (_keep_permit, "permit of up/m"),
+    "a repetition that the budget still counts": (_keep_repetition, "repetition of m"),
     "a slot that is not given back": (_take_slot, "in-flight slot"),
     "a slot of a connection cap that is not given back": (_keep_cap_slot, "slot of a connection"),
     "a secret in the log": (_log_secret, "in the log"),
@@ -172,5 +202,14 @@ async def test_bytes_of_another_answer_are_seen(text: str) -> None:
     """A tag that is not the request's own, alone or beside it, fails the block."""
     async with open_raw_upstream(Recorder(build_chunk(text), FINISH, DONE)) as up:
         with pytest.raises(AssertionError, match="tag-00000009"):
+            async with judging(proxying(up.url)) as judge:
+                await judge.ask(stream=True)
+
+
+async def test_bytes_of_another_provider_are_seen() -> None:
+    """A tag with the number of a provider that has not answered fails the block."""
+    script = Recorder(build_chunk("tag-20000001"), FINISH, DONE)
+    async with open_raw_upstream(script) as up:
+        with pytest.raises(AssertionError, match="bytes of b as an answer of up"):
             async with judging(proxying(up.url)) as judge:
                 await judge.ask(stream=True)
