@@ -4,6 +4,7 @@ import time
 
 from proxy.domain.catalog import Deployment
 from proxy.domain.errors import UpstreamRejected, UpstreamTimeout
+from proxy.pipeline.board import Place, Ticket
 from proxy.pipeline.context import Attempt, build_request_id
 from tests.fakes.proxy_server import build_provider
 
@@ -26,7 +27,7 @@ def test_request_ids_are_unique_sort_by_time_and_are_uuids() -> None:
 
 def test_an_attempt_measures_its_head_and_its_end() -> None:
     """An attempt's record holds its deployment, its outcome and both times in seconds."""
-    attempt = Attempt(DEPLOYMENT)
+    attempt = Attempt(DEPLOYMENT, Place(DEPLOYMENT), Ticket())
     assert attempt.build_record("ok").first_byte_s is None
     attempt.note_head()
     record = attempt.build_record("ok")
