@@ -92,6 +92,6 @@ class LinkBreaker:
         lines each time: each such round doubles the wait, up to 60 s, until an hour is quiet.
         """
         if now_s - self._closed_at_s > 3600:
-            self._denials = 0
+            self._denials = 1
         longer = 2.0 ** min(self._denials - 1, 7) if self._denials > 1 else 1.0
         return min(60.0, 0.25 * (1.0 + draw()) * longer)

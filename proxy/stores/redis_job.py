@@ -1,6 +1,7 @@
 """One command on its way to Redis and back: what is asked, who waits, and how it ends."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -16,7 +17,7 @@ Words: TypeAlias = tuple[Argument, ...]
 """A command and its arguments."""
 
 
-class Job:
+class Job(ABC):
     """
     What is common to jobs; each ends once, by `finish` or by `fail`.
 
@@ -32,17 +33,17 @@ class Job:
         self.is_sent = False
 
     @property
+    @abstractmethod
     def is_over(self) -> bool:
         """Nobody waits for it any more."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finish(self, reply: Reply) -> None:
         """Give its reply to who asked."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fail(self, error: RedisUnavailable) -> None:
         """Tell who asked that there is no reply."""
-        raise NotImplementedError
 
     def settle(self, reply: Answer) -> None:
         """End by what Redis has answered."""

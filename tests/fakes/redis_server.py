@@ -108,7 +108,7 @@ class RedisServer:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(5)
             connection.connect(str(self.path))
-            connection.sendall(hiredis.pack_command(words))  # type: ignore[arg-type] - any number
+            connection.sendall(hiredis.pack_command(words))  # type: ignore[arg-type]
             while (reply := reader.gets()) is ...:
                 if not (received := connection.recv(65536)):
                     raise ConnectionResetError("the server has closed the connection")
