@@ -133,3 +133,4 @@ def test_an_unknown_name_is_named_if_it_is_short_and_plain() -> None:
     ):
         assert ModelNotFound(odd).message == "The model that was asked for does not exist."
     assert ModelNotFound("gpt-9").param == "model"
+    assert ModelNotFound("gpt-9", "fallbacks").param == "fallbacks"
