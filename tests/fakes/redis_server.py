@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import threading
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -37,7 +36,6 @@ class RedisServer:
         self._folder = Path(tempfile.mkdtemp(prefix="redis-"))
         self._options = options
         self._process: subprocess.Popen[str] | None = None
-        self._listener: threading.Thread | None = None
         self.port = _find_free_port()
         self.path = self._folder / "redis.sock"
 
@@ -79,20 +77,15 @@ class RedisServer:
                 break
         else:
             raise RuntimeError(f"the server did not start:\n{''.join(said)}")
-        # What it goes on to say must not fill the pipe, or it would wait for a reader.
-        self._listener = threading.Thread(target=self._process.stdout.read, daemon=True)
-        self._listener.start()
+        # It ignores SIGPIPE: what it goes on to say is lost, and nobody has to read it.
+        self._process.stdout.close()
 
     def kill(self) -> None:
         """End it at once, as a crash would, also if it is frozen."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-            if self._listener is not None:
-                self._listener.join()
-            if self._process.stdout is not None:
-                self._process.stdout.close()
-            self._process = self._listener = None
+            self._process = None
 
     def freeze(self) -> None:
         """Stop it in mid-step: the kernel goes on accepting, nobody answers."""
