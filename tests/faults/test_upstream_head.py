@@ -25,6 +25,7 @@ from tests.faults.fault_upstream import (
     tell,
 )
 from tests.faults.oracle import UPSTREAM_SECRET, judging
+from tests.faults.pre_content import ERRORS_INSIDE_200, REFUSALS
 
 both = pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
 
@@ -70,25 +71,6 @@ async def test_u18_no_json_where_json_was_asked(media_type: str) -> None:
     assert outcome.verdict == ("refused", 502, "upstream_protocol_error")
 
 
-ERRORS_INSIDE_200: dict[str, tuple[Any, int, str]] = {
-    "no type": (build_secret_error(), 502, "upstream_server_error"),
-    "overloaded": (
-        {"type": "error", "error": {"type": "overloaded_error", "message": UPSTREAM_SECRET}},
-        503,
-        "upstream_overloaded",
-    ),
-    "code 429": (build_secret_error(code=429), 429, "rate_limit_exceeded"),
-    "code 502": (build_secret_error(code=502), 502, "upstream_server_error"),
-    "key refused": (build_secret_error(code=401), 502, "upstream_auth"),
-    "text only": ({"error": UPSTREAM_SECRET}, 502, "upstream_server_error"),
-    "older vLLM": (
-        {"object": "error", "message": UPSTREAM_SECRET, "code": 500},
-        502,
-        "upstream_server_error",
-    ),
-}
-
-
 @both
 @pytest.mark.parametrize("case", ERRORS_INSIDE_200)
 async def test_u19_an_error_with_status_200(case: str, stream: bool) -> None:
@@ -108,23 +90,6 @@ async def test_u19_an_error_as_first_event(case: str, name: bytes) -> None:
     async with judging_faults(tell(build_stream([event, CONTENT, FINISH]))) as (judge, _):
         outcome = await judge.ask(stream=True)
     assert outcome.verdict == ("refused", status, code)
-
-
-REFUSALS: dict[str, tuple[int, dict[str, Any], int, str]] = {
-    "u21": (429, {}, 429, "rate_limit_exceeded"),
-    "u22": (429, {"code": "insufficient_quota"}, 429, "insufficient_quota"),
-    "u22 402": (402, {}, 429, "insufficient_quota"),
-    "u23": (503, {}, 503, "upstream_overloaded"),
-    "u23 529": (529, {"type": "overloaded_error"}, 503, "upstream_overloaded"),
-    "u24": (500, {}, 502, "upstream_server_error"),
-    "u24 502": (502, {}, 502, "upstream_server_error"),
-    "u24 504": (504, {}, 504, "upstream_timeout"),
-    "u24 520": (520, {}, 502, "upstream_server_error"),
-    "u24 524": (524, {}, 504, "upstream_timeout"),
-    "u25": (401, {}, 502, "upstream_auth"),
-    "u25 403": (403, {}, 502, "upstream_auth"),
-    "u26": (404, {}, 502, "upstream_model_not_found"),
-}
 
 
 @both
