@@ -37,7 +37,7 @@ class MemoryBreakers:
         read_wall_s: Callable[[], float] = time.time,
     ) -> None:
         self.rules = rules
-        self.on_change: Callable[[BreakerChange], None] = _ignore
+        self.on_change: Callable[[BreakerChange], None] = ignore_change
         self._read_clock_s = read_clock_s
         self._offset_s = read_wall_s() - read_clock_s()
         self._breakers: dict[str, Breaker] = {}
@@ -93,12 +93,16 @@ class MemoryBreakers:
 
     async def command(self, breaker_id: str, command: BreakerCommand) -> bool:
         """Do what an operator says (see `base.py`)."""
+        self.command_now(breaker_id, command)
+        return False
+
+    def command_now(self, breaker_id: str, command: BreakerCommand) -> None:
+        """Do the same at once."""
         now_ms = self._now_ms()
         breaker = self._breakers.get(breaker_id) or self._add(breaker_id, now_ms)
         before = breaker.state
         breaker.command(command)
         self._note(breaker_id, breaker, before, now_ms)
-        return False
 
     async def read(self, breaker_ids: Sequence[str]) -> list[BreakerReport]:
         """Return all that is known about these breakers (see `base.py`)."""
@@ -187,5 +191,5 @@ def describe_breaker(
     )
 
 
-def _ignore(change: BreakerChange) -> None:
+def ignore_change(change: BreakerChange) -> None:
     """Stand in for whoever wants to know of changes."""

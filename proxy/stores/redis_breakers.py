@@ -1,0 +1,304 @@
+"""Circuit breakers that processes share through Redis; without it each goes by its own."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Sequence, Set
+from functools import partial
+from itertools import count
+
+from proxy.domain.breaker import (
+    BreakerCause,
+    BreakerChange,
+    BreakerCommand,
+    BreakerReport,
+    BreakerResult,
+    BreakerRules,
+    BreakerView,
+    Permit,
+)
+from proxy.stores.breaker_calls import OPERATOR_WAIT_S, BreakerCalls
+from proxy.stores.breaker_messages import (
+    CHANNEL,
+    Entry,
+    ReportRun,
+    find_longest_ms,
+    read_change,
+)
+from proxy.stores.breaker_views import BreakerViews
+from proxy.stores.memory_breakers import describe_breaker, ignore_change
+from proxy.stores.own_breakers import OwnBreakers, weaken_rules
+from proxy.stores.redis_errors import RedisUnavailable
+from proxy.stores.redis_link import RedisLink
+from proxy.stores.report_queue import ReportQueue
+
+FLUSH_S = 0.05
+POLL_S = 0.25
+
+
+class RedisBreakers:
+    """
+    A BreakerStore (see `base.py`) over a link that may be there or not.
+
+    While it is there, requests go by views: of replies, of what others publish, of a poll. An
+    attempt that ends is told behind the request's back. While it is not there, and wherever it
+    has failed to do one thing, this process's own machines decide; once it is back they tell
+    what they have learned, and are forgotten.
+    """
+
+    def __init__(
+        self,
+        link: RedisLink,
+        rules: BreakerRules,
+        read_clock_s: Callable[[], float] = time.monotonic,
+        read_wall_s: Callable[[], float] = time.time,
+        read_now: Callable[[], str] = str,
+    ) -> None:
+        """
+        Prepare a store; the link must not have been started yet.
+
+        Redis goes by its own clock, unless `read_now` returns the time, in milliseconds.
+        """
+        self.on_change: Callable[[BreakerChange], None] = ignore_change
+        self._views = BreakerViews(read_clock_s, self._tell)
+        self._own = OwnBreakers(self._views, rules, read_clock_s, read_wall_s)
+        self._own.on_change = self._note_own_change
+        self._calls = BreakerCalls(link, self._views, rules, read_now)
+        self._rules = rules
+        self._is_shared = False
+        self._queue = ReportQueue()
+        self._under_way = 0
+        self._flush_timer: asyncio.Handle | None = None
+        self._flushes_next = False
+        """The timer is for the next turn of the loop."""
+        self._poll_timer: asyncio.TimerHandle | None = None
+        self._is_polling = False
+        self._has_untold = False
+        """Something that this poll was to tell was not taken."""
+        self._name = f"{secrets.token_hex(8)}."
+        self._tokens = count(1)
+        self._asking: set[asyncio.Task[Permit | BreakerView]] = set()
+        link.subscribe(CHANNEL, self._hear)
+        link.watch(self._poll, self._leave)
+
+    @property
+    def rules(self) -> BreakerRules:
+        """Those in force."""
+        return self._rules
+
+    @rules.setter
+    def rules(self, rules: BreakerRules) -> None:
+        self._rules = rules
+        self._calls.set_rules(rules)
+        self._own.rules = weaken_rules(rules)
+
+    @property
+    def is_shared(self) -> bool:
+        """Return whether other processes see the same breakers now."""
+        return self._is_shared
+
+    @property
+    def unsent(self) -> int:
+        """Return how much was reported that Redis has not confirmed."""
+        return len(self._queue) + self._under_way
+
+    def look(self, breaker_id: str) -> BreakerView:
+        """Return how a breaker stands (see `base.py`)."""
+        return self._views.look(breaker_id) if self._is_shared else self._own.look(breaker_id)
+
+    async def acquire(self, breaker_id: str, lease_s: float) -> Permit | BreakerView:
+        """Ask for one attempt (see `base.py`)."""
+        if not self._is_shared:
+            return self._own.acquire_now(breaker_id, lease_s)
+        # A task of its own: whoever is cancelled meanwhile may have been given a permit, which
+        # nobody would give back.
+        task = asyncio.create_task(self._acquire(breaker_id, lease_s))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(partial(self._give_back, breaker_id))
+            raise
+
+    def report(
+        self,
+        breaker_id: str,
+        result: BreakerResult,
+        *,
+        epoch: int = 0,
+        token: str = "",
+        hold_s: float = 0.0,
+        cause: BreakerCause = "",
+    ) -> None:
+        """Take note of how an attempt went (see `base.py`)."""
+        if result == "neutral" and not token:
+            return
+        run = ReportRun(result, epoch, token, round(hold_s * 1000), cause)
+        if not self._is_shared or (token and not token.startswith(self._name)):
+            self._own.report_run(breaker_id, run)
+            return
+        self._queue.add(breaker_id, run)
+        if self._queue.is_due:
+            self._flush_soon()
+        elif self._flush_timer is None:
+            loop = asyncio.get_running_loop()
+            self._flush_timer = loop.call_later(FLUSH_S, self._flush)
+
+    async def command(self, breaker_id: str, command: BreakerCommand) -> bool:
+        """Do what an operator says (see `base.py`); what Redis has missed is told it later."""
+        if self._is_shared:
+            try:
+                await self._calls.ask("command", breaker_id, command, wait_s=OPERATOR_WAIT_S)
+            except RedisUnavailable:
+                pass  # and told again by the next poll: it does no harm to be done twice
+            else:
+                self._own.commands.pop(breaker_id, None)
+                return True
+        self._own.command_now(breaker_id, command)
+        return False
+
+    async def read(self, breaker_ids: Sequence[str]) -> list[BreakerReport]:
+        """Return all that is known about these breakers (see `base.py`)."""
+        if self._is_shared:
+            try:
+                return await asyncio.gather(*map(self._read, breaker_ids))
+            except RedisUnavailable:
+                for each in breaker_ids:
+                    self._own.take_over(each)
+        return await self._own.read(breaker_ids)
+
+    async def close(self) -> None:
+        """Tell what was reported; the link, which is closed after this, sends it."""
+        if self._asking:
+            await asyncio.wait(self._asking)
+        self._flush(is_last=True)
+        for timer in (self._flush_timer, self._poll_timer):
+            if timer is not None:
+                timer.cancel()
+
+    async def _acquire(self, breaker_id: str, lease_s: float) -> Permit | BreakerView:
+        token = f"{self._name}{next(self._tokens)}"
+        before = self._views.look(breaker_id)
+        try:
+            stand = await self._calls.ask("acquire", breaker_id, token, round(lease_s * 1000))
+        except RedisUnavailable:
+            # Should it have been done: half-open by then, in the epoch after an open one's.
+            epoch = before.epoch + (before.state == "open")
+            self.report(breaker_id, "neutral", epoch=epoch, token=token)
+            self._own.take_over(breaker_id)
+            return self._own.acquire_now(breaker_id, lease_s)
+        return Permit(stand.epoch, token) if stand.answer else self._views.look(breaker_id)
+
+    def _give_back(self, breaker_id: str, task: "asyncio.Task[Permit | BreakerView]") -> None:
+        if not task.cancelled() and isinstance(permit := task.result(), Permit):
+            self.report(breaker_id, "neutral", epoch=permit.epoch, token=permit.token)
+
+    async def _read(self, breaker_id: str) -> BreakerReport:
+        now_ms, breaker = await self._calls.read(breaker_id)
+        return describe_breaker(breaker_id, breaker, now_ms, self._rules)
+
+    def _flush_soon(self) -> None:
+        """Flush in the next turn of the loop, so that all of this turn goes with it."""
+        # While one is under way the next is gathered; it goes right after that.
+        if not (self._under_way or self._flushes_next):
+            self._drop_flush()
+            self._flushes_next = True
+            self._flush_timer = asyncio.get_running_loop().call_soon(self._flush)
+
+    def _drop_flush(self) -> None:
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+            self._flush_timer = None
+        self._flushes_next = False
+
+    def _flush(self, *, is_last: bool = False) -> None:
+        self._drop_flush()
+        if self._under_way and not is_last:
+            self._queue.is_urgent = True
+            return
+        for breaker_id, runs in self._queue.take().items():
+            self._under_way += 1
+            lose = partial(self._lose_runs, breaker_id, runs)
+            self._calls.post("report", breaker_id, runs, self._end_flush, lose)
+
+    def _lose_runs(self, breaker_id: str, runs: Sequence[ReportRun]) -> None:
+        # Whether Redis has them or not, they are not told it again: they would count twice.
+        self._own.take_runs(breaker_id, runs)
+        self._end_flush()
+
+    def _end_flush(self) -> None:
+        self._under_way -= 1
+        if not self._under_way and self._queue.is_due:
+            self._flush_soon()
+
+    def _poll(self) -> None:
+        """Tell what only this process knows, and ask how everything stands; again and again."""
+        if self._poll_timer is not None:
+            self._poll_timer.cancel()
+        self._poll_timer = asyncio.get_running_loop().call_later(POLL_S, self._poll)
+        if self._is_polling:
+            return
+        self._is_polling, self._has_untold = True, False
+        for breaker_id, command in list(self._own.commands.items()):
+            done = partial(self._own.forget_command, breaker_id, command)
+            self._calls.post("command", breaker_id, [command], done, self._note_untold)
+        told = set()
+        for breaker_id, wait_s, trips, cause in self._own.list_to_tell():
+            told.add(breaker_id)
+            what = [round(wait_s * 1000), trips, cause]
+            self._calls.post("adopt", breaker_id, what, _do_nothing, self._note_untold)
+        # Behind those in the link's queue, so that its answer knows of them.
+        self._calls.post_index(partial(self._take_index, told), self._lose_index)
+
+    def _note_untold(self) -> None:
+        self._has_untold = True
+
+    def _take_index(self, told: Set[str], asked: int, now_ms: int, entries: list[Entry]) -> None:
+        self._is_polling = False
+        if not self._is_shared:
+            # The link has just come back, which it does with a write that succeeds.
+            self._calls.is_failing = self._has_untold
+        kept = {each[0] for each in self._own.list_to_tell()} | set(self._own.commands)
+        if not (self._has_untold or self._calls.is_failing or kept - told):
+            self._own.forget()
+            kept = set()
+        self._is_shared = self._views.is_telling = True
+        for breaker_id in kept:
+            self._views.learn_own(breaker_id, self._own.look(breaker_id))
+        longest_ms = find_longest_ms(self._rules)
+        self._views.learn_index(now_ms, entries, longest_ms, asked, kept)
+
+    def _lose_index(self) -> None:
+        self._is_polling = False
+
+    def _hear(self, message: bytes) -> None:
+        change = read_change(message)
+        if change is not None:
+            self._views.learn_change(change)
+
+    def _leave(self) -> None:
+        """Go on by this process's own machines, which begin with what is known."""
+        if self._poll_timer is not None:
+            self._poll_timer.cancel()
+        self._drop_flush()
+        if not self._is_shared:
+            return
+        self._is_shared = self._views.is_telling = False
+        for breaker_id in self._views.list_not_closed():
+            self._own.take_over(breaker_id)
+        for breaker_id, runs in self._queue.take().items():
+            self._own.take_runs(breaker_id, runs)
+
+    def _note_own_change(self, change: BreakerChange) -> None:
+        if self._is_shared:
+            self._views.learn_own(change.id, self._own.look(change.id))
+        else:
+            self._views.tell(change.id, change.after, change.cause, change.retry_in_s)
+
+    def _tell(self, change: BreakerChange) -> None:
+        self.on_change(change)
+
+
+def _do_nothing() -> None:
+    """Stand in where nothing is left to do."""
