@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from proxy.domain.breaker import Permit, name_host_breaker, name_key_breaker
-from proxy.domain.catalog import Deployment, Provider
+from proxy.domain.catalog import SIMULATOR_TYPE, Deployment, Provider
 from proxy.domain.errors import ProxyError, UpstreamError, UpstreamPoolFull
 from proxy.policy.egress import EgressWatch
 from proxy.policy.host_faults import HostFaults
@@ -40,6 +40,7 @@ class Place:
         "id",
         "in_flight",
         "is_here",
+        "is_simulated",
         "key_id",
         "latency",
         "provider",
@@ -53,6 +54,8 @@ class Place:
         self.key_id = name_key_breaker(self.provider)
         # What runs on this machine proves nothing about the way out of it.
         self.is_here = (urlsplit(deployment.provider.base_url).hostname or "") in _HERE
+        # It fails when a client asks it to: that may be held against nobody but that client.
+        self.is_simulated = deployment.provider.type == SIMULATOR_TYPE
         self.in_flight = 0
         self.failures = 0
         self.failed_s = 0.0
@@ -166,6 +169,8 @@ class Board:
         A breaker does not wait for the end of a stream to be told of it: that may be half an
         hour away. Should it break after this, `end` tells that too.
         """
+        if place.is_simulated:
+            return
         place.failures = 0
         verdict = judge(None, ttft_s=ttft_s if streams else None, typical_s=place.latency.typical_s)
         if streams:
@@ -204,6 +209,8 @@ class Board:
             if ttft_s is not None:
                 place.success.note(True)
                 self._seen[place.provider] = Seen(time.time(), ttft_s, is_good=True)
+            return
+        if place.is_simulated:
             return
         verdict = judge(error, was_cut_short=was_cut_short)
         if verdict.is_local_network:

@@ -202,12 +202,13 @@ class _Search:
 
     def _find_repeatable(self) -> _Tried | None:
         for tried in self._tried:
-            provider = tried.deployment.provider
-            share = self._board.find_place(tried.deployment).success.share
+            place = self._board.find_place(tried.deployment)
+            max_retries = tried.deployment.provider.max_retries
             if (
                 not tried.is_given_up
+                and not place.is_simulated
                 and may_repeat(tried.error)
-                and tried.repeats < count_repeats(provider.max_retries, share)
+                and tried.repeats < count_repeats(max_retries, place.success.share)
             ):
                 return tried
         return None

@@ -1,8 +1,10 @@
 """The headers of our replies: built here, none of a provider's is passed on."""
 
 from collections.abc import Mapping
+from math import ceil
+from random import uniform
 
-from proxy.domain.errors import ProxyError
+from proxy.domain.errors import NoHealthyProvider, ProxyError, UpstreamOverloaded
 from proxy.pipeline.context import Exchange
 from proxy.wire.openai_rate_headers import build_rate_headers
 
@@ -12,6 +14,8 @@ STREAM_HEADERS: Mapping[str, str] = {
     "X-Accel-Buffering": "no",
 }
 JSON_HEADERS: Mapping[str, str] = {"Content-Type": "application/json"}
+RETRY_WITHIN_S = (1.0, 5.0)
+"""When to come back where nobody has said it."""
 
 
 def build_head(exchange: Exchange) -> dict[str, str]:
@@ -62,9 +66,22 @@ def build_json_head(exchange: Exchange) -> dict[str, str]:
 
 
 def build_error_head(exchange: Exchange, error: ProxyError) -> dict[str, str]:
-    """Return the headers of an error reply, with how long to wait where that is known."""
+    """
+    Return the headers of an error reply: how long to wait, and whether to come back by oneself.
+
+    Clients of the SDKs repeat failed requests. Once we have tried, more of the same helps nobody,
+    and only multiplies what a provider in trouble gets.
+    """
     headers = build_json_head(exchange)
-    if error.retry_after_s is not None:
+    wait_s = error.retry_after_s
+    if isinstance(error, NoHealthyProvider) and wait_s is not None:
+        # Many clients get this at the same moment: they are not all to come back at one.
+        wait_s *= uniform(1.0, 1.1)
+    elif isinstance(error, NoHealthyProvider | UpstreamOverloaded) and wait_s is None:
+        wait_s = uniform(*RETRY_WITHIN_S)
+    if wait_s is not None:
         # Whole seconds, rounded up: earlier would be refused again.
-        headers["Retry-After"] = str(max(1, -int(-error.retry_after_s // 1)))
+        headers["Retry-After"] = str(max(1, ceil(wait_s)))
+    if exchange.attempts:
+        headers["x-should-retry"] = "false"
     return headers

@@ -255,6 +255,7 @@ def build_config(simulator_port: int | None = None, **changes: Any) -> dict[str,
             "base_url": f"http://127.0.0.1:{simulator_port}",
             "api_key": PROVIDER_KEY,
             "models": MODELS,
+            "max_retries": 0,
         }
         hasty = {"headers_s": 0.3, "first_token_s": 0.3, "idle_s": 0.3, "answer_s": 0.3}
         providers += [

@@ -342,3 +342,14 @@ async def test_a_provider_that_was_mended_begins_anew(desk: Desk, change: dict[s
     await desk.board.apply({"far": FAR}, {"far": mended, "new": OTHER})
     assert (await desk.read("key:far")).state == "closed"
     assert (await desk.read("far/m")).state == "closed"
+
+
+async def test_simulated_faults_are_held_against_nobody(desk: Desk) -> None:
+    """The simulator fails when a client wants it to: no other client may notice."""
+    simulator = build_provider("", name="sim", type="simulator", models=("sim-echo",))
+    for error in (UpstreamServerError(), UpstreamAuthError(), UpstreamRateLimited()) * 5:
+        desk.try_once(error, model="sim-echo", provider=simulator)
+    assert (await desk.read("sim/sim-echo")).state == "closed"
+    assert (await desk.read("key:sim")).state == "closed"
+    assert desk.board.failures("sim/sim-echo") == 0
+    assert desk.place("sim-echo", simulator).in_flight == 0
