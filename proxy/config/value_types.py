@@ -9,20 +9,20 @@ import ipaddress
 import re
 from decimal import Decimal
 from typing import Annotated, NoReturn
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from proxy.config.problem import suggest
 from proxy.providers.registry import ALIASES, find_kind, known_types
+from proxy.stores.redis_address import parse_address
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}\Z")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]{0,8000}[\x21-\x7e])?\Z")
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}\Z")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9._-]+(:[0-9]{1,5})?\Z|null\Z")
-_DATABASE = re.compile(r"[0-9]{1,5}\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 _MANAGED_HEADERS = frozenset(
@@ -34,7 +34,6 @@ _MANAGED_HEADERS = frozenset(
     )
 )  # fmt: skip
 
-_REDIS_OPTIONS = ("db", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _KEY_HEADERS = frozenset(("api-key", "x-api-key", "x-goog-api-key"))
 
 
@@ -172,26 +171,13 @@ def _check_listen(value: str) -> str:
 
 
 def _check_redis_url(value: str) -> str:
-    mend = "write it like 'redis://127.0.0.1:6379/0', 'rediss://...' or 'unix:///run/redis.sock'"
-    try:
-        parts = urlsplit(value)
-        port, options = parts.port, dict(parse_qsl(parts.query, True, True))
-    except ValueError:
-        refuse("this is not a URL", mend)
     if not value.isascii() or not value.isprintable() or " " in value or "#" in value:
-        refuse("this is not a URL", mend)
-    if parts.scheme not in ("redis", "rediss", "unix"):
-        refuse("this is not a redis, rediss or unix URL", mend)
-    is_socket = parts.scheme == "unix"
-    if is_socket and (parts.hostname or len(parts.path) < 2):
-        refuse("this URL does not name a socket by its whole path", mend)
-    if not is_socket and (not parts.hostname or port == 0):
-        refuse("this URL has no host", mend)
-    if options.keys() - set(_REDIS_OPTIONS):
-        refuse("this URL has an option that is not known", f"use {', '.join(_REDIS_OPTIONS)}")
-    databases = {options.get("db", ""), "" if is_socket else parts.path.strip("/")} - {""}
-    if not all(map(_DATABASE.match, databases)):
-        refuse("the database in this URL is not a number", mend)
+        refuse("this is not a URL", "write '%23' for a '#' in a password, and so on")
+    try:
+        parse_address(value)
+    except ValueError as error:
+        what, _, mend = str(error).partition(": ")
+        refuse(f"this URL {what}", mend)
     return value
 
 

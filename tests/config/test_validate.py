@@ -89,7 +89,10 @@ def test_a_good_tree_has_no_problems() -> None:
             "{m: {input_usd_per_million_tokens: 0.0000001}}}]",
             "1:84: input_usd_per_million_tokens: this price is finer than a millionth of a dollar",
         ),
-        ("redis_url: 'http://h'", "1:12: redis_url: this is not a redis, rediss or unix URL"),
+        (
+            "redis_url: 'http://h'",
+            "1:12: redis_url: this URL is no address of a Redis: write redis://host:6379/0",
+        ),
         (
             "routes: [{alias: a, targets: [{provider: b}]}]",
             "1:31: 'model' is missing here",
