@@ -1,0 +1,65 @@
+"""Opens the stores that the settings of an installation ask for."""
+
+from collections.abc import Callable
+
+from proxy.domain.breaker import BreakerRules
+from proxy.domain.settings import InstallSettings
+from proxy.stores.base import BreakerStore
+from proxy.stores.memory_breakers import MemoryBreakers
+from proxy.stores.redis_breakers import RedisBreakers
+from proxy.stores.redis_link import RedisLink
+
+
+class FastStores:
+    """What changes with every request: shared through Redis, or in this process's memory."""
+
+    def __init__(
+        self,
+        install: InstallSettings,
+        rules: BreakerRules,
+        on_redis: Callable[[bool, int], None],
+    ) -> None:
+        """
+        Open the stores inside a running loop; returns at once, also with Redis away.
+
+        Args:
+            install: `redis_url` says where Redis is, None: there is none.
+            rules: of the breakers.
+            on_redis: called when Redis comes or goes, with whether it is there and the
+                operations at it that have failed since the last time.
+
+        Raises:
+            ValueError: `redis_url` is no such URL.
+        """
+        self._link: RedisLink | None = None
+        self._on_redis = on_redis
+        self._told_faults = 0
+        self.breakers: BreakerStore
+        if install.redis_url is None:
+            self.breakers = MemoryBreakers(rules)
+            return
+        self._link = link = RedisLink(install.redis_url)
+        self.breakers = RedisBreakers(link, rules)
+        link.watch(lambda: self._tell(True), lambda: self._tell(False))
+        link.start()
+
+    @property
+    def has_redis(self) -> bool:
+        """Redis is configured; whether it is there is another question."""
+        return self._link is not None
+
+    def find_degraded(self) -> tuple[str, ...]:
+        """Return what is away while requests go on without it."""
+        return ("redis",) if self._link is not None and not self._link.is_joined else ()
+
+    async def close(self) -> None:
+        """Tell what has still to be told, and let go."""
+        await self.breakers.close()
+        if self._link is not None:
+            await self._link.close()
+
+    def _tell(self, is_up: bool) -> None:
+        if self._link is not None:
+            faults = self._link.errors + self._link.timeouts
+            self._on_redis(is_up, faults - self._told_faults)
+            self._told_faults = faults
