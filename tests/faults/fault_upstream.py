@@ -233,6 +233,15 @@ def split(data: bytes) -> Deed:
     return deed
 
 
+def take_turns(deeds: Sequence[Deed], ahead: int = 0) -> Deed:
+    """Return the deed that is another one for each tag, however often one is asked with."""
+
+    async def deed(connection: UpstreamConnection, tag: bytes) -> None:
+        await deeds[(int(tag[5:]) + ahead) % len(deeds)](connection, tag)
+
+    return deed
+
+
 EventFault = Callable[[Sequence[bytes], int], list[bytes]]
 
 EVENT_FAULTS: dict[str, EventFault] = {

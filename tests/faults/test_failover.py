@@ -15,7 +15,6 @@ from tests.faults.fault_upstream import (
     CONTENT,
     ROLE,
     STRIKES,
-    Deed,
     build_encoded,
     build_good,
     build_json,
@@ -25,6 +24,7 @@ from tests.faults.fault_upstream import (
     open_black_hole,
     reset,
     stall,
+    take_turns,
     tell,
 )
 from tests.faults.pre_content import CAPS, PRE_CONTENT
@@ -69,20 +69,11 @@ async def test_whatever_fails_before_content_another_answers(stream: bool, case:
     assert text == say("b", stream)
 
 
-def _take_turns(deeds: list[Deed], ahead: int = 0) -> Deed:
-    """Return the deed that is another one for each request, whatever is asked twice."""
-
-    async def deed(connection: UpstreamConnection, tag: bytes) -> None:
-        await deeds[(int(tag[5:]) + ahead) % len(deeds)](connection, tag)
-
-    return deed
-
-
 @both
 async def test_two_of_three_fail_each_in_its_own_way(stream: bool) -> None:
     """Two of three providers fail, each in its own way: the client gets the third's answer."""
     deeds = list(PRE_CONTENT[stream].values())
-    doings = [_take_turns(deeds)], [_take_turns(deeds, 5)], _GOOD[stream]
+    doings = [take_turns(deeds)], [take_turns(deeds, 5)], _GOOD[stream]
     async with judging_several(*doings, **CAPS) as served:
         for _ in deeds:
             outcome = await served.judge.ask(stream=stream)
@@ -99,7 +90,7 @@ async def test_a_break_at_any_byte_before_content_is_not_seen(stream: bool, stri
     data = build_good(stream)
     end = data.index(CONTENT.rstrip()) if stream else len(data) - 1
     deeds = [STRIKES[strike](data, at) for at in [*range(0, end, STEP), end]]
-    async with judging_several([_take_turns(deeds)], _GOOD[stream]) as served:
+    async with judging_several([take_turns(deeds)], _GOOD[stream]) as served:
         outcomes = await asyncio.gather(*[served.judge.ask(stream=stream) for _ in deeds])
         providers = {outcome.reply.headers["x-llm-proxy-provider"] for outcome in outcomes}
     assert {outcome.verdict for outcome in outcomes} == {("answer", 200, None)}
