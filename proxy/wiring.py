@@ -4,18 +4,22 @@ import asyncio
 import math
 import socket
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from aiohttp import web
 
 from proxy.control.handover import BACKLOG
+from proxy.domain.breaker import BreakerCommand
 from proxy.domain.catalog import Provider, Snapshot
+from proxy.domain.event import Event
 from proxy.domain.identity import KeyHasher
 from proxy.domain.service import ConfigStatus, ServiceStatus
 from proxy.domain.settings import InstallSettings
 from proxy.pipeline.board import Board
 from proxy.pipeline.context import Runtime
+from proxy.policy.breaker_targets import is_target
 from proxy.providers.registry import SIMULATOR
 from proxy.server.app import build_app, build_runner
 from proxy.server.chat_endpoints import PATHS
@@ -23,13 +27,14 @@ from proxy.server.model_endpoints import MODEL_ENDPOINTS
 from proxy.server.runner import ServerRunner
 from proxy.server.state import Desk, ServerState, StillDesk
 from proxy.simulator.transport import SimulatorTransport
+from proxy.stores.factory import FastStores
 from proxy.stores.memory import MemoryRateStore
-from proxy.stores.memory_breakers import MemoryBreakers
 from proxy.telemetry.health import UptimeTracker, is_ready
 from proxy.telemetry.log_writer import LogWriter
 from proxy.telemetry.loop_lag import LoopLag
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.observer import ManyObservers
+from proxy.telemetry.reload_news import describe_reload
 from proxy.telemetry.request_log import RequestLog
 from proxy.upstream.base import Transport
 from proxy.upstream.connection_cap import ConnectionCap
@@ -45,11 +50,18 @@ class Service:
     """Everything one worker holds open; made by `open_service` inside a running loop."""
 
     def __init__(
-        self, runtime: Runtime, runner: ServerRunner, transports: TransportSet, metrics: Metrics
+        self,
+        state: ServerState,
+        runner: ServerRunner,
+        transports: TransportSet,
+        stores: FastStores,
+        metrics: Metrics,
     ) -> None:
-        self._runtime = runtime
+        self._state = state
+        self._runtime = state.runtime
         self._runner = runner
         self._transports = transports
+        self._stores = stores
         self._metrics = metrics
         self._lag = LoopLag(metrics.count_blocked_loop)
         self._hurried = asyncio.Event()
@@ -71,6 +83,28 @@ class Service:
         board.breakers.rules = snapshot.settings.breaker
         self._runtime.publish(snapshot, self._transports.for_snapshot(snapshot))
         await board.apply(before.providers, snapshot.providers)
+        self._state.watch.apply(snapshot)
+
+    def hear_events(self, on_own: Callable[[Event], None]) -> None:
+        """Have `on_own` called with each event that other workers' listeners want to know."""
+        self._state.events.on_own = on_own
+
+    def take_events(self, events: Sequence[Event]) -> None:
+        """Tell those who listen here what has happened in other workers."""
+        for event in events:
+            self._state.events.take(event)
+
+    def take_status(self, before: ServiceStatus, after: ServiceStatus) -> None:
+        """Tell those who listen here what has become of the configuration, if anything has."""
+        news = describe_reload(before.config, after.config)
+        if news is not None:
+            self._state.events.publish("reload", news)
+
+    async def order_breakers(self, target: str, command: BreakerCommand) -> None:
+        """Do what an operator has said to every worker."""
+        snapshot = self._runtime.snapshot
+        if is_target(target, snapshot):
+            await self._state.breakers.carry_out(snapshot, target, command)
 
     async def drain(self, within_s: float, delay_s: float = 0.0) -> None:
         """
@@ -80,6 +114,7 @@ class Service:
         delay is cancelled.
         """
         self._runner.begin_drain()
+        self._state.events.end()
         with suppress(TimeoutError):
             async with asyncio.timeout(delay_s):
                 await self._hurried.wait()
@@ -94,8 +129,10 @@ class Service:
     async def close(self) -> None:
         """Cancel what is still open, close the connections to providers, then the metrics."""
         self._lag.close()
+        self._state.events.end()
         await self._runner.cleanup()
         await self._transports.close()
+        await self._stores.close()
         self._metrics.close()
 
 
@@ -121,23 +158,38 @@ async def open_service(
 
     Raises:
         OSError: the state directory cannot be made or written.
+        ValueError: `redis_url` is none.
     """
     metrics = Metrics(_make_state_dir(install) / "metrics", worker=worker, endpoints=ENDPOINTS)
     metrics.apply_snapshot(snapshot)
     log.on_dropped = metrics.count_dropped_log_lines
     transports = TransportSet(_Opener(install.max_connections).open)
+    stores = _open_stores(install, snapshot, metrics)
     runtime = Runtime(
         snapshot,
         hasher,
         transports.for_snapshot(snapshot),
         ManyObservers(metrics, RequestLog(log, install.log_level)),
         MemoryRateStore(processes=install.workers),
-        Board(MemoryBreakers(snapshot.settings.breaker), on_egress=metrics.set_egress_down),
+        Board(stores.breakers, on_egress=metrics.set_egress_down),
     )
     desk = StillDesk(_build_status(snapshot)) if desk is None else desk
-    runner = build_runner(build_app(ServerState(runtime, desk, metrics.render)))
+    state = ServerState(runtime, desk, metrics.render, metrics, worker)
+    state.find_degraded = stores.find_degraded
+    runner = build_runner(build_app(state))
     await runner.setup()
-    return Service(runtime, runner, transports, metrics)
+    return Service(state, runner, transports, stores, metrics)
+
+
+def _open_stores(install: InstallSettings, snapshot: Snapshot, metrics: Metrics) -> FastStores:
+    def tell(is_up: bool, faults: int) -> None:
+        metrics.set_redis_up(is_up)
+        metrics.count_redis_errors(faults)
+
+    stores = FastStores(install, snapshot.settings.breaker, tell)
+    if stores.has_redis:
+        metrics.open_redis()
+    return stores
 
 
 class _Opener:

@@ -8,6 +8,8 @@ carries `ServerMessage`s one way and `ClientMessage`s the other; the supervisor 
 
 from msgspec import Struct
 
+from proxy.domain.breaker import BreakerCommand
+from proxy.domain.event import Event
 from proxy.domain.service import ServiceStatus
 from proxy.domain.settings import InstallSettings
 
@@ -62,6 +64,23 @@ class ReopenLog(Struct, frozen=True, tag="reopen_log"):
     """The log file was moved away: open it anew under its name."""
 
 
+class BreakerOrder(Struct, frozen=True, tag="breaker"):
+    """
+    What an operator says to circuit breakers that each worker has for itself.
+
+    `target` is an id, a provider's name for all of its own, or `*`.
+    """
+
+    target: str
+    command: BreakerCommand
+
+
+class Happened(Struct, frozen=True, tag="events"):
+    """Events of one worker, for those who listen at the others; it goes both ways."""
+
+    events: tuple[Event, ...]
+
+
 class Answer(Struct, frozen=True, tag="answer"):
     """What an `Ask` came to: `body` is JSON, `is_error` says that it could not be done."""
 
@@ -98,7 +117,7 @@ class Leaving(Struct, frozen=True, tag="leaving"):
 
 class Ask(Struct, frozen=True, tag="ask"):
     """
-    Something only the supervisor can do or knows: `what` is `reload`, `config`, `history`, ...
+    Something only the supervisor can do or knows: `what` is `reload`, `config`, `breaker`, ...
 
     `body` is JSON with the arguments, `by` says who asks, fit for a log. `id` is the asker's.
     """
@@ -109,5 +128,5 @@ class Ask(Struct, frozen=True, tag="ask"):
     by: str = ""
 
 
-ServerMessage = Start | Publish | Tell | Drain | Ping | ReopenLog | Answer
-ClientMessage = Ready | Ack | Nack | Pong | Leaving | Ask
+ServerMessage = Start | Publish | Tell | Drain | Ping | ReopenLog | BreakerOrder | Happened | Answer
+ClientMessage = Ready | Ack | Nack | Pong | Leaving | Happened | Ask

@@ -4,10 +4,13 @@ from msgspec import Struct
 
 from proxy.pipeline.context import Runtime
 from proxy.server.admin_endpoints import AdminEndpoints
+from proxy.server.breaker_endpoints import BreakerEndpoints
 from proxy.server.chat_endpoints import add_chat_endpoints
 from proxy.server.dispatch import Dispatcher
+from proxy.server.event_stream import EventEndpoint
 from proxy.server.health_endpoints import HealthEndpoints
 from proxy.server.model_endpoints import add_model_endpoints
+from proxy.server.provider_endpoints import ProviderEndpoints
 from proxy.server.registrar import Registrar
 from proxy.server.routes import Routes
 from proxy.server.runner import ServerRunner
@@ -28,6 +31,9 @@ def build_app(state: ServerState) -> App:
     add_chat_endpoints(registrar, state.runtime)
     add_model_endpoints(registrar)
     HealthEndpoints(state).add(registrar)
+    ProviderEndpoints(state).add(registrar)
+    BreakerEndpoints(state).add(registrar)
+    EventEndpoint(state).add(registrar)
     AdminEndpoints(state.desk).add(registrar)
     dispatcher = Dispatcher(registrar.routes, registrar.build_nowhere())
     return App(state.runtime, registrar.routes, dispatcher)

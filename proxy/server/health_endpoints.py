@@ -38,7 +38,14 @@ class HealthEndpoints:
         status = self._state.desk.status
         tells_error = status.config.last_error is not None and self._is_known(visit)
         return json_reply(
-            build_health(visit.snapshot, status, time.time(), tells_error=tells_error)
+            build_health(
+                visit.snapshot,
+                status,
+                time.time(),
+                tells_error=tells_error,
+                judge=self._state.watch.judge,
+                degraded=self._state.find_degraded(),
+            )
         )
 
     async def show_liveness(self, visit: Visit) -> web.Response:
@@ -51,7 +58,9 @@ class HealthEndpoints:
             body = {"status": "draining", "reason": "the server is about to stop"}
             return json_reply(body, status=503)
         if is_ready(visit.snapshot):
-            return json_reply({"status": "ready"})
+            degraded = self._state.find_degraded()
+            told = {"degraded": degraded} if degraded else {}
+            return json_reply({"status": "ready", **told})
         return json_reply({"status": "not_ready", "reason": "no provider is usable"}, status=503)
 
     async def show_metrics(self, visit: Visit) -> web.Response:

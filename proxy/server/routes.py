@@ -65,9 +65,9 @@ class Routes:
         if route is not None:
             return route
         for prefix, candidate in self._prefixes:
-            if path.startswith(prefix):
-                rest = path[len(prefix) :]
-                return candidate if rest and not _is_trick(rest) else None
+            rest = path[len(prefix) :] if path.startswith(prefix) else ""
+            if rest:
+                return None if _is_trick(rest) else candidate
         return None
 
 

@@ -42,6 +42,8 @@ class Visit(Struct, frozen=True):
     """The one that access was checked with; the endpoint answers from it."""
     caller: Caller | None
     """Who asks; None where nobody had to say."""
+    request_id: str
+    """What its record is found by."""
     parameter: str
     """What the path has for the `{name}` of its route's pattern, decoded."""
 
@@ -78,6 +80,7 @@ def shaped(endpoint: Endpoint, shape: Shape, runtime: Runtime) -> Handler:
         started_at, started_monotonic_s = time.time(), time.monotonic()
         # Admission and answer are of one snapshot, whatever is published meanwhile.
         snapshot = runtime.snapshot
+        request_id = build_request_id()
         caller: Caller | None = None
         error: ProxyError | None = None
         try:
@@ -87,7 +90,7 @@ def shaped(endpoint: Endpoint, shape: Shape, runtime: Runtime) -> Handler:
                 caller = find_caller(request.headers, snapshot, runtime.hasher)
                 check_access(access, caller, snapshot)
             parameter = read_parameter(shape.pattern, read_path(request.raw_path))
-            response = await endpoint(Visit(request, snapshot, caller, parameter))
+            response = await endpoint(Visit(request, snapshot, caller, request_id, parameter))
         except ProxyError as refusal:
             error = refusal
         except Exception:  # noqa: BLE001
@@ -97,7 +100,6 @@ def shaped(endpoint: Endpoint, shape: Shape, runtime: Runtime) -> Handler:
         if error is not None:
             build = admin_error_reply if shape.access == "admin" else error_reply
             response = build(error, shape.error_headers)
-        request_id = build_request_id()
         response.headers["x-request-id"] = request_id
         if shape.access == "admin":
             response.headers["Cache-Control"] = "no-store"

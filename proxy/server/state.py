@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from msgspec import Struct
-
 from proxy.domain.service import ServiceStatus
 from proxy.domain.service_errors import SupervisorUnavailable
 from proxy.pipeline.context import Runtime
+from proxy.server.breaker_walk import BreakerWalk
+from proxy.telemetry.breaker_watch import BreakerWatch
+from proxy.telemetry.event_hub import EventHub
+from proxy.telemetry.metrics import Metrics
 
 
 class Desk(Protocol):
@@ -21,7 +23,7 @@ class Desk(Protocol):
         Have the supervisor do or tell something.
 
         Args:
-            what: `reload`, `config`, `history`, `diff` or `restart_workers`.
+            what: `reload`, `config`, `history`, `diff`, `restart_workers` or `breaker`.
             arguments: what it needs to know; become JSON.
             by: who asks, fit for a log.
 
@@ -47,12 +49,39 @@ class StillDesk:
         raise SupervisorUnavailable()
 
 
-class ServerState(Struct):
+class ServerState:
     """Everything that an endpoint may look at."""
 
-    runtime: Runtime
-    desk: Desk
-    render_metrics: Callable[[], tuple[bytes, str]]
+    def __init__(
+        self,
+        runtime: Runtime,
+        desk: Desk,
+        render_metrics: Callable[[], tuple[bytes, str]],
+        metrics: Metrics | None = None,
+        worker: int = 0,
+    ) -> None:
+        """
+        Begin to watch the breakers of `runtime`.
+
+        Args:
+            runtime: what requests share.
+            desk: tells how the whole service stands.
+            render_metrics: returns body and content type of `/metrics`.
+            metrics: where changes of breakers are counted; None counts nothing.
+            worker: the number of this process among those of the service.
+        """
+        self.runtime = runtime
+        self.desk = desk
+        self.render_metrics = render_metrics
+        self.find_degraded: Callable[[], tuple[str, ...]] = tuple
+        """Tells which stores are away, such as `redis`, while requests go on without them."""
+        self.events = EventHub()
+        board = runtime.board
+        self.watch = BreakerWatch(runtime.snapshot, self.events, metrics, worker=worker)
+        self.watch.find_seen = board.last_seen
+        self.watch.is_shared = lambda: board.breakers.is_shared
+        board.breakers.on_change = self.watch.take
+        self.breakers = BreakerWalk(board, self.watch)
 
     @property
     def is_draining(self) -> bool:

@@ -8,21 +8,24 @@ machine who owns the service.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, cast, get_args
 
 import msgspec
 import structlog
 
 from proxy.config.changes import describe_changes
 from proxy.config.history import HistoryEntry
-from proxy.control.messages import Answer, Ask
+from proxy.control.messages import Answer, Ask, BreakerOrder
+from proxy.domain.breaker import BreakerCommand
+from proxy.policy.breaker_targets import EVERYTHING, WHAT_IDS_LOOK_LIKE, is_target
 from proxy.supervisor.accepted import path_text
+from proxy.supervisor.breaker_orders import BreakerOrders
 from proxy.supervisor.fleet import Fleet
 from proxy.supervisor.live_config import LiveConfig
 from proxy.supervisor.startup import Place
 
 LONGEST_CAUSE = 200
-CHANGING = {"reload", "restart_workers"}
+CHANGING = {"reload", "restart_workers", "breaker"}
 ENDING = "the server is ending: it changes nothing any more"
 
 _log = structlog.get_logger("llm_proxy.supervisor")
@@ -36,9 +39,15 @@ class Asks:
     """Answers what is asked, each by its name."""
 
     def __init__(
-        self, place: Place, live: LiveConfig, fleet: Fleet, is_ending: Callable[[], bool]
+        self,
+        place: Place,
+        live: LiveConfig,
+        fleet: Fleet,
+        is_ending: Callable[[], bool],
+        breaker_orders: BreakerOrders,
     ) -> None:
         """Answer from these; what changes something is refused once the server `is_ending`."""
+        self._breaker_orders = breaker_orders
         self._is_ending = is_ending
         self._place = place
         self._live = live
@@ -49,6 +58,7 @@ class Asks:
             "history": self._show_history,
             "diff": self._show_diff,
             "restart_workers": self._restart_workers,
+            "breaker": self._order_breakers,
             "status": self._show_status,
         }
 
@@ -88,6 +98,25 @@ class Asks:
         if replaced < wanted:
             raise AskRefused(f"{message}; the log says why the others stayed")
         return {"message": message, "replaced": replaced, "timestamp": time.time()}
+
+    async def _order_breakers(self, arguments: dict[str, Any], by: str) -> Any:
+        target, command = str(arguments.get("id")), arguments.get("command")
+        if command not in get_args(BreakerCommand):
+            raise AskRefused("a breaker can be told: reset, open, close")
+        if not is_target(target, self._live.accepted.snapshot):
+            raise AskRefused(f"there is no such breaker; an id is {WHAT_IDS_LOOK_LIKE}")
+        if target == EVERYTHING and command != "reset":
+            raise AskRefused("only 'reset' can be said to all breakers at once")
+        order = BreakerOrder(target, cast(BreakerCommand, command))
+        if not self._breaker_orders.keep(order):
+            raise AskRefused("there are too many orders in force: reset some first")
+        workers = self._fleet.order(order)
+        _log.warning("an operator's order for breakers", id=target, order=command, by=by)
+        return {
+            "message": f"{command} {target}: told to {workers} workers",
+            "workers": workers,
+            "timestamp": time.time(),
+        }
 
     async def _show_config(self, arguments: dict[str, Any], by: str) -> Any:
         accepted, status = self._live.accepted, self._live.status

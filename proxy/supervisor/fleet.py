@@ -16,7 +16,15 @@ from typing import Any
 import structlog
 from msgspec import Struct
 
-from proxy.control.messages import Ask, Publish, ReopenLog, Start, Tell
+from proxy.control.messages import (
+    Ask,
+    BreakerOrder,
+    Happened,
+    Publish,
+    ReopenLog,
+    Start,
+    Tell,
+)
 from proxy.supervisor.spawn import SpawnedWorker
 from proxy.supervisor.worker_process import WorkerProcess, describe_end
 from proxy.telemetry.service_metrics import RestartReason
@@ -43,6 +51,7 @@ class Orders(Struct, frozen=True):
     start: Start
     tell: Tell
     publish: Publish
+    breakers: tuple[BreakerOrder, ...] = ()
 
 
 class _Slot:
@@ -148,6 +157,13 @@ class Fleet:
         for worker in self._living:
             worker.send(ReopenLog())
 
+    def order(self, order: BreakerOrder) -> int:
+        """Give every worker an order for its breakers; return to how many it went."""
+        told = [worker for worker in self._living if worker.is_served]
+        for worker in told:
+            worker.send(order)
+        return len(told)
+
     async def publish(self, publish: Publish, within_s: float) -> bool:
         """Have every worker serve a snapshot; False if not all did so in time."""
         # Those too that are still coming; one that is not here yet gets it when it is.
@@ -208,7 +224,7 @@ class Fleet:
             worker.drain(within_s)
 
     async def _begin(self, number: int, spawned: SpawnedWorker) -> WorkerProcess:
-        worker = WorkerProcess(spawned, number, self._on_ask)
+        worker = WorkerProcess(spawned, number, self._on_ask, self._pass_on)
         self._living.add(worker)
         self._run(self._attend(worker))
         await worker.begin(self._give_orders(number).start, self._listening)
@@ -216,9 +232,16 @@ class Fleet:
         orders = self._give_orders(number)
         worker.send(orders.tell)
         worker.publish(orders.publish)
+        for order in orders.breakers:
+            worker.send(order)
         if self._is_draining:
             worker.drain(self._within_s, self._delay_s)
         return worker
+
+    def _pass_on(self, source: WorkerProcess, happened: Happened) -> None:
+        for worker in self._living:
+            if worker is not source:
+                worker.send(happened)
 
     async def _attend(self, worker: WorkerProcess) -> None:
         await _first_of(worker.ready, worker.gone)

@@ -20,6 +20,7 @@ from proxy.domain.service import ServiceStatus
 from proxy.domain.settings import InstallSettings
 from proxy.supervisor.accepted import Accepted
 from proxy.supervisor.asks import Asks
+from proxy.supervisor.breaker_orders import BreakerOrders
 from proxy.supervisor.config_watch import watch_config
 from proxy.supervisor.control_server import ControlServer
 from proxy.supervisor.fleet import Fleet, Orders
@@ -114,6 +115,7 @@ class Supervisor:
         self._metrics = ServiceMetrics(place.state_dir / "metrics")
         started_at = time.time()
         self._uptime = UptimeTracker(started_at, is_routable=is_ready(first.accepted.snapshot))
+        self._breaker_orders = BreakerOrders(is_shared=self._install.redis_url is not None)
         self._live = LiveConfig(place, first, self._install, self._take_result)
         self._fleet = Fleet(
             spawn=spawn_worker,
@@ -124,7 +126,7 @@ class Supervisor:
             on_restart=self._metrics.count_restart,
             on_failure=self._fail,
         )
-        self._asks = Asks(place, self._live, self._fleet, self._stop.is_set)
+        self._asks = Asks(place, self._live, self._fleet, self._stop.is_set, self._breaker_orders)
         self._control = ControlServer(place.runtime_dir, self._asks.answer)
         self._is_draining = False
         self._tasks: set[asyncio.Task[object]] = set()
@@ -225,6 +227,7 @@ class Supervisor:
             Start(number, self._install, self._place.pepper),
             Tell(self._build_status()),
             Publish(accepted.snapshot.generation, accepted.parts),
+            self._breaker_orders.kept,
         )
 
     async def _take_result(self, result: ReloadResult, accepted: Accepted | None) -> None:

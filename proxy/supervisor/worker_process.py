@@ -15,8 +15,10 @@ from proxy.control.messages import (
     Ack,
     Answer,
     Ask,
+    BreakerOrder,
     ClientMessage,
     Drain,
+    Happened,
     Leaving,
     Nack,
     Ping,
@@ -44,7 +46,11 @@ class WorkerProcess:
     """
 
     def __init__(
-        self, spawned: SpawnedWorker, number: int, on_ask: Callable[["WorkerProcess", Ask], None]
+        self,
+        spawned: SpawnedWorker,
+        number: int,
+        on_ask: Callable[["WorkerProcess", Ask], None],
+        on_events: Callable[["WorkerProcess", Happened], None] = lambda worker, happened: None,
     ) -> None:
         self.number = number
         self.started_s = self.heard_s = time.monotonic()
@@ -62,6 +68,7 @@ class WorkerProcess:
         self._process = spawned.process
         self._connection = spawned.connection
         self._on_ask = on_ask
+        self._on_events = on_events
         self._link: Link[ClientMessage] | None = None
         self._sent: Publish | None = None
         self._next: Publish | None = None
@@ -97,7 +104,7 @@ class WorkerProcess:
         self.heard_s = time.monotonic()
         self._hearing = asyncio.create_task(self._hear(self._link))
 
-    def send(self, message: Tell | Drain | Ping | ReopenLog) -> None:
+    def send(self, message: Tell | Drain | Ping | ReopenLog | BreakerOrder | Happened) -> None:
         """Tell it something."""
         if self._link is not None:
             self._link.send(message)
@@ -156,6 +163,8 @@ class WorkerProcess:
                 self.leaving.set()
             case Ask():
                 self._on_ask(self, message)
+            case Happened():
+                self._on_events(self, message)
             case Pong():
                 return
 

@@ -1,16 +1,19 @@
 """
 What `/health` and readiness say: pure functions of a snapshot and the time.
 
-No probe runs here and no HTTP is spoken; `server/health_endpoints.py` calls it. Until a
-health worker gives verdicts, each provider in use is `unknown`, which counts as healthy.
+No probe runs here and no HTTP is spoken; `server/health_endpoints.py` calls it. A provider that
+nothing is known of is `unknown`, which counts as healthy.
 """
 
 import math
 import time
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from proxy.domain.catalog import Provider, Snapshot
 from proxy.domain.service import ConfigStatus, ServiceStatus, UptimeRecord
+from proxy.telemetry.provider_status import ProviderStatus
 from proxy.version import __version__
 
 
@@ -72,7 +75,13 @@ def is_ready(snapshot: Snapshot) -> bool:
 
 
 def build_health(
-    snapshot: Snapshot, status: ServiceStatus, now_at: float, *, tells_error: bool = False
+    snapshot: Snapshot,
+    status: ServiceStatus,
+    now_at: float,
+    *,
+    tells_error: bool = False,
+    judge: Callable[[Provider], ProviderStatus] = lambda provider: "unknown",
+    degraded: Sequence[str] = (),
 ) -> dict[str, Any]:
     """
     Return the body of `/health`: counts and states, no names.
@@ -82,28 +91,33 @@ def build_health(
         status: how the whole service stands.
         now_at: epoch seconds.
         tells_error: whether who asks may read what is wrong with the configuration.
+        judge: tells how a provider in use stands.
+        degraded: the stores that are away, while requests go on without them.
 
     Returns:
         The two bodies of the API's documentation in one. `providers` counts those in use;
-        the ones that are switched off or lack a key are in its `disabled`. `status` is
-        `healthy`, or `unhealthy` without any routable provider.
+        the ones that are switched off or lack a key are in its `disabled`. Its `healthy` has
+        the `unknown` ones too. `status` is `healthy`, or `unhealthy` without any routable
+        provider.
 
     Source: tests/telemetry/test_health.py pins every field.
     """
-    in_use = sum(1 for provider in snapshot.providers.values() if _is_routable(provider))
+    in_use = [provider for provider in snapshot.providers.values() if _is_routable(provider)]
+    counts = Counter(map(judge, in_use))
     uptime = UptimeTracker.from_record(status.uptime)
     is_config_good = status.config.last_error is None
     return {
         "status": "healthy" if is_ready(snapshot) else "unhealthy",
         "timestamp": now_at,
         "providers": {
-            "total": in_use,
-            "healthy": in_use,
-            "degraded": 0,
-            "unhealthy": 0,
-            "unknown": in_use,
-            "disabled": len(snapshot.providers) - in_use,
+            "total": len(in_use),
+            "healthy": counts["healthy"] + counts["unknown"],
+            "degraded": counts["degraded"],
+            "unhealthy": counts["unhealthy"],
+            "unknown": counts["unknown"],
+            "disabled": len(snapshot.providers) - len(in_use),
         },
+        "degraded": list(degraded),
         "uptime": _format_share(uptime.share(now_at)),
         "uptime_s": max(0.0, now_at - status.uptime.started_at),
         "last_check": _format_time(uptime.observed_at),

@@ -13,7 +13,9 @@ from proxy.control.messages import (
     HURRY_S,
     Ack,
     Answer,
+    BreakerOrder,
     Drain,
+    Happened,
     Leaving,
     Nack,
     Ping,
@@ -27,9 +29,11 @@ from proxy.control.messages import (
 )
 from proxy.domain.catalog import Snapshot
 from proxy.domain.identity import KeyHasher
+from proxy.domain.service import ServiceStatus
 from proxy.telemetry.log_writer import LogWriter
 from proxy.wiring import Service, open_service
 from proxy.worker.desk import SupervisorDesk
+from proxy.worker.event_relay import EventRelay
 
 _log = structlog.get_logger("llm_proxy.worker")
 
@@ -118,9 +122,7 @@ class _Worker:
             case Ping():
                 self._link.send(Pong(message.number))
             case Tell():
-                if self._desk is None:
-                    self._desk = SupervisorDesk(self._link, message.status)
-                self._desk.status = message.status
+                self._take_status(message.status)
             case Publish():
                 await self._take(message)
             case Answer():
@@ -128,10 +130,23 @@ class _Worker:
                     self._desk.take(message)
             case Drain():
                 self._begin_drain(message.within_s, message.delay_s)
+            case BreakerOrder():
+                if self._service is not None:
+                    await self._service.order_breakers(message.target, message.command)
+            case Happened():
+                if self._service is not None:
+                    self._service.take_events(message.events)
             case ReopenLog():
                 self._reopen_log()
             case Start():
                 _log.error("a second Start was passed over")
+
+    def _take_status(self, status: ServiceStatus) -> None:
+        if self._desk is None:
+            self._desk = SupervisorDesk(self._link, status)
+        before, self._desk.status = self._desk.status, status
+        if self._service is not None:
+            self._service.take_status(before, status)
 
     async def _take(self, message: Publish) -> None:
         if self._service is None:
@@ -157,6 +172,7 @@ class _Worker:
             desk=self._desk,
             worker=self._number,
         )
+        service.hear_events(EventRelay(self._link.send).take)
         for sock in self._listening:
             await service.listen(sock)
         self._service = service

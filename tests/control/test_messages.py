@@ -4,13 +4,26 @@ import msgspec
 import pytest
 
 from proxy.control import messages
-from proxy.control.messages import Ack, Ask, ClientMessage, Ping, Publish, ServerMessage, Start
+from proxy.control.messages import (
+    Ack,
+    Ask,
+    BreakerOrder,
+    ClientMessage,
+    Happened,
+    Ping,
+    Publish,
+    ServerMessage,
+    Start,
+)
+from proxy.domain.event import Event
 from proxy.domain.settings import InstallSettings
 
 SAMPLES = [
     Start(3, InstallSettings(listen=(("::1", 8000), ("127.0.0.1", 4000))), b"\x00\xff"),
     Publish(7, (b"head", b"\x80")),
     Ping(1),
+    BreakerOrder("a/org/model", "open"),
+    Happened((Event("breaker", 1.5, b"{}"),)),
 ]
 
 
@@ -41,4 +54,4 @@ def test_every_message_has_a_name_of_its_own() -> None:
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
     ]
     tags = [kind.__struct_config__.tag for kind in kinds if kind.__module__ == messages.__name__]
-    assert len(set(tags)) == len(tags) == 13
+    assert len(set(tags)) == len(tags) == 15

@@ -96,8 +96,11 @@ class RecordingObserver:
 class ProxyServer:
     """A running proxy: where it is and what its observer has seen."""
 
-    def __init__(self, runtime: Runtime, observer: RecordingObserver, runner: ServerRunner) -> None:
-        self.runtime = runtime
+    def __init__(
+        self, state: ServerState, observer: RecordingObserver, runner: ServerRunner
+    ) -> None:
+        self.state = state
+        self.runtime = state.runtime
         self.runner = runner
         self.observer = observer
         self.port: int = runner.addresses[0][1]
@@ -194,7 +197,7 @@ async def serving(
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        yield ProxyServer(runtime, observer, runner)
+        yield ProxyServer(state, observer, runner)
     finally:
         await runner.cleanup()
         for transport in transports.values():

@@ -3,7 +3,8 @@ A worker that does as it is told by its test: `python -m tests.fakes.scripted_wo
 
 It speaks the frames of a real one and serves nothing. Its manners: `good`; `dies` before it is
 ready; `deaf` is ready and then never answers; `slow` never acknowledges a snapshot after its
-first; `stays` does not end when it is told to; `asks` asks for something once it is ready.
+first; `stays` does not end when it is told to; `asks` asks for something once it is ready, and
+`tells` tells of an event. What it is told of breakers and events it says back as an Ask.
 """
 
 import socket
@@ -17,14 +18,17 @@ from proxy.control.messages import (
     Ack,
     Answer,
     Ask,
+    BreakerOrder,
     ClientMessage,
     Drain,
+    Happened,
     Ping,
     Pong,
     Publish,
     Ready,
     ServerMessage,
 )
+from proxy.domain.event import Event
 
 
 def main() -> None:
@@ -52,6 +56,8 @@ def behave(connection: socket.socket, manner: str) -> None:
                 say(Ready(), Ack(message.generation))
                 if manner == "asks":
                     say(Ask(9, "reload", b"{}", "a test"))
+                elif manner == "tells":
+                    say(Happened((Event("breaker", 1.5, b"what happened"),)))
             elif manner != "slow":
                 say(Ack(message.generation))
         elif isinstance(message, Ping) and manner != "deaf":
@@ -60,6 +66,10 @@ def behave(connection: socket.socket, manner: str) -> None:
             return
         elif isinstance(message, Answer):
             say(Ask(10, "told", message.body))
+        elif isinstance(message, BreakerOrder):
+            say(Ask(11, "ordered", f"{message.command} {message.target}".encode()))
+        elif isinstance(message, Happened):
+            say(Ask(12, "heard", message.events[0].data))
 
 
 def read_all(connection: socket.socket) -> Iterator[ServerMessage]:

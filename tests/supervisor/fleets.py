@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from msgspec.structs import replace
 
-from proxy.control.messages import Answer, Ask, Publish, Start, Tell
+from proxy.control.messages import Answer, Ask, BreakerOrder, Publish, Start, Tell
 from proxy.domain.service import ConfigStatus, ServiceStatus, UptimeRecord
 from proxy.domain.settings import InstallSettings
 from proxy.supervisor.fleet import Fleet, Orders
@@ -29,13 +29,16 @@ class FleetUnderTest:
         self.asked: list[Ask] = []
         self.failures: list[BaseException] = []
         self.publish = ORDERS.publish
+        self.breakers: tuple[BreakerOrder, ...] = ()
         self.on_spawn: Callable[[], None] = lambda: None
         self.spawned: list[SpawnedWorker] = []
         self._manners = list(manners)
         self._news = asyncio.Event()
         self.fleet = Fleet(
             spawn=self.spawn,
-            give_orders=lambda number: replace(ORDERS, publish=self.publish),
+            give_orders=lambda number: replace(
+                ORDERS, publish=self.publish, breakers=self.breakers
+            ),
             listening=[],
             on_ask=self._take_ask,
             on_change=self._news.set,

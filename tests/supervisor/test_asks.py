@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from proxy.control.messages import Ask
+from proxy.control.messages import Ask, BreakerOrder
 from proxy.supervisor.accepted import Accepted
 from proxy.supervisor.asks import Asks
+from proxy.supervisor.breaker_orders import BreakerOrders
 from proxy.supervisor.live_config import LiveConfig, ReloadResult
 from proxy.supervisor.startup import load_first
 from tests.canaries import CLIENT_KEY, PROVIDER_KEY
@@ -34,7 +35,8 @@ class Asked:
         place = folder.find()
         first = load_first(place)
         self.live = LiveConfig(place, first, first.accepted.install, ignore)
-        self._asks = Asks(place, self.live, fleet.fleet, lambda: self.is_ending)
+        self.orders = BreakerOrders(is_shared=False)
+        self._asks = Asks(place, self.live, fleet.fleet, lambda: self.is_ending, self.orders)
 
     async def ask(self, what: str, **arguments: Any) -> tuple[bool, Any]:
         """Return whether it was refused, and the JSON of the answer."""
@@ -117,6 +119,38 @@ async def test_the_state_of_the_service_is_told(asked: Asked) -> None:
     _, body = await asked.ask("status")
     assert (body["workers"], body["ready_workers"], len(body["pids"])) == (2, 2, 2)
     assert body["config"]["generation"] == 1
+
+
+async def test_an_order_for_breakers_goes_to_every_worker(asked: Asked) -> None:
+    """The answer comes when all have been told, and a worker that starts later gets it too."""
+    await asked.fleet.fleet.wait_until_ready()
+    is_refused, body = await asked.ask("breaker", id="host:a", command="open")
+    assert not is_refused
+    assert (body["message"], body["workers"]) == ("open host:a: told to 2 workers", 2)
+    assert body["timestamp"] > 0
+    order = BreakerOrder("host:a", "open")
+    await asked.fleet.wait_for(lambda: len(asked.fleet.asked) == 2)
+    assert [ask.body for ask in asked.fleet.asked] == [b"open host:a"] * 2
+    assert asked.orders.kept == (order,)
+
+
+@pytest.mark.parametrize(
+    ("target", "command", "word"),
+    [
+        ("gone", "open", "'provider/model'"),
+        ("a/unlisted", "reset", "'provider/model'"),
+        ("a", "explode", "reset, open, close"),
+        ("*", "open", "only 'reset'"),
+    ],
+)
+async def test_an_order_that_cannot_be_is_refused(
+    asked: Asked, target: str, command: str, word: str
+) -> None:
+    """An id that is none, a word that is none, and shutting everything at once."""
+    is_refused, body = await asked.ask("breaker", id=target, command=command)
+    assert is_refused
+    assert word in body["message"]
+    assert asked.orders.kept == ()
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff"])

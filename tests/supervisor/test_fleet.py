@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from proxy.control.messages import Publish
+from proxy.control.messages import BreakerOrder, Publish
 from proxy.supervisor import fleet as fleet_module
 from tests.supervisor.fleets import running
 
@@ -147,6 +147,31 @@ async def test_a_drain_during_a_rolling_restart_ends_all() -> None:
         async with asyncio.timeout(15):
             await under_test.fleet.wait_until_ended()
         assert {spawned.process.poll() for spawned in under_test.spawned} == {0}
+
+
+async def test_an_order_for_breakers_reaches_all_and_those_that_come_later() -> None:
+    """Each worker gets it once; what is in force is among the first things a successor hears."""
+    order = BreakerOrder("up/m", "open")
+    async with running("good", count=2) as under_test:
+        await under_test.fleet.wait_until_ready()
+        assert under_test.fleet.order(order) == 2
+        await under_test.wait_for(lambda: len(under_test.asked) == 2)
+        under_test.breakers = (order, BreakerOrder("key:up", "close"))
+        under_test.spawned[0].process.kill()
+        await under_test.wait_for(lambda: len(under_test.asked) == 4)
+    bodies = [ask.body for ask in under_test.asked]
+    assert bodies == [b"open up/m", b"open up/m", b"open up/m", b"close key:up"]
+
+
+async def test_what_one_worker_tells_the_others_hear() -> None:
+    """An event is passed on to every worker but the one that it comes from."""
+    async with running("good", "good", "tells", count=3) as under_test:
+        await under_test.wait_for(lambda: len(under_test.asked) == 2)
+        await under_test.fleet.wait_until_ready()
+        assert [(ask.what, ask.body) for ask in under_test.asked] == [
+            ("heard", b"what happened"),
+            ("heard", b"what happened"),
+        ]
 
 
 async def test_a_lost_worker_and_a_rolling_restart_fill_one_place_once() -> None:

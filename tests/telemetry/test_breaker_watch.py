@@ -1,4 +1,4 @@
-"""What becomes of a change of a breaker: the gauge, counters, events, the status of its provider."""
+"""What becomes of a change of a breaker: gauge, counters, events, the status of its provider."""
 
 from collections.abc import Iterator
 from pathlib import Path

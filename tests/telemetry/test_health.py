@@ -8,6 +8,7 @@ import pytest
 from proxy.domain.catalog import Provider
 from proxy.domain.service import ConfigStatus, ServiceStatus
 from proxy.telemetry.health import UptimeTracker, build_health, is_ready
+from proxy.telemetry.provider_status import ProviderStatus
 from tests.telemetry.records import build_snapshot
 
 OFF = Provider("off", "openai", "https://off.example", models=("x",), enabled=False)
@@ -43,6 +44,7 @@ def test_exact_body() -> None:
             "unknown": 2,
             "disabled": 1,
         },
+        "degraded": [],
         "uptime": "99.95%",
         "uptime_s": 10_000.5,
         "last_check": "2023-11-14T23:36:45Z",
@@ -60,6 +62,30 @@ def test_exact_body() -> None:
             "config_manager": "healthy",
         },
     }
+
+
+def test_providers_are_counted_by_how_they_stand() -> None:
+    """What is unknown counts as healthy too; stores that are away are named, and change nothing."""
+    stands: dict[str, ProviderStatus] = {"alpha": "degraded", "beta": "unhealthy"}
+    providers = (*build_snapshot().providers.values(), WILD, OFF)
+
+    body = build_health(
+        build_snapshot(*providers),
+        build_status(),
+        START,
+        judge=lambda provider: stands.get(provider.name, "unknown"),
+        degraded=("redis",),
+    )
+
+    assert body["providers"] == {
+        "total": 3,
+        "healthy": 1,
+        "degraded": 1,
+        "unhealthy": 1,
+        "unknown": 1,
+        "disabled": 1,
+    }
+    assert (body["status"], body["degraded"]) == ("healthy", ["redis"])
 
 
 def test_no_provider_is_unhealthy() -> None:

@@ -13,7 +13,9 @@ from proxy.control.messages import (
     Ack,
     Answer,
     Ask,
+    BreakerOrder,
     Drain,
+    Happened,
     Leaving,
     Ping,
     Pong,
@@ -21,6 +23,7 @@ from proxy.control.messages import (
     ReopenLog,
     Tell,
 )
+from proxy.domain.event import Event
 from tests.end_to_end.asking import ASK, knobs
 from tests.fakes.proxy_server import ADMIN_KEY, AUTH
 from tests.supervisor.fleets import STATUS
@@ -124,3 +127,52 @@ async def test_a_state_directory_that_cannot_be_used_is_told(tmp_path: Path) -> 
     async with working(tmp_path, state_dir=str(tmp_path / "taken")) as worker:
         assert await worker.wait_for_end() == 1
     assert "this worker cannot go on" in (tmp_path / "log").read_text()
+
+
+async def test_it_does_what_operators_say_to_breakers(tmp_path: Path) -> None:
+    """An order is carried out by the worker's own breakers, and ends where one resets it."""
+    async with working(tmp_path) as worker:
+        await worker.hear(Ready)
+
+        async def read_states(order: BreakerOrder) -> dict[str, str]:
+            worker.link.send(order)
+            worker.link.send(Ping(1))
+            await worker.hear(Pong)
+            _, body = await worker.get("/admin/breakers", ADMIN_KEY)
+            return {each["id"]: each["state"] for each in body["breakers"]}
+
+        states = await read_states(BreakerOrder("simulator/sim-story", "open"))
+        assert states == {"simulator/sim-story": "forced_open"}
+        assert await read_states(BreakerOrder("gone/m", "open")) == states
+        assert await read_states(BreakerOrder("*", "reset")) == {}
+
+
+async def test_events_go_from_worker_to_worker(tmp_path: Path) -> None:
+    """Who listens hears of other workers' breakers and of reloads; own ones are told to others."""
+    async with working(tmp_path) as worker:
+        await worker.hear(Ready)
+        async with (
+            aiohttp.ClientSession(worker.url) as session,
+            session.get(
+                "/admin/events", headers={"Authorization": f"Bearer {ADMIN_KEY}"}
+            ) as answer,
+        ):
+            await answer.content.readuntil(b"\n\n")
+            worker.link.send(Happened((Event("breaker", 1.5, b'{"worker":1}'),)))
+            assert b'data: {"worker":1}' in await answer.content.readuntil(b"\n\n")
+
+            config = replace(STATUS.config, last_error="a: wrong", last_error_at=2.0)
+            worker.link.send(Tell(replace(STATUS, config=config)))
+            told = await answer.content.readuntil(b"\n\n")
+            assert b"event: reload\n" in told
+            assert b'"result":"refused"' in told
+
+            worker.link.send(BreakerOrder("key:simulator", "open"))
+            assert b'"id":"key:simulator"' in await answer.content.readuntil(b"\n\n")
+            events = (await worker.hear(Happened)).events
+            assert [event.name for event in events] == ["breaker", "provider"]
+
+            worker.link.send(Drain(5.0))
+            rest = await answer.content.read()
+            assert b'"reason":"draining"' in rest
+        assert await worker.wait_for_end() == 0
