@@ -275,9 +275,10 @@ class _Search:
         """Return the most useful error; what was asked for first goes before its fallbacks."""
         errors = [tried.error for tried in self._tried if not tried.leg]
         errors = errors or [tried.error for tried in self._tried]
+        refusals = [refused.admission for refused in self._refused]
         if errors:
-            return pick_error(errors)
-        return build_error([refused.admission for refused in self._refused])
+            return pick_error(errors, [each.retry_in_s for each in refusals if each.retry_in_s])
+        return build_error(refusals)
 
 
 def _is_larger(deployment: Deployment, than: Deployment, *, is_unknown_larger: bool) -> bool:

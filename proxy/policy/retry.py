@@ -153,17 +153,25 @@ def has_time(left_s: float, timeout_s: float) -> bool:
     return left_s >= min(LEAST_LEFT_S, timeout_s / 10)
 
 
-def pick_error(errors: Sequence[ProxyError]) -> ProxyError:
+def pick_error(errors: Sequence[ProxyError], waits_s: Sequence[float] = ()) -> ProxyError:
     """
     Return the most useful of the errors that a request's attempts ended with.
 
     What the client can mend goes first, then what it can wait for; last comes what only the
-    operator can do something about. Of equals the first: that deployment was the best one.
+    operator can do something about. Of equals the first: that deployment was the best one. A
+    limit or an overload says when the first of all who have named a time may be asked again.
 
     Args:
         errors: at least one, in the order of the attempts.
+        waits_s: seconds until those that were not asked may be.
+
+    Source: design.md, "Attempts"; reliability.md U21.
     """
-    return min(errors, key=_rate)
+    error = min(errors, key=_rate)
+    if isinstance(error, UpstreamRateLimited | UpstreamOverloaded):
+        named = [each.retry_after_s for each in errors if each.retry_after_s is not None]
+        error.retry_after_s = min((*named, *waits_s), default=None)
+    return error
 
 
 def _rate(error: ProxyError) -> int:

@@ -219,6 +219,31 @@ def test_of_equals_the_first_is_told() -> None:
     assert pick_error([first, second]) is first
 
 
+@pytest.mark.parametrize(
+    ("first_s", "second_s", "waits_s", "expected_s"),
+    [
+        (60.0, 20.0, (), 20.0),
+        (60.0, None, (), 60.0),
+        (None, 20.0, (), 20.0),
+        (None, None, (), None),
+        (60.0, 20.0, (7.0, 300.0), 7.0),
+        (None, None, (7.0,), 7.0),
+    ],
+)
+def test_the_first_time_that_anybody_has_named_is_told(
+    first_s: float | None, second_s: float | None, waits_s: tuple[float, ...], expected_s: float
+) -> None:
+    """A limit says when the first of all may be asked again, those that were not asked included."""
+    errors = [UpstreamRateLimited(retry_after_s=each) for each in (first_s, second_s)]
+    assert pick_error(errors, waits_s).retry_after_s == expected_s
+
+
+def test_no_time_is_told_where_none_helps() -> None:
+    """An error that no waiting mends names no time, whatever others do."""
+    assert pick_error([UpstreamRejected(400)], [7.0]).retry_after_s is None
+    assert pick_error([UpstreamServerError()], [7.0]).retry_after_s is None
+
+
 def test_a_full_budget_allows_ten_repetitions() -> None:
     """A hundred tokens buy ten; then three may still be under way."""
     budget = RetryBudget()
