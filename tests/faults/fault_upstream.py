@@ -222,6 +222,33 @@ def flood(data: bytes, again: bytes, at_most: int = 1 << 30) -> Deed:
     return deed
 
 
+class Gate:
+    """An answer that waits for a test: `begun` is set when it is asked for, `go` lets it go."""
+
+    def __init__(self, data: bytes, start: bytes = b"") -> None:
+        self.begun = asyncio.Event()
+        self.go = asyncio.Event()
+        self._data = data
+        self._start = start
+
+    async def __call__(self, connection: UpstreamConnection, tag: bytes) -> None:
+        """Be the deed: `start` goes out at once, the rest when it may, if anybody still waits."""
+        if self._start:
+            await connection.write(self._start.replace(TAG, tag))
+        self.begun.set()
+        watcher = asyncio.create_task(connection.watch())
+        going = asyncio.create_task(self.go.wait())
+        try:
+            await asyncio.wait([watcher, going], return_when=asyncio.FIRST_COMPLETED)
+            if not watcher.done():
+                await connection.write(self._data.replace(TAG, tag))
+                connection.close()
+                await watcher
+        finally:
+            watcher.cancel()
+            going.cancel()
+
+
 def split(data: bytes) -> Deed:
     """Return the deed of sending every byte alone."""
 
