@@ -4,10 +4,12 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from proxy.cli.asking import ask_server
+from proxy.cli.breaker_commands import breakers_app
 from proxy.cli.config_commands import config_app
 from proxy.cli.options import ConfigOption, StateOption, set_variables
 from proxy.cli.tell import fail, tell_reload
@@ -26,6 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(config_app)
+app.add_typer(breakers_app)
 
 
 def main() -> None:
@@ -91,13 +94,13 @@ def reload(
     ] = False,
 ) -> None:
     """Have the running server read its configuration now, and say what came of it."""
-    tell_reload(_ask(config, state_dir, "reload", {"allow_shrink": allow_shrink}))
+    tell_reload(ask_server(config, state_dir, "reload", {"allow_shrink": allow_shrink}))
 
 
 @app.command("restart-workers")
 def restart_workers(config: ConfigOption = None, state_dir: StateOption = None) -> None:
     """Replace the workers of the running server one by one; no request is lost."""
-    print(_ask(config, state_dir, "restart_workers", {})["message"])
+    print(ask_server(config, state_dir, "restart_workers", {})["message"])
 
 
 @app.command()
@@ -146,24 +149,3 @@ def _load(path: Path | None, environ: dict[str, str]) -> "tuple[LoadedConfig, Ke
         return load_config(path, environ, hasher, now_at=time.time()), hasher
     except ConfigError as error:
         fail(str(error))
-
-
-def _ask(config: Path | None, state_dir: Path | None, what: str, arguments: dict[str, Any]) -> Any:
-    """Ask the server that runs with this configuration."""
-    from proxy.config.problem import ConfigError
-    from proxy.config.sources import find_config, find_runtime_dir, find_state_dir
-    from proxy.control.client import AskFailed, ask_supervisor
-
-    environ = set_variables(state=state_dir)
-    try:
-        found = find_state_dir(find_config(config, environ), environ)
-        runtime_dir = find_runtime_dir(found, environ)
-        answer = ask_supervisor(runtime_dir, what, arguments, f"llm-proxy {what.replace('_', '-')}")
-    except (ConfigError, AskFailed) as error:
-        fail(str(error))
-    if answer is None:
-        fail(
-            f"No server listens in {runtime_dir}. Start it, or name its configuration with "
-            "--config, or where its state is with --state-dir."
-        )
-    return answer
