@@ -62,13 +62,15 @@ class RedisChannels:
             await asyncio.wait([self._task])
 
     async def _hear(self, connection: "RedisConnection") -> None:
+        from proxy.stores.redis_connection import pack
+
         wait_s = 0.1
         while True:
             await self._may_hear.wait()
             try:
                 async with asyncio.timeout(OPEN_S) as clock:
                     await connection.open()
-                    await connection.send((b"SUBSCRIBE", *self._channels))
+                    await connection.send(pack(("SUBSCRIBE", *self._channels)))
                     while True:
                         self._take(await connection.read())
                         clock.reschedule(None)

@@ -64,9 +64,9 @@ class RedisConnection:
                         reply.fault or LinkFault("refused", "it does not have that database")
                     )
 
-    async def exchange(self, commands: Sequence[Words], replies: list[Answer]) -> None:
+    async def exchange(self, commands: Sequence[bytes], replies: list[Answer]) -> None:
         """
-        Send commands as one pipeline, and append their replies to `replies` as they come.
+        Send packed commands as one pipeline, and append their replies to `replies` as they come.
 
         Raises:
             LinkBroken: the connection was lost or what came is no reply; `replies` holds those
@@ -76,17 +76,18 @@ class RedisConnection:
         for _ in commands:
             replies.append(await self.read())
 
-    async def send(self, *commands: Words) -> None:
+    async def send(self, *commands: bytes) -> None:
         """
-        Send commands, of which each has a reply to be read.
+        Send packed commands, of which each has a reply to be read.
 
         Raises:
             LinkBroken: the connection was lost; it is dropped already.
         """
-        # The stub says "one word"; it takes any number.
-        packed = [hiredis.pack_command(words) for words in commands]  # type: ignore[arg-type]
+        if self._transport is None:
+            # The library would connect anew, as nobody.
+            raise LinkBroken(LinkFault("lost", "the connection was lost"))
         try:
-            await self._inner.send_packed_command((b"".join(packed),), check_health=False)
+            await self._inner.send_packed_command((b"".join(commands),), check_health=False)
         except exceptions.RedisError as error:
             await self.drop()
             raise LinkBroken(_explain(error)) from None
@@ -129,17 +130,32 @@ class RedisConnection:
         self.abort()
         await self._inner.disconnect(nowait=True)
 
-    def _build_greeting(self) -> list[Words]:
+    def _build_greeting(self) -> list[bytes]:
         address = self._address
         password = address.password.reveal()
-        greeting: list[Words] = []
+        greeting: list[bytes] = []
         if address.username:
-            greeting.append(("AUTH", address.username, password))
+            greeting.append(pack(("AUTH", address.username, password)))
         elif password:
-            greeting.append(("AUTH", password))
+            greeting.append(pack(("AUTH", password)))
         if address.database:
-            greeting.append(("SELECT", address.database))
+            greeting.append(pack(("SELECT", address.database)))
         return greeting
+
+
+def pack(words: Words) -> bytes:
+    """
+    Return a command as it travels.
+
+    Raises:
+        ValueError: one of its words is of another type, or no text.
+    """
+    try:
+        # The stub says "one word"; it takes any number.
+        packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"a command that cannot be sent: {type(error).__name__}") from None
+    return packed
 
 
 def _build(address: RedisAddress) -> Any:

@@ -2,7 +2,7 @@
 
 import structlog
 
-from proxy.stores.redis_connection import RedisConnection
+from proxy.stores.redis_connection import RedisConnection, pack
 from proxy.stores.redis_faults import ReplyError
 from proxy.stores.redis_health import LinkBroken, LinkFault
 from proxy.stores.redis_job import Answer, Words
@@ -30,7 +30,7 @@ async def join(connection: RedisConnection, key_prefix: str, *, ask_memory: bool
     if ask_memory:
         commands.append(("CONFIG", "GET", "maxmemory*"))
     replies: list[Answer] = []
-    await connection.exchange(commands, replies)
+    await connection.exchange([pack(words) for words in commands], replies)
     for reply in replies[:2]:
         if isinstance(reply, ReplyError):
             await connection.drop()

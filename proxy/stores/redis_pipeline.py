@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from proxy.stores.redis_connection import RedisConnection
+from proxy.stores.redis_connection import RedisConnection, pack
 from proxy.stores.redis_errors import RedisAway, RedisRefused, RedisTimeout, RedisUnavailable
 from proxy.stores.redis_faults import ReplyError
 from proxy.stores.redis_health import LinkBroken, LinkFault
-from proxy.stores.redis_job import Answer, Job, Words
+from proxy.stores.redis_job import Answer, Job
 
 OWN_LAG_S = 0.01
 """A clock that goes off so much too late says that this process was busy, not Redis."""
@@ -43,12 +43,13 @@ async def send_jobs(connection: RedisConnection, jobs: Sequence[Job], operation_
         What it says about Redis. Cancelled, the jobs have failed and the connection is dropped.
     """
     sent = Sent()
-    words = [job.words for job in jobs]
+    commands: list[bytes] = []
+    jobs = [job for job in jobs if _pack(job, commands)]
     for _ in range(MAX_ROUNDS):
-        jobs = await _send_once(connection, jobs, words, operation_s, sent)
         if not jobs:
             break
-        words = _teach(jobs)
+        jobs = await _send_once(connection, jobs, commands, operation_s, sent)
+        commands = _teach(jobs)
     for job in jobs:
         job.fail(RedisRefused("NOSCRIPT Redis does not keep the script"))
     if sent.fault is not None:
@@ -59,7 +60,7 @@ async def send_jobs(connection: RedisConnection, jobs: Sequence[Job], operation_
 async def _send_once(
     connection: RedisConnection,
     jobs: Sequence[Job],
-    words: Sequence[Words],
+    commands: Sequence[bytes],
     operation_s: float,
     sent: Sent,
 ) -> list[Job]:
@@ -75,7 +76,7 @@ async def _send_once(
             end_s = loop.time() + operation_s
             timer = loop.call_at(end_s, _end, loop, clock, end_s)
             try:
-                await connection.exchange(words, replies)
+                await connection.exchange(commands, replies)
             finally:
                 timer.cancel()
         broken = None
@@ -111,14 +112,24 @@ def _settle(jobs: Sequence[Job], replies: Sequence[Answer], sent: Sent) -> list[
     return unknown
 
 
-def _teach(jobs: Sequence[Job]) -> list[Words]:
+def _pack(job: Job, commands: list[bytes]) -> bool:
+    """Append a job's command; one that cannot be written down fails alone."""
+    try:
+        commands.append(pack(job.words))
+    except ValueError as error:
+        job.fail(RedisRefused(str(error)))
+        return False
+    return True
+
+
+def _teach(jobs: Sequence[Job]) -> list[bytes]:
     """Build the commands of jobs anew: of each script the first one brings the source along."""
     taught: set[str] = set()
-    words: list[Words] = []
+    commands: list[bytes] = []
     for job in jobs:
-        words.append(job.words if job.source in taught else job.with_source())
+        commands.append(pack(job.words if job.source in taught else job.with_source()))
         taught.add(job.source)
-    return words
+    return commands
 
 
 def _end(loop: asyncio.AbstractEventLoop, clock: asyncio.Timeout, end_s: float) -> None:

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from proxy.stores.redis_address import parse_address
-from proxy.stores.redis_connection import RedisConnection
+from proxy.stores.redis_connection import RedisConnection, pack
 from proxy.stores.redis_faults import ReplyError
 from proxy.stores.redis_health import LinkBroken
 from proxy.stores.redis_job import Answer, Words
@@ -37,7 +38,7 @@ async def ask(connection: RedisConnection, *commands: Words) -> list[Answer]:
     """Return the replies to commands that are sent as one pipeline."""
     replies: list[Answer] = []
     async with asyncio.timeout(20):
-        await connection.exchange(commands, replies)
+        await connection.exchange([pack(words) for words in commands], replies)
     return replies
 
 
@@ -153,7 +154,7 @@ async def test_a_late_reply_never_meets_the_next_opening(own_redis_server: Redis
         own_redis_server.freeze()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
-                await connection.exchange([("ECHO", "early")], [])
+                await connection.exchange([pack(("ECHO", "early"))], [])
         await connection.drop()
         own_redis_server.thaw()
         await connection.open()
@@ -168,4 +169,22 @@ async def test_dropped_it_leaves_nothing_also_with_bytes_unsent(
         own_redis_server.freeze()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
-                await connection.send(("ECHO", b"x" * (32 << 20)))
+                await connection.send(pack(("ECHO", b"x" * (32 << 20))))
+
+
+@pytest.mark.parametrize("word", [None, True, [1], "\ud800"])
+def test_a_word_that_cannot_be_sent_is_refused_before(word: Any) -> None:
+    """A word of another type, or no text, is an error that does not quote it."""
+    with pytest.raises(ValueError, match="cannot be sent"):
+        pack(("ECHO", word))
+
+
+async def test_a_dropped_connection_does_not_come_back_by_itself(
+    redis_server: RedisServer,
+) -> None:
+    """Asking one that was dropped is an error: the library would connect anew, as nobody."""
+    async with connected(redis_server.url) as connection:
+        await connection.drop()
+        with pytest.raises(LinkBroken):
+            await ask(connection, PING)
+        assert not connection.is_open

@@ -101,6 +101,21 @@ async def test_a_job_of_which_the_reply_is_an_error_fails_alone(
     assert sent.fault is None
 
 
+async def test_a_job_that_cannot_be_written_down_fails_alone(
+    connection: RedisConnection,
+) -> None:
+    """A word that is no text is refused before anything is sent; the others are done."""
+    batch = Batch()
+    batch.add(ECHO, "a")
+    batch.add(ECHO, "\ud800")
+    batch.add(ECHO, "c")
+    sent = await send_jobs(connection, batch.jobs, PATIENT_S)
+    first, error, last = batch.in_order()
+    assert (first, last) == ([b"k", b"a"], [b"k", b"c"])
+    assert isinstance(error, RedisRefused)
+    assert (sent.replies, sent.fault) == (2, None)
+
+
 async def test_a_replica_is_no_place_to_write(own_redis_server: RedisServer) -> None:
     """READONLY fails the jobs that write, counts each, and has the connection dropped."""
     connection = RedisConnection(parse_address(own_redis_server.url))
