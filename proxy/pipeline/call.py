@@ -61,6 +61,8 @@ class _Tried(Struct):
     deployment: Deployment
     leg: int
     error: ProxyError
+    most_repeats: int
+    """By how it did before this request, whose own failures are no reason to end it sooner."""
     repeats: int = 0
     is_given_up: bool = False
 
@@ -173,10 +175,12 @@ class _Search:
 
     async def _attempt(self, deployment: Deployment, ticket: Ticket) -> Answer | None:
         self._note_way(deployment, ticket)
+        share = self._board.find_place(deployment).success.share
         try:
             return await attempt(self._exchange, self._ask, deployment, ticket)
         except ProxyError as error:
-            self._tried.append(_Tried(deployment, self._leg, error))
+            most = count_repeats(deployment.provider.max_retries, share)
+            self._tried.append(_Tried(deployment, self._leg, error, most))
             self._skipped = (deployment, name_error(error))
             if not self._leg and not may_try_fallback(error):
                 raise
@@ -202,13 +206,11 @@ class _Search:
 
     def _find_repeatable(self) -> _Tried | None:
         for tried in self._tried:
-            place = self._board.find_place(tried.deployment)
-            max_retries = tried.deployment.provider.max_retries
             if (
                 not tried.is_given_up
-                and not place.is_simulated
+                and tried.repeats < tried.most_repeats
                 and may_repeat(tried.error)
-                and tried.repeats < count_repeats(max_retries, place.success.share)
+                and not self._board.find_place(tried.deployment).is_simulated
             ):
                 return tried
         return None
