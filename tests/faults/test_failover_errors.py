@@ -73,6 +73,19 @@ async def test_three_fail_and_the_best_is_in_the_middle(loopback_port: int) -> N
 
 
 @both
+async def test_u23_overload_of_all_says_when_to_come_back(stream: bool) -> None:
+    """U23: overloaded, and nobody says until when: 503, and a time from 1 to 5 s by chance."""
+    waits_s = set()
+    async with judging_several([_refuse(503)], [_refuse(529)]) as served:
+        for _ in range(20):
+            outcome = await served.judge.ask(stream=stream)
+            assert outcome.verdict == ("refused", 503, "upstream_overloaded")
+            waits_s.add(int(outcome.reply.headers["retry-after"]))
+    assert waits_s <= {1, 2, 3, 4, 5}
+    assert len(waits_s) > 1
+
+
+@both
 async def test_u21_all_are_held_by_their_limits(stream: bool) -> None:
     """U21: all limited: 429 with the smallest wait; then the same, and nobody is asked."""
     doings = [[_refuse(429, f"Retry-After: {wait_s}")] for wait_s in (60, 20, 40)]
