@@ -45,6 +45,17 @@ def test_the_last_part_is_taken_and_decoded_once(path: str, name: str) -> None:
     assert read_parameter(MODEL.pattern, path) == name
 
 
+def test_a_longer_beginning_hides_no_shorter_one() -> None:
+    """Where nothing follows the longer pattern's beginning, the shorter one has the path."""
+    routes = Routes()
+    orders, rest = build_route("/admin/breakers/{order}"), build_route("/admin/{path}")
+    for route in (orders, rest):
+        routes.add(route)
+    assert routes.find("/admin/breakers/up/open") is orders
+    assert routes.find("/admin/breakers/") is rest
+    assert routes.find("/admin/breakers/../config") is None
+
+
 @pytest.mark.parametrize(
     "path",
     [
