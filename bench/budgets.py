@@ -59,6 +59,19 @@ BUDGETS: tuple[Budget, ...] = (
 )
 
 
+REDIS_ADDS_AT_MOST = 0.10
+"""What the figures of `proxy-redis` may be worse by than those of `proxy` in the same run."""
+WITH_REDIS = (
+    "requests_per_s",
+    "cpu_us_per_request",
+    "p50_ms",
+    "cpu_us_per_chunk",
+    "chunks_per_s",
+    "ttft_ms",
+)
+"""The figures for which that holds."""
+
+
 def find_figure(name: str) -> Figure:
     """Return the figure of that name."""
     return next(figure for figure in FIGURES if figure.name == name)
@@ -67,6 +80,13 @@ def find_figure(name: str) -> Figure:
 def is_met(figure: Figure, value: float, limit: float) -> bool:
     """Say whether `value` keeps to `limit`; the limit itself is allowed."""
     return value <= limit if figure.better == "less" else value >= limit
+
+
+def is_close(figure: Figure, value: float, base: float) -> bool:
+    """Say whether `value` is not worse than `base` by more than Redis may cost."""
+    if figure.better == "less":
+        return value <= base * (1 + REDIS_ADDS_AT_MOST)
+    return value >= base * (1 - REDIS_ADDS_AT_MOST)
 
 
 def scale_limit(figure_name: str, limit: float, bare_here: float | None) -> float | None:

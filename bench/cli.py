@@ -18,10 +18,11 @@ from bench.peers import PEERS
 from bench.reload import build_reload_row
 from bench.report import SUBJECT, build_markdown, write_results
 from bench.results import Results
+from bench.retries import build_retries_row
 from bench.rounds import Plan, choose_ready, run_rounds
 from bench.rows import Row, build_rows
 from bench.summary import find_faults
-from bench.systems import Bare, Direct, Nginx, Proxy, System
+from bench.systems import Bare, Direct, Nginx, Proxy, ProxyWithRedis, System
 from bench.toolchain import ToolchainMissing, build_tools
 
 DEFAULT_ROUNDS = 3
@@ -48,7 +49,7 @@ def read_options(argv: Sequence[str], environment: Mapping[str, str]) -> Options
         epilog="Environment: ROUNDS=N, QUICK=1 and PEERS=litellm do what the options do.",
     )
     row_names = [row.name for row in build_all_rows(is_quick=False)]
-    own = ["direct", "bare", "nginx", "proxy"]
+    own = ["direct", "bare", "nginx", "proxy", "proxy-redis"]
     parser.add_argument("--rows", help=f"of {','.join(row_names)}; all if absent")
     parser.add_argument(
         "--systems", help=f"of {','.join([*own, *PEERS])}; {','.join(own)} if absent"
@@ -88,7 +89,7 @@ def read_options(argv: Sequence[str], environment: Mapping[str, str]) -> Options
 
 def build_all_rows(is_quick: bool) -> list[Row]:
     """Return every row that there is, in the order in which they are measured."""
-    return [*build_rows(is_quick), build_reload_row(is_quick)]
+    return [*build_rows(is_quick), build_reload_row(is_quick), build_retries_row(is_quick)]
 
 
 def _split(text: str | None) -> list[str]:
@@ -113,6 +114,7 @@ def build_systems(options: Options) -> list[System]:
         "bare": Bare,
         "nginx": Nginx,
         "proxy": lambda: Proxy(options.proxy_command),
+        "proxy-redis": lambda: ProxyWithRedis(options.proxy_command),
         **PEERS,
     }
     return [makers[name]() for name in options.systems]

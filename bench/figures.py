@@ -41,4 +41,12 @@ FIGURES: tuple[Figure, ...] = (
     Figure("reload_growth_mb", "RSS growth by reloads, worker", "MB", 1, "less"),
     Figure("rss_large_mb", "RSS with 10,000 models, worker", "MB", 1, "less"),
     Figure("rss_large_supervisor_mb", "RSS with 10,000 models, supervisor", "MB", 1, "less"),
+    Figure("cut_share_none", "10 % cut off: answered, `max_retries: 0`", "%", 1, "more"),
+    Figure("cut_share", "10 % cut off: answered, default", "%", 1, "more"),
+    Figure("cut_added_p50_ms", "10 % cut off: p50, added by repeating", "ms", 2, "less"),
+    Figure("cut_repeated_ms", "10 % cut off: p50 of what was repeated", "ms", 2, "less"),
+    Figure("limited_share_none", "5 % get 429: answered, `max_retries: 0`", "%", 1, "more"),
+    Figure("limited_share", "5 % get 429: answered, default", "%", 1, "more"),
+    Figure("limited_added_p50_ms", "5 % get 429: p50, added by repeating", "ms", 2, "less"),
+    Figure("limited_repeated_ms", "5 % get 429: p50 of what was repeated", "ms", 2, "less"),
 )

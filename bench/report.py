@@ -5,7 +5,17 @@ from pathlib import Path
 
 import msgspec
 
-from bench.budgets import BUDGETS, STAGES, Budget, find_figure, is_met, scale_limit
+from bench.budgets import (
+    BUDGETS,
+    REDIS_ADDS_AT_MOST,
+    STAGES,
+    WITH_REDIS,
+    Budget,
+    find_figure,
+    is_close,
+    is_met,
+    scale_limit,
+)
 from bench.figures import FIGURES, Figure
 from bench.results import MachineInfo, Results, SystemInfo
 from bench.summary import (
@@ -19,6 +29,7 @@ from bench.summary import (
 
 RESULTS_FOLDER = Path(__file__).resolve().parent / "results"
 SUBJECT = "proxy"
+SHARING = "proxy-redis"
 BASES = ("bare", "nginx")
 Summary = Mapping[str, Mapping[str, Spread]]
 
@@ -32,6 +43,9 @@ HOW_TO_READ = f"""\
   most that anything behind it can make.
 - `bare` is an aiohttp server and an aiohttp client and nothing else. The ratio to it says what our
   features cost, on any machine.
+- `proxy-redis` is `proxy` with its circuit breakers in a Redis on the other core.
+- Where a share of all requests is cut off or gets 429, requests that fail are what is measured, and
+  no errors.
 - 100,000 chunks/s are offered to the 1000 streams: more cannot be reached.
 - The limits are absolute and come from one machine. The column "{STAGES[1]}, scaled" carries the
   limit over to this one by the speed of `bare`, then and now.
@@ -64,6 +78,8 @@ def build_markdown(results: Results) -> str:
         parts.append("## Ratios\n\n" + ratios)
     if SUBJECT in summary:
         parts.append("## Limits\n\n" + build_limit_table(summary))
+    if SUBJECT in summary and SHARING in summary:
+        parts.append("## With Redis\n\n" + build_redis_table(summary))
     parts.append(HOW_TO_READ)
     return "\n".join(part for part in parts if part)
 
@@ -121,7 +137,7 @@ def build_ratio_table(measured: Sequence[SystemInfo], summary: Summary) -> str:
     pairs = [
         (info.name, base)
         for info in measured
-        if info.name not in ("direct", "nginx")
+        if info.name not in ("direct", "nginx", SHARING)
         for base in BASES
         if base in summary and base != info.name
     ]
@@ -134,6 +150,20 @@ def build_ratio_table(measured: Sequence[SystemInfo], summary: Summary) -> str:
     if not rows:
         return ""
     return _build_table(["", *(f"{system} / {base}" for system, base in pairs)], rows)
+
+
+def build_redis_table(summary: Summary) -> str:
+    """Return what it costs to share circuit breakers through Redis, each figure good or not."""
+    rows = []
+    for figure in map(find_figure, WITH_REDIS):
+        alone = read_median(summary, SUBJECT, figure.name)
+        shared = read_median(summary, SHARING, figure.name)
+        if alone and shared is not None:
+            verdict = "met" if is_close(figure, shared, alone) else "**missed**"
+            cells = [figure.format(alone), figure.format(shared), f"{shared / alone:.2f}", verdict]
+            rows.append([f"{figure.title}, {figure.unit}", *cells])
+    limit = f"at most {REDIS_ADDS_AT_MOST:.0%} worse"
+    return _build_table(["", SUBJECT, SHARING, "ratio", limit], rows)
 
 
 def build_limit_table(summary: Summary) -> str:

@@ -17,12 +17,15 @@ from bench.process import StartedProcess, read_rss_bytes
 from bench.reload import NAME as RELOAD
 from bench.reload import LargeProxy, measure_reloads
 from bench.results import RowResult, SlotResult
+from bench.retries import NAME as RETRIES
+from bench.retries import FlakyProxy, measure_retries
 from bench.rows import Row, Target, measure_row
 from bench.systems import CHAT_PATH, CONFIG_NAME, MODEL, ROOT, Ground, Launch, Proxy, System
 from bench.toolchain import Tools
 
 POLL_S = 0.002
 MOCK_READY_WITHIN_S = 5.0
+BESIDE_READY_WITHIN_S = 10.0
 ANSWER_WITHIN_S = 30.0
 BETWEEN_ROWS_S = 0.2
 
@@ -73,19 +76,30 @@ def run_slot(
         with _running(system, tools, cores) as up:
             figures.update(_measure_start(up))
             for row in rows:
-                if row.name != RELOAD:
+                if row.name not in (RELOAD, RETRIES):
                     keep(measure_row(row, up.target, up.measured, tools))
                     _check_alive(up.measured, row)
                     time.sleep(BETWEEN_ROWS_S)
-        for row in rows:
-            if row.name == RELOAD and isinstance(system, Proxy):
-                with _running(LargeProxy(system.command), tools, cores) as up:
-                    config_file = up.folder / CONFIG_NAME
-                    keep(measure_reloads(row, up.target, up.measured, config_file, tools))
-                    _check_alive(up.measured, row)
+        if isinstance(system, Proxy) and system.has_special_rows:
+            for row in rows:
+                for result in _measure_special(row, system, tools, cores):
+                    keep(result)
     except (SystemFailed, LoadFailed) as error:
         failure = str(error)
     return SlotResult(system.name, round_number, figures, tuple(done), failure)
+
+
+def _measure_special(row: Row, system: Proxy, tools: Tools, cores: Cores) -> Iterator[RowResult]:
+    """Measure a row that has a start of its own; nothing if this one has none."""
+    if row.name == RELOAD:
+        with _running(LargeProxy(system.command), tools, cores) as up:
+            config_file = up.folder / CONFIG_NAME
+            yield measure_reloads(row, up.target, up.measured, config_file, tools)
+            _check_alive(up.measured, row)
+    elif row.name == RETRIES:
+        with _running(FlakyProxy(system.command), tools, cores) as up:
+            yield measure_retries(row, up.target)
+            _check_alive(up.measured, row)
 
 
 def _measure_start(up: Running) -> dict[str, float]:
@@ -112,7 +126,7 @@ def _check_alive(measured: StartedProcess, row: Row) -> None:
 def _running(system: System, tools: Tools, cores: Cores) -> Iterator[Running]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llm-proxy-bench-")))
-        ground = Ground(find_free_port(), find_free_port(), folder)
+        ground = Ground(find_free_port(), find_free_port(), folder, find_free_port())
         mock = stack.enter_context(
             StartedProcess(
                 [str(tools.mock), str(ground.mock_port)],
@@ -123,6 +137,15 @@ def _running(system: System, tools: Tools, cores: Cores) -> Iterator[Running]:
         )
         _wait_until_ready(mock, ground.mock_port, "/v1/models", MOCK_READY_WITHIN_S)
         launch = system.build_launch(ground)
+        tool_pids = [os.getpid(), *mock.find_pids()]
+        if launch.beside:
+            beside = stack.enter_context(
+                StartedProcess(
+                    launch.beside, log_file=folder / "beside.log", core=cores.tools, cwd=ROOT
+                )
+            )
+            _wait_until_open(beside, ground.beside_port, BESIDE_READY_WITHIN_S)
+            tool_pids += beside.find_pids()
         measured = mock
         if launch.argv is not None:
             measured = stack.enter_context(
@@ -145,7 +168,7 @@ def _running(system: System, tools: Tools, cores: Cores) -> Iterator[Running]:
             api_key=launch.api_key,
             core=cores.system if launch.argv is not None else None,
             tools_core=cores.tools,
-            tool_pids=(os.getpid(), *mock.find_pids()),
+            tool_pids=tuple(tool_pids),
             serving_pids=tuple(serving),
         )
         yield Running(launch, measured, folder, start_s, target)
@@ -178,6 +201,18 @@ def _wait_until_ready(process: StartedProcess, port: int, path: str, within_s: f
         last = f"GET {path} answered {status}"
         time.sleep(POLL_S)
     raise SystemFailed(f"was not ready within {within_s:g} s: {last}", process.read_log_tail())
+
+
+def _wait_until_open(process: StartedProcess, port: int, within_s: float) -> None:
+    deadline_s = time.monotonic() + within_s
+    while process.exit_status is None and time.monotonic() < deadline_s:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=within_s).close()
+        except OSError:
+            time.sleep(POLL_S)
+            continue
+        return
+    raise SystemFailed("has no program beside it", process.read_log_tail())
 
 
 def _check_answer(launch: Launch, process: StartedProcess, *, is_stream: bool) -> None:

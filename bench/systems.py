@@ -13,9 +13,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
 from msgspec import Struct
 
 from bench.machine import read_versions
+from tests.fakes.redis_server import find_server_program
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAT_PATH = "/v1/chat/completions"
@@ -26,11 +28,16 @@ CONFIG_NAME = "config.yaml"
 
 
 class Ground(Struct, frozen=True):
-    """Where a system is to be set up: its port, the mock's port and an empty folder."""
+    """
+    Where a system is to be set up: its port, the mock's port and an empty folder.
+
+    `beside_port` is for a program that has to stand beside it.
+    """
 
     port: int
     mock_port: int
     folder: Path
+    beside_port: int = 0
 
 
 class Launch(Struct, frozen=True):
@@ -39,7 +46,8 @@ class Launch(Struct, frozen=True):
 
     `argv` None starts nothing: the load then goes to the mock and the mock is measured.
     `ready_path` answers 200 to a GET as soon as requests can be served. `is_supervised`: the
-    program itself serves nothing, what it starts does.
+    program itself serves nothing, what it starts does. `beside` is a program that must listen on
+    `beside_port` before; it has the tools' core and is not measured.
     """
 
     argv: Sequence[str] | None
@@ -49,6 +57,7 @@ class Launch(Struct, frozen=True):
     variables: Mapping[str, str] = {}
     ready_within_s: float = 30.0
     is_supervised: bool = False
+    beside: Sequence[str] = ()
 
 
 class System(Protocol):
@@ -141,6 +150,8 @@ class Proxy:
 
     name = "proxy"
     title = "LLM Proxy API"
+    has_special_rows = True
+    """The rows that start it anew with another configuration are measured too."""
 
     def __init__(self, command: str | None = None) -> None:
         """Start `command`, in which {config}, {state_dir} and {port} are filled in."""
@@ -172,6 +183,40 @@ class Proxy:
     def build_config(self, ground: Ground, api_key: str) -> str:
         """Return the text of its config.yaml: the mock is its one provider."""
         return build_proxy_config(ground, api_key)
+
+
+class ProxyWithRedis(Proxy):
+    """Our own server, whose circuit breakers are in a Redis that runs on the tools' core."""
+
+    name = "proxy-redis"
+    title = "LLM Proxy API with Redis"
+    has_special_rows = False
+
+    def find_obstacle(self) -> str | None:
+        """It needs a server program."""
+        try:
+            find_server_program()
+        except (AssertionError, StopIteration):
+            return "there is no Redis or Valkey server"
+        return None
+
+    def read_version(self) -> str:
+        """Return the versions of what it stands on, and that of the server."""
+        argv = [find_server_program(), "--version"]
+        done = subprocess.run(argv, check=False, capture_output=True, text=True)
+        server = " ".join(done.stdout.split()[:3])
+        return f"{super().read_version()}, {_join_versions('redis', 'hiredis')}, {server}"
+
+    def build_launch(self, ground: Ground) -> Launch:
+        """Have a Redis that keeps nothing on the disk started first."""
+        beside = [find_server_program(), "--bind", "127.0.0.1", "--port", str(ground.beside_port)]
+        beside += ["--save", "", "--appendonly", "no", "--dir", str(ground.folder)]
+        return msgspec.structs.replace(super().build_launch(ground), beside=beside)
+
+    def build_config(self, ground: Ground, api_key: str) -> str:
+        """Return the text of its config.yaml: as without Redis, and where that is."""
+        url = f'redis_url: "redis://127.0.0.1:{ground.beside_port}"\n'
+        return url + super().build_config(ground, api_key)
 
 
 def build_proxy_config(ground: Ground, api_key: str) -> str:

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from bench.budgets import BUDGETS, STAGES, find_figure, is_met, scale_limit
+from bench.budgets import BUDGETS, STAGES, WITH_REDIS, find_figure, is_close, is_met, scale_limit
 
 
 def test_every_budget_names_a_figure_and_has_the_limit_that_must_be_met() -> None:
@@ -34,6 +34,21 @@ def test_later_stages_never_ask_for_less() -> None:
 def test_the_limit_itself_is_allowed(name: str, value: float, expected: bool) -> None:
     """A figure meets a limit from the better side up to the limit itself."""
     assert expected == is_met(find_figure(name), value, 150.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("cpu_us_per_request", 109.0, True),
+        ("cpu_us_per_request", 111.0, False),
+        ("requests_per_s", 91.0, True),
+        ("requests_per_s", 89.0, False),
+    ],
+)
+def test_redis_may_cost_a_tenth(name: str, value: float, expected: bool) -> None:
+    """A tenth more time, or a tenth fewer requests, than without; of figures that are known."""
+    assert name in WITH_REDIS
+    assert is_close(find_figure(name), value, 100.0) == expected
 
 
 def test_a_limit_scales_with_the_pass_through() -> None:

@@ -6,10 +6,10 @@ from bench.cli import build_command_text, build_systems, read_options
 
 
 def test_without_options_everything_is_measured_three_times() -> None:
-    """The default is all rows of direct, bare, nginx and proxy in three rounds."""
+    """The default is all rows of direct, bare, nginx and both proxies in three rounds."""
     options = read_options([], {})
-    assert options.systems == ("direct", "bare", "nginx", "proxy")
-    assert options.rows == ("single", "busy", "paced", "first", "wide", "reload")
+    assert options.systems == ("direct", "bare", "nginx", "proxy", "proxy-redis")
+    assert options.rows == ("single", "busy", "paced", "first", "wide", "reload", "retries")
     assert (options.rounds, options.is_quick, options.writes) == (3, False, True)
 
 
@@ -31,10 +31,10 @@ def test_rounds_come_from_option_then_environment(
 
 
 def test_peers_join_the_usual_systems() -> None:
-    """PEERS=litellm adds LiteLLM behind our own four."""
+    """PEERS=litellm adds LiteLLM behind our own five."""
     options = read_options([], {"PEERS": "litellm"})
     names = [system.name for system in build_systems(options)]
-    assert names == ["direct", "bare", "nginx", "proxy", "litellm"]
+    assert names == ["direct", "bare", "nginx", "proxy", "proxy-redis", "litellm"]
 
 
 def test_chosen_systems_and_rows_are_kept_in_order() -> None:

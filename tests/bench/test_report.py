@@ -35,6 +35,16 @@ def test_ratios_are_to_bare_and_to_nginx() -> None:
     assert "| CPU per request, 64 clients (less is better) | 1.11 | 7.00 | 6.30 |" in text
 
 
+def test_what_redis_costs_stands_beside_what_is_measured_without() -> None:
+    """Both medians, their ratio, and whether it is within a tenth; it has no ratio to bare."""
+    shared = build_busy_slot("proxy-redis", 1, 5_800, 150.0)
+    text = build_markdown(build_results(PROXY, shared, BARE))
+    assert "| requests, JSON, 64 clients, 1/s | 6,500 | 5,800 | 0.89 | **missed** |" in text
+    assert "| CPU per request, 64 clients, us | 140.0 | 150.0 | 1.07 | met |" in text
+    assert "proxy-redis / bare" not in text
+    assert "## With Redis" not in build_markdown(build_results(PROXY, BARE))
+
+
 def test_limits_say_met_or_missed() -> None:
     """Each stage's limit has its verdict, and a missed one is bold."""
     text = build_markdown(build_results(PROXY, BARE))

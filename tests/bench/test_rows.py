@@ -9,9 +9,9 @@ from bench.rows import Usage, build_rows, derive_figures
 from tests.bench.samples import build_load
 
 
-def is_of_reload(name: str) -> bool:
-    """Return whether a figure is one of `bench/reload.py`."""
-    return name.startswith(("reload_", "rss_large_"))
+def is_special(name: str) -> bool:
+    """Return whether a figure is one of `bench/reload.py` or `bench/retries.py`."""
+    return name.startswith(("reload_", "rss_large_", "cut_", "limited_"))
 
 
 USAGE = Usage(cpu_us_per_s=900_000.0, peak_rss_bytes=66_000_000, foreign_share=0.0)
@@ -29,12 +29,12 @@ def test_a_quick_run_of_one_system_stays_below_ten_seconds() -> None:
     assert sum(row.plan.total_s for row in build_rows(is_quick=True)) < 10.5
 
 
-def test_all_rows_together_yield_every_figure_but_those_of_start_and_reload() -> None:
-    """Each figure comes out of exactly one row, of the start of the system or of its reloads."""
+def test_all_rows_together_yield_every_figure_but_those_with_a_start_of_their_own() -> None:
+    """Each figure comes out of exactly one row, of the start of the system or of another start."""
     load = build_load(ok=6000, chunks=60_000)
     found = [name for row in build_rows(True) for name in derive_figures(row.name, load, USAGE)]
     found += ["rss_idle_mb", "rss_supervisor_mb", "start_s"]
-    others = [name for name in map(attrgetter("name"), FIGURES) if not is_of_reload(name)]
+    others = [name for name in map(attrgetter("name"), FIGURES) if not is_special(name)]
     assert sorted(found) == sorted(others)
 
 

@@ -4,16 +4,23 @@ import shlex
 import sys
 
 import pytest
+from msgspec.structs import replace
 
 from bench.cores import Cores
 from bench.load import LoadPlan
 from bench.results import RowResult
 from bench.rows import Row
 from bench.slot import SystemFailed, run_slot, try_out
-from bench.systems import Bare, Direct, Proxy
+from bench.systems import Bare, Direct, Ground, Launch, Proxy
 from bench.toolchain import Tools
 
 NOT_PINNED = Cores(None, None)
+LISTENS = """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while listener.accept():
+    pass
+"""
 ROWS = (
     Row("busy", "2 clients", LoadPlan(2, 0.3, 0.1)),
     Row("paced", "2 streams", LoadPlan(2, 0.3, 0.1, streams=True, chunks=5, delay_ms=2)),
@@ -38,6 +45,30 @@ def test_direct_has_no_start_of_its_own(tools: Tools) -> None:
     assert slot.failure is None
     assert slot.figures == {}
     assert slot.rows[0].figures["cpu_us_per_request"] > 0
+
+
+class BesideBare(Bare):
+    """The pass-through, with a program beside it."""
+
+    def __init__(self, code: str) -> None:
+        self._code = code
+
+    def build_launch(self, ground: Ground) -> Launch:
+        """Start the program with the port that it is to listen on."""
+        beside = [sys.executable, "-c", self._code, str(ground.beside_port)]
+        return replace(super().build_launch(ground), beside=beside)
+
+
+def test_a_program_beside_a_system_listens_before_it_starts(tools: Tools) -> None:
+    """What the launch names is started too, and waited for."""
+    try_out(BesideBare(LISTENS), tools, NOT_PINNED)
+
+
+def test_a_program_beside_a_system_that_ends_is_told(tools: Tools) -> None:
+    """Without it nothing is measured, and its last words are told."""
+    with pytest.raises(SystemFailed, match="has no program beside it") as caught:
+        try_out(BesideBare("print('no memory')"), tools, NOT_PINNED)
+    assert caught.value.log_tail == "no memory"
 
 
 def test_a_system_that_ends_at_once_is_told_with_its_last_words(tools: Tools) -> None:

@@ -13,6 +13,7 @@ from bench.systems import (
     Ground,
     Nginx,
     Proxy,
+    ProxyWithRedis,
     build_nginx_config,
     build_proxy_config,
 )
@@ -60,6 +61,16 @@ def test_the_proxy_starts_by_its_own_command(ground: Ground) -> None:
     assert launch.ready_path == "/health/readiness"
     assert launch.api_key in config_file.read_text()
     assert stat.S_IMODE(config_file.stat().st_mode) == 0o600
+
+
+def test_with_redis_only_that_is_different(ground: Ground, tmp_path: Path) -> None:
+    """Its configuration is valid and names the server that is started beside it."""
+    there = Ground(ground.port, ground.mock_port, tmp_path, beside_port=18003)
+    launch = ProxyWithRedis().build_launch(there)
+    loaded = load_config(tmp_path / "config.yaml", {}, KeyHasher(b"p" * 32), now_at=0.0)
+    assert loaded.install.redis_url == "redis://127.0.0.1:18003"
+    assert launch.argv == Proxy().build_launch(there).argv
+    assert "18003" in launch.beside
 
 
 def test_another_command_is_filled_in(ground: Ground) -> None:
