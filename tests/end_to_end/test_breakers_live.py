@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from proxy.cli.main import app
 from tests.end_to_end.live import LiveProxy, build_live_config, living
 from tests.end_to_end.served import ADMIN_KEY, KEY
+from tests.fakes.redis_server import RedisServer
 
 CONNECTIONS = 12
 """So many new connections reach both workers, all but surely."""
@@ -107,3 +108,61 @@ async def test_who_listens_hears_of_all_workers(live: LiveProxy) -> None:
         for answer in answers:
             ((name, data),) = await read_events(answer, 1)
             assert (name, data["result"], data["generation"]) == ("reload", "applied", 2)
+
+
+@pytest.fixture
+def sharing(tmp_path: Path, redis_server: RedisServer) -> Iterator[LiveProxy]:
+    """A service with two workers, which share their breakers through Redis."""
+    config = build_live_config("sim-chat", workers=2, redis_url=redis_server.url)
+    with living(tmp_path, config) as live:
+        yield live
+
+
+async def wait_until_shared(live: LiveProxy) -> None:
+    """Return once all workers that are asked have joined Redis."""
+    async with asyncio.timeout(30):
+        while True:
+            asked = [live.get("/admin/breakers") for _ in range(CONNECTIONS)]
+            if all(body["shared"] for _, body in await asyncio.gather(*asked)):
+                return
+
+
+async def test_with_redis_an_order_is_everybodys_by_itself(sharing: LiveProxy) -> None:
+    """No worker has to be told; each listener hears of it once; a successor finds it so."""
+    await wait_until_shared(sharing)
+    async with listening(sharing) as answers:
+        status, body = await sharing.post("/admin/breakers/key:simulator/open")
+        assert (status, body["message"]) == (200, "key:simulator: forced open")
+        for answer in answers:
+            (name, data), (other, _) = await read_events(answer, 2)
+            assert (name, data["after"], data["worker"]) == ("breaker", "forced_open", None)
+            assert other == "provider"
+    assert await ask_often(sharing) == {503}
+
+    pids = sharing.ask("status")["pids"]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    await wait_for_workers(sharing, *pids)
+    await wait_until_shared(sharing)
+    assert await ask_often(sharing) == {503}
+    assert 'llm_proxy_circuit_breaker_state{provider="simulator"} 1.0' in await read_metrics(
+        sharing
+    )
+
+    await asyncio.to_thread(run_command, sharing, "reset", "simulator")
+    assert await ask_often(sharing) == {200}
+    assert 'llm_proxy_circuit_breaker_state{provider="simulator"} 0.0' in await read_metrics(
+        sharing
+    )
+
+
+async def read_gauge(live: LiveProxy) -> str:
+    """Return what the metrics of all workers say of the simulator's worst breaker."""
+    headers = {"Authorization": f"Bearer {KEY}"}
+    async with (
+        aiohttp.ClientSession(live.url, headers=headers) as session,
+        session.get("/metrics") as answer,
+    ):
+        text = await answer.text()
+    name = 'llm_proxy_circuit_breaker_state{provider="simulator"} '
+    return text.partition(name)[2].partition("\n")[0]
