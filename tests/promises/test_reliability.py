@@ -8,11 +8,11 @@ from tests.promises.tree import ROOT, listed, python_files
 
 PAGE = (ROOT / "docs" / "reliability.md").read_text()
 ROWS = {
-    *(f"C{number}" for number in (*range(2, 24), 25, 26, 27)),
-    *(f"U{number}" for number in (*range(1, 21), 27, *range(28, 36), 40)),
+    *(f"C{number}" for number in range(2, 28)),
+    *(f"U{number}" for number in range(1, 41)),
     *(f"A{number}" for number in (1, 2, 4, 5, 6, 8, *range(12, 19), 36, 37, 38, 39, 40, 41)),
     *("A45", "A46", "A53", "A54"),
-    *(f"I{number}" for number in (18, 19, 20, *range(23, 28), 29, 30, 31, 35, 36, 39)),
+    *(f"I{number}" for number in (17, 18, 19, 20, *range(23, 28), 29, 30, 31, 35, 36, 39)),
 }
 _OF_A_ROW = re.compile(r"test_((?:[cuai]\d+_)+)")
 
