@@ -16,9 +16,10 @@ class Observer(Protocol):
 
     def failed_over(self, from_provider: str, to_provider: str, reason: str) -> None:
         """
-        After an attempt at one provider the next goes to another; `reason` is why.
+        An attempt goes to another deployment than the one before it in the order.
 
-        It is the public code of an error, or one of `FAILOVER_REASONS` in `metrics.py`.
+        `reason` is the public code of the error that was its answer, or why it was not asked:
+        a `Reason` of `policy/admission.py`. Both may be of one provider.
         """
 
     def retried(self, provider: str) -> None:

@@ -119,8 +119,7 @@ FAILOVERS = Metric(
     "llm_proxy_failovers_total",
     "counter",
     ("from", "to", "reason"),
-    "Attempts that followed one at another provider, by the public code of what that one failed "
-    "with.",
+    "Attempts that went elsewhere than to the deployment before, by why that one did not do.",
 )
 RETRIES = Metric(
     "llm_proxy_retries_total",

@@ -15,14 +15,13 @@ from proxy.domain.breaker import BreakerState
 from proxy.domain.catalog import WILDCARD, Provider, Snapshot
 from proxy.domain.errors import ProxyError
 from proxy.domain.exchange import AttemptRecord, ConnectionFault, RequestRecord
+from proxy.policy.admission import Reason
 from proxy.telemetry import metric_table as table
 from proxy.telemetry.metric_store import Histogram, MetricStore, Number
 from proxy.telemetry.metric_table import NONE, OTHER
 from proxy.version import __version__
 
-FAILOVER_REASONS = frozenset(
-    {"breaker_open", "host_open", "key_held", "pool_full", "context_window", "content_filter"}
-)
+FAILOVER_REASONS: frozenset[str] = frozenset(get_args(Reason))
 """Why a request went on elsewhere, where it was not the error of an attempt."""
 _NOT_ERRORS = frozenset({"ok", "client_closed", "interrupted"})
 _MAX_UPSTREAM_CODES = 64

@@ -206,12 +206,12 @@ def test_failovers_are_counted_under_bounded_labels(metrics: Metrics) -> None:
     """From where, to where and why; whatever is not known of these is `other`."""
     metrics.failed_over("alpha", "beta", "upstream_header_timeout")
     metrics.failed_over("alpha", "beta", "upstream_header_timeout")
-    metrics.failed_over("beta", "gone", "breaker_open")
+    metrics.failed_over("beta", "gone", "host_open")
     metrics.failed_over("alpha", "beta", f"their own {CANARY}")
 
     assert _read(metrics, "llm_proxy_failovers_total") == {
         ("alpha", "beta", "upstream_header_timeout"): 2,
-        ("beta", "other", "breaker_open"): 1,
+        ("beta", "other", "host_open"): 1,
         ("alpha", "beta", "other"): 1,
     }
 
