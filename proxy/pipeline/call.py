@@ -89,6 +89,7 @@ class _Search:
         self._leg = 0
         self._tried: list[_Tried] = []
         self._refused: list[_Refused] = []
+        self._has_spent_budget = False
         self._skipped: tuple[Deployment, str] | None = None
         """Where the request would have gone, and why it goes elsewhere."""
 
@@ -151,7 +152,7 @@ class _Search:
                 chosen.is_given_up = True
                 continue
             if not budget.take():
-                self._tried[0].error.detail = "retry_budget_exhausted"
+                self._has_spent_budget = True
                 return None
             try:
                 if wait_s:
@@ -278,9 +279,12 @@ class _Search:
         errors = [tried.error for tried in self._tried if not tried.leg]
         errors = errors or [tried.error for tried in self._tried]
         refusals = [refused.admission for refused in self._refused]
-        if errors:
-            return pick_error(errors, [each.retry_in_s for each in refusals if each.retry_in_s])
-        return build_error(refusals)
+        if not errors:
+            return build_error(refusals)
+        error = pick_error(errors, [each.retry_in_s for each in refusals if each.retry_in_s])
+        if self._has_spent_budget:
+            error.detail = ", ".join(filter(None, (error.detail, "retry_budget_exhausted")))
+        return error
 
 
 def _is_larger(deployment: Deployment, than: Deployment, *, is_unknown_larger: bool) -> bool:

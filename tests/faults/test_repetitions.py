@@ -177,8 +177,24 @@ async def test_a_spent_budget_ends_repetitions() -> None:
         assert not budget._running
     assert {outcome.verdict for outcome in outcomes} == {("refused", 502, "upstream_server_error")}
     assert RetryBudget.FULL // RetryBudget.PRICE <= repeated < many
-    details = {record.error_detail for record in served.judge.server.observer.records}
-    assert "retry_budget_exhausted" in details
+    details = [record.error_detail for record in served.judge.server.observer.records]
+    assert details.count("retry_budget_exhausted") >= many - repeated
+
+
+async def test_a_spent_budget_stands_in_the_log_with_the_error_that_is_told() -> None:
+    """The log says that the budget was spent, also where the second one's error is told."""
+    fields = _repeat(3)
+    async with judging_several([_refuse(500)], [_refuse(503)], fields=fields) as served:
+        budget = served.board.find_budget("m")
+        while budget.take():
+            pass
+        outcome = await served.judge.ask()
+        record = await served.judge.read_record(outcome)
+        for _ in range(budget._running):
+            budget.finish()
+    assert outcome.verdict == ("refused", 503, "upstream_overloaded")
+    assert record.error_detail == "retry_budget_exhausted"
+    assert len(record.attempts) == 2
 
 
 @both
