@@ -1,12 +1,14 @@
 """
 Which breakers are not closed, provider by provider, and who hears of their changes.
 
-A store tells each change of a breaker to `BreakerWatch.take`; from there it goes to the metrics
-and to the events. `wiring.py` makes one for each worker.
+A store tells each change of a breaker to `BreakerWatch.take`; from there it goes to the log, the
+metrics and the events. `server/state.py` makes one for each worker.
 """
 
 import time
 from collections.abc import Callable, Mapping
+
+import structlog
 
 from proxy.domain.breaker import BreakerChange, BreakerState
 from proxy.domain.catalog import WILDCARD, Provider, Snapshot
@@ -20,7 +22,9 @@ from proxy.telemetry.provider_status import (
     Trouble,
     judge_provider,
 )
+from proxy.telemetry.redaction import redact_name
 
+_log = structlog.get_logger("llm_proxy.breakers")
 _NONE: Mapping[str, BreakerState] = {}
 
 
@@ -81,6 +85,7 @@ class BreakerWatch:
         self._show(name.provider)
         if self._metrics is not None:
             self._metrics.breaker_changed(name.provider, change.after)
+        _write_line(change)
         is_own = not self.is_shared()
         self._events.publish(
             "breaker",
@@ -171,6 +176,17 @@ class BreakerWatch:
         trouble, seen = self._troubles.get(provider.name), self.find_seen(provider.name)
         unlisted = 0 if trouble is None else trouble.open + trouble.half_open
         return max(listed - 1, unlisted + (seen is not None and seen.is_good))
+
+
+def _write_line(change: BreakerChange) -> None:
+    write = _log.info if change.after in ("closed", "half_open") else _log.warning
+    write(
+        f"a circuit breaker is {change.after.replace('_', ' ')}",
+        breaker=redact_name(change.id),
+        before=change.before,
+        cause=change.cause,
+        retry_in_s=round(change.retry_in_s, 3),
+    )
 
 
 def _see_nothing(provider: str) -> Sighting | None:

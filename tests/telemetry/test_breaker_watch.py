@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from proxy.domain.breaker import BreakerChange, BreakerState
 from proxy.domain.catalog import Provider
@@ -13,6 +14,7 @@ from proxy.domain.event import Event
 from proxy.telemetry.breaker_watch import BreakerWatch
 from proxy.telemetry.event_hub import EventHub
 from proxy.telemetry.metrics import Metrics
+from tests.canaries import CLIENT_KEY
 from tests.telemetry.records import build_snapshot
 from tests.telemetry.test_provider_status import NOW_AT, Seen
 
@@ -166,6 +168,21 @@ def test_one_bad_model_does_not_speak_for_all_others(watched: Watched) -> None:
     assert watched.watch.judge(BETA) == "unhealthy"
     watched.watch.find_seen = lambda provider: Seen()
     assert watched.watch.judge(BETA) == "degraded"
+
+
+def test_each_change_is_a_line_without_what_looks_like_a_key(watched: Watched) -> None:
+    """An opening is a warning; a client's name for a model is written as far as it is harmless."""
+    with capture_logs() as lines:
+        watched.change("alpha/small", "open")
+        watched.change("alpha/small", "half_open", "open")
+        watched.change(f"beta/{CLIENT_KEY}", "open")
+    assert [(line["log_level"], line["event"]) for line in lines] == [
+        ("warning", "a circuit breaker is open"),
+        ("info", "a circuit breaker is half open"),
+        ("warning", "a circuit breaker is open"),
+    ]
+    assert lines[0]["breaker"] == "alpha/small"
+    assert CLIENT_KEY not in str(lines)
 
 
 def test_what_leaves_the_catalog_is_forgotten(watched: Watched) -> None:
