@@ -1,11 +1,13 @@
 """Fixtures of the end-to-end tests: the served proxy, the simulator behind it, OpenAI's SDK."""
 
+import urllib.request
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from tests.end_to_end.served import (
+    ADMIN_KEY,
     KEY,
     ServedProxy,
     ServedSimulator,
@@ -27,9 +29,22 @@ def served(
     simulator: ServedSimulator, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServedProxy]:
     """One proxy for all tests, in front of both simulators."""
-    config = build_config(simulator.port)
+    config = build_config(simulator.port, admin_keys=[ADMIN_KEY])
     with serving(tmp_path_factory.mktemp("serve"), config) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def _mended(request: pytest.FixtureRequest) -> None:
+    """Have every breaker closed: no test of the shared proxy suffers for another one's faults."""
+    if "served" in request.fixturenames:
+        served: ServedProxy = request.getfixturevalue("served")
+        headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+        reset = urllib.request.Request(
+            f"{served.url}/admin/breakers/*/reset", headers=headers, method="POST"
+        )
+        with urllib.request.urlopen(reset) as answer:
+            assert answer.status == 200
 
 
 @pytest.fixture
