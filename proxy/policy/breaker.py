@@ -126,6 +126,8 @@ class Breaker(Struct, array_like=True):
         if self.state == "open":
             wait_ms = self.wait_ms(now_ms, rules)
             if wait_ms > 0:
+                # The same as before, unless the clock was set back: then it counts down from here.
+                self.until_ms = now_ms + wait_ms
                 return Refusal("open", wait_ms)
             self._move("half_open")
         self._expire_leases(now_ms, rules)

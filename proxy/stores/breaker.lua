@@ -272,7 +272,10 @@ local function acquire(self, token, lease_ms)
   if self.state == 'forced_open' then return 0, 0 end
   if self.state == 'open' then
     local wait = wait_ms(self)
-    if wait > 0 then return 0, wait end
+    if wait > 0 then
+      self.until_ms = now_ms + wait
+      return 0, wait
+    end
     move(self, 'half_open')
   end
   expire_leases(self)

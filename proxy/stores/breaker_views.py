@@ -37,6 +37,8 @@ class BreakerViews:
         self._known: dict[str, Known] = {}
         self._told: dict[str, BreakerState] = {}
         self._asked = 0
+        self.longest_ms = 0
+        """The longest wait that there can be."""
 
     def look(self, breaker_id: str) -> BreakerView:
         """Return a view; one that was never heard of is closed."""
@@ -63,18 +65,24 @@ class BreakerViews:
 
     def learn_stand(self, breaker_id: str, stand: Stand, asked: int) -> BreakerView:
         """Take note of a reply; return the view that holds now."""
-        self._learn(breaker_id, self._build(stand, stand.state, stand.wait_ms), stand.trips, asked)
+        self._learn(
+            breaker_id,
+            self._build(breaker_id, stand, stand.state, stand.wait_ms),
+            stand.trips,
+            asked,
+        )
         return self.look(breaker_id)
 
     def learn_change(self, change: ChangeMessage) -> None:
         """Take note of what was published."""
-        self._learn(change.id, self._build(change, change.after, change.wait_ms), change.trips)
+        self._learn(
+            change.id, self._build(change.id, change, change.after, change.wait_ms), change.trips
+        )
 
     def learn_index(
         self,
         now_ms: int,
         entries: Iterable[Entry],
-        longest_ms: int,
         asked: int,
         kept: Collection[str] = (),
     ) -> None:
@@ -84,7 +92,6 @@ class BreakerViews:
         Args:
             now_ms: Redis's time.
             entries: the whole index.
-            longest_ms: the longest wait that there can be.
             asked: the number of the question.
             kept: ids that this process knows better for now.
         """
@@ -94,8 +101,10 @@ class BreakerViews:
                 continue
             found.add(entry.id)
             is_open = entry.state == "open"
-            wait_ms = min(max(0, entry.until_ms - now_ms), longest_ms) if is_open else 0
-            self._learn(entry.id, self._build(entry, entry.state, wait_ms), entry.trips, asked)
+            wait_ms = min(max(0, entry.until_ms - now_ms), self.longest_ms) if is_open else 0
+            self._learn(
+                entry.id, self._build(entry.id, entry, entry.state, wait_ms), entry.trips, asked
+            )
         for breaker_id in [e for e, view in self._views.items() if view.epoch and e not in found]:
             self._learn(breaker_id, CLOSED, 0, asked)
         for breaker_id in list(self._told):
@@ -121,12 +130,22 @@ class BreakerViews:
         self._on_change(BreakerChange(breaker_id, before, state, cause, retry_in_s))
 
     def _build(
-        self, heard: Stand | Entry | ChangeMessage, state: BreakerState, wait_ms: int
+        self,
+        breaker_id: str,
+        heard: Stand | Entry | ChangeMessage,
+        state: BreakerState,
+        wait_ms: int,
     ) -> BreakerView:
+        retry_at_s = self._read_clock_s() + wait_ms / 1000
+        if wait_ms >= self.longest_ms:
+            # Redis's clock was set back: whoever waits would be told the same for ever.
+            before = self.look(breaker_id)
+            if before.epoch == heard.epoch:
+                retry_at_s = min(retry_at_s, before.retry_at_s)
         return BreakerView(
             state=state,
             epoch=heard.epoch,
-            retry_at_s=self._read_clock_s() + wait_ms / 1000,
+            retry_at_s=retry_at_s,
             cause=heard.cause,
             failures=heard.failures,
         )

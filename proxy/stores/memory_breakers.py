@@ -116,12 +116,27 @@ class MemoryBreakers:
     async def close(self) -> None:
         """Do nothing: there is nobody to tell."""
 
-    def adopt(self, breaker_id: str, wait_s: float, trips: int, cause: BreakerCause) -> None:
-        """Take over what was known elsewhere (see `Breaker.adopt`)."""
+    def adopt(
+        self,
+        breaker_id: str,
+        wait_s: float,
+        trips: int,
+        cause: BreakerCause,
+        *,
+        is_over: bool = False,
+    ) -> None:
+        """
+        Take over what was known elsewhere (see `Breaker.adopt`).
+
+        With `is_over` it is open and its wait has just ended: whoever asks next may try it.
+        """
         now_ms = self._now_ms()
         breaker = self._breakers.get(breaker_id) or self._add(breaker_id, now_ms)
         before = breaker.state
-        breaker.adopt(now_ms, round(wait_s * 1000), trips, cause)
+        if is_over:
+            breaker.adopt(now_ms - 1, 1, trips, cause)
+        else:
+            breaker.adopt(now_ms, round(wait_s * 1000), trips, cause)
         self._note(breaker_id, breaker, before, now_ms)
 
     def forget(self) -> None:

@@ -16,8 +16,6 @@ MIN_CALLS = 5
 PERMITS = 1
 """Each process lends its own, so that together they may be many."""
 ROUNDING_S = 0.01
-SOON_S = 0.001
-"""What is half-open elsewhere is open here until it is asked for, and half-open then."""
 
 
 class OwnBreakers(MemoryBreakers):
@@ -53,7 +51,8 @@ class OwnBreakers(MemoryBreakers):
         if view.state in ("open", "half_open"):
             wait_s = view.retry_at_s - self._read_clock_s() if view.state == "open" else 0.0
             trips = self._views_of_all.find_trips(breaker_id)
-            self.adopt(breaker_id, max(SOON_S, wait_s), trips, view.cause)
+            # What is half-open there is open here, and half-open for the next who asks.
+            self.adopt(breaker_id, max(0.0, wait_s), trips, view.cause, is_over=wait_s <= 0)
         else:
             command: BreakerCommand = "open" if view.state == "forced_open" else "close"
             super().command_now(breaker_id, command)

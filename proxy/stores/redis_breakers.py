@@ -65,6 +65,7 @@ class RedisBreakers:
         self._own.on_change = self._note_own_change
         self._calls = BreakerCalls(link, self._views, rules, read_now)
         self._rules = rules
+        self._views.longest_ms = find_longest_ms(rules)
         self._is_shared = False
         self._queue = ReportQueue()
         self._under_way = 0
@@ -90,6 +91,7 @@ class RedisBreakers:
     def rules(self, rules: BreakerRules) -> None:
         self._rules = rules
         self._calls.set_rules(rules)
+        self._views.longest_ms = find_longest_ms(rules)
         self._own.rules = weaken_rules(rules)
 
     @property
@@ -266,8 +268,7 @@ class RedisBreakers:
         self._is_shared = self._views.is_telling = True
         for breaker_id in kept:
             self._views.learn_own(breaker_id, self._own.look(breaker_id))
-        longest_ms = find_longest_ms(self._rules)
-        self._views.learn_index(now_ms, entries, longest_ms, asked, kept)
+        self._views.learn_index(now_ms, entries, asked, kept)
 
     def _lose_index(self) -> None:
         self._is_polling = False

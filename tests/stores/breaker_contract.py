@@ -18,6 +18,7 @@ from proxy.stores.base import BreakerStore
 ID = "acme/acme-1"
 RULES = BreakerRules(window_ms=30_000, open_ms=10_000, open_max_ms=300_000)
 LEASE_S = 65.0
+FAIL: BreakerResult = "fail"
 
 
 class Clock:
@@ -74,7 +75,7 @@ class Ground:
 
     async def open(self) -> None:
         """Have it opened by failures."""
-        await self.report(*["fail"] * 5)
+        await self.report(*[FAIL] * 5)
         assert self.store.look(ID).state == "open"
 
     async def read(self) -> BreakerReport:
@@ -95,7 +96,7 @@ class BreakerContract:
 
     async def test_failures_in_a_row_open_it(self, ground: Ground) -> None:
         """Four failures leave it closed, the fifth opens it for about its wait, and says so."""
-        await ground.report(*["fail"] * 4)
+        await ground.report(*[FAIL] * 4)
         assert (ground.store.look(ID).state, ground.store.look(ID).failures) == ("closed", 4)
         await ground.report("fail")
         view = ground.store.look(ID)
@@ -107,7 +108,7 @@ class BreakerContract:
 
     async def test_a_good_attempt_ends_the_row(self, ground: Ground) -> None:
         """Failures count in a row only: a good one between them begins it anew."""
-        await ground.report(*["fail"] * 4, "ok", *["fail"] * 4)
+        await ground.report(*[FAIL] * 4, "ok", *[FAIL] * 4)
         assert ground.store.look(ID).state == "closed"
         await ground.report("fail")
         assert ground.store.look(ID).state == "open"
@@ -165,7 +166,8 @@ class BreakerContract:
         await ground.open()
         ground.clock.now_s += 11
         permit = await ground.take_permit()
-        for result in ("ok", "ok", "ok", "fail"):
+        results: list[BreakerResult] = ["ok", "ok", "ok", "fail"]
+        for result in results:
             await ground.give_back(Permit(permit.epoch, "stranger"), result)
             await ground.report(result)
         assert ground.store.look(ID).state == "half_open"
@@ -222,7 +224,7 @@ class BreakerContract:
         assert await ground.store.command(ID, "close") is shared
         answer = await ground.store.acquire(ID, LEASE_S)
         assert not isinstance(answer, Permit) and answer.state == "disabled"
-        await ground.report(*["fail"] * 9)
+        await ground.report(*[FAIL] * 9)
         assert ground.store.look(ID).state == "disabled"
         assert await ground.store.command(ID, "reset") is shared
         assert ground.store.look(ID).state == "closed"

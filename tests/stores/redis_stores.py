@@ -31,11 +31,21 @@ class RedisGround(Ground):
 
 @asynccontextmanager
 async def opened_store(
-    url: str, clock: Clock, rules: BreakerRules = RULES, *, waits: bool = True
+    url: str,
+    clock: Clock,
+    rules: BreakerRules = RULES,
+    *,
+    redis_clock: Clock | None = None,
+    waits: bool = True,
 ) -> AsyncIterator[RedisGround]:
-    """Open a store over a link of its own; with `waits` it has joined Redis."""
+    """
+    Open a store over a link of its own; with `waits` it has joined Redis.
+
+    Redis goes by `redis_clock` where that is another one than the process's own.
+    """
     link = RedisLink(url)
-    store = RedisBreakers(link, rules, clock.read_s, clock.read_s, clock.read_now)
+    read_now = (redis_clock or clock).read_now
+    store = RedisBreakers(link, rules, clock.read_s, clock.read_s, read_now)
     ground = RedisGround(store, link, clock)
     link.start()
     try:
@@ -50,5 +60,5 @@ async def opened_store(
 async def until(is_so: Callable[[], bool]) -> None:
     """Let the loop turn until something is so."""
     async with asyncio.timeout(WITHIN_S):
-        while not is_so():
+        while not is_so():  # noqa: ASYNC110 - many kinds of news, none with an event
             await asyncio.sleep(0)
