@@ -240,7 +240,7 @@ async def test_an_attempt_that_never_began_gives_its_permits_back(desk: Desk) ->
     assert (await desk.read("far/m")).permits_in_use == 0
 
 
-async def test_a_machine_that_is_cut_off_blames_nobody(
+async def test_i38_a_machine_that_is_cut_off_blames_nobody(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Once two providers are out of this machine's reach, breakers count that no more."""
@@ -258,7 +258,7 @@ async def test_a_machine_that_is_cut_off_blames_nobody(
     assert len(caplog.records) == 2
 
 
-async def test_what_runs_here_proves_no_way_out(desk: Desk) -> None:
+async def test_i38_what_runs_here_proves_no_way_out(desk: Desk) -> None:
     """A local server that answers does not show that the network is up."""
     here = build_provider("http://127.0.0.1:9/v1", name="here")
     desk.try_once(NO_NETWORK)

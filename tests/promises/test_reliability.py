@@ -12,7 +12,10 @@ ROWS = {
     *(f"U{number}" for number in range(1, 41)),
     *(f"A{number}" for number in (1, 2, 4, 5, 6, 8, *range(12, 19), 36, 37, 38, 39, 40, 41)),
     *("A45", "A46", "A53", "A54"),
-    *(f"I{number}" for number in (17, 18, 19, 20, *range(23, 28), 29, 30, 31, 35, 36, 39)),
+    *(
+        f"I{number}"
+        for number in (*range(1, 10), 17, 18, 19, 20, *range(23, 28), 29, 30, 31, 35, 36, 38, 39)
+    ),
 }
 _OF_A_ROW = re.compile(r"test_((?:[cuai]\d+_)+)")
 
