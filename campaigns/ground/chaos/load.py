@@ -153,8 +153,7 @@ class Load:
         else:
             phase.broken += 1
         if request.model == CALM and outcome.kind == "answer":
-            is_quiet = all(calendar.is_clear(name, request.begun_s, now_s) for name in PROVIDERS)
-            if is_quiet:
+            if not any(calendar.is_troubled(name, request.begun_s, now_s) for name in PROVIDERS):
                 is_well = calendar.is_clear(REDIS, request.begun_s - RECENT_S, now_s)
                 self.calm_s[is_well].append(now_s - request.begun_s)
 

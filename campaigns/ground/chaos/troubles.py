@@ -89,9 +89,9 @@ async def trouble_providers(providers: Providers, seed: int, until_s: float) -> 
     """Let one provider after the other be wholly dead for some seconds, the last well in time."""
     chance = Random(seed)
     while True:
-        await asyncio.sleep(chance.uniform(*DEAD_RESTS_S))
-        name, manner = chance.choice(PROVIDERS), chance.choice(MANNERS)
-        lasts_s = chance.uniform(*DEAD_LASTS_S)
-        if time.monotonic() + lasts_s > until_s:
+        rests_s, lasts_s = chance.uniform(*DEAD_RESTS_S), chance.uniform(*DEAD_LASTS_S)
+        if time.monotonic() + rests_s + lasts_s > until_s:
             return
+        await asyncio.sleep(rests_s)
+        name, manner = chance.choice(PROVIDERS), chance.choice(MANNERS)
         await providers.trouble({name: manner}, lasts_s)
