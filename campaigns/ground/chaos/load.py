@@ -152,10 +152,10 @@ class Load:
             phase.last_refused_s = now_s
         else:
             phase.broken += 1
-        if request.model == CALM and outcome.kind == "answer":
-            if not any(calendar.is_troubled(name, request.begun_s, now_s) for name in PROVIDERS):
-                is_well = calendar.is_clear(REDIS, request.begun_s - RECENT_S, now_s)
-                self.calm_s[is_well].append(now_s - request.begun_s)
+        is_quiet = not any(calendar.is_troubled(each, request.begun_s, now_s) for each in PROVIDERS)
+        if request.model == CALM and outcome.kind == "answer" and is_quiet:
+            is_well = calendar.is_clear(REDIS, request.begun_s - RECENT_S, now_s)
+            self.calm_s[is_well].append(now_s - request.begun_s)
 
     async def _leave(self, data: bytes, after_s: float) -> None:
         """Ask, and be gone after a while, whatever has come by then."""
