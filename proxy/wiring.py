@@ -182,11 +182,8 @@ async def open_service(
 
 
 def _open_stores(install: InstallSettings, snapshot: Snapshot, metrics: Metrics) -> FastStores:
-    def tell(is_up: bool, faults: int) -> None:
-        metrics.set_redis_up(is_up)
-        metrics.count_redis_errors(faults)
-
-    stores = FastStores(install, snapshot.settings.breaker, tell)
+    rules = snapshot.settings.breaker
+    stores = FastStores(install, rules, metrics.set_redis_up, metrics.count_redis_errors)
     if stores.has_redis:
         metrics.open_redis()
     return stores

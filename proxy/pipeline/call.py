@@ -261,7 +261,8 @@ class _Search:
     def _note_way(self, deployment: Deployment, ticket: Ticket) -> None:
         """Have it told why the request goes this way, if it is not the way it should go."""
         exchange, skipped = self._exchange, self._skipped
-        exchange.fallbacks_used = self._leg
+        exchange.leg = self._leg
+        exchange.furthest_leg = max(exchange.furthest_leg, self._leg)
         reason = self._chosen.legs[self._leg].reason if self._leg else self._chosen.reason
         if ticket.reason == "panic":
             reason = f"{reason},panic"

@@ -75,8 +75,10 @@ class Exchange:
         self.attempt: Attempt | None = None
         self.repeats = 0
         """Attempts at a deployment that had failed this request before."""
-        self.fallbacks_used = 0
+        self.leg = 0
         """The leg of the route that is being asked, or was asked last; 0 is what was asked for."""
+        self.furthest_leg = 0
+        """How many fallbacks were tried."""
         self.usage: Usage | None = None
         self.anomalies: tuple[Anomaly, ...] = ()
         self.first_content_monotonic_s: float | None = None
@@ -94,14 +96,14 @@ class Exchange:
     @property
     def fallback(self) -> str | None:
         """The name that stands in for the one that was asked for; None: none does."""
-        if self.route is None or not self.fallbacks_used:
+        if self.route is None or not self.leg:
             return None
-        return self.route.legs[self.fallbacks_used].name
+        return self.route.legs[self.leg].name
 
     @property
     def route_order(self) -> tuple[str, ...]:
         """The ids of the deployments in the order to try them; () where there is no choice."""
-        return () if self.route is None else self.route.list_order(self.fallbacks_used)
+        return () if self.route is None else self.route.list_order(self.furthest_leg)
 
     async def start_reply(self, headers: Mapping[str, str]) -> None:
         """Start a streamed reply: from here on errors can only be told in the stream."""

@@ -34,7 +34,7 @@ def _add_way(headers: dict[str, str], exchange: Exchange, alias: str) -> None:
     headers["x-llm-proxy-model"] = headers["x-litellm-model-group"] = alias
     headers["x-llm-proxy-attempts"] = str(len(exchange.attempts) + (exchange.attempt is not None))
     headers["x-litellm-attempted-retries"] = str(exchange.repeats)
-    headers["x-litellm-attempted-fallbacks"] = str(exchange.fallbacks_used)
+    headers["x-litellm-attempted-fallbacks"] = str(exchange.furthest_leg)
     if exchange.route_reason is not None:
         headers["x-llm-proxy-reason"] = exchange.route_reason
     if exchange.attempt is not None:

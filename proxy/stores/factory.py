@@ -17,7 +17,8 @@ class FastStores:
         self,
         install: InstallSettings,
         rules: BreakerRules,
-        on_redis: Callable[[bool, int], None],
+        on_redis: Callable[[bool], None],
+        on_fault: Callable[[], None],
     ) -> None:
         """
         Open the stores inside a running loop; returns at once, also with Redis away.
@@ -25,22 +26,21 @@ class FastStores:
         Args:
             install: `redis_url` says where Redis is, None: there is none.
             rules: of the breakers.
-            on_redis: called when Redis comes or goes, with whether it is there and the
-                operations at it that have failed since the last time.
+            on_redis: called when Redis comes or goes, with whether it is there.
+            on_fault: called for each operation at Redis that has failed.
 
         Raises:
             ValueError: `redis_url` is no such URL.
         """
         self._link: RedisLink | None = None
-        self._on_redis = on_redis
-        self._told_faults = 0
         self.breakers: BreakerStore
         if install.redis_url is None:
             self.breakers = MemoryBreakers(rules)
             return
         self._link = link = RedisLink(install.redis_url)
         self.breakers = RedisBreakers(link, rules)
-        link.watch(lambda: self._tell(True), lambda: self._tell(False))
+        link.watch(lambda: on_redis(True), lambda: on_redis(False))
+        link.on_fault = on_fault
         link.start()
 
     @property
@@ -57,9 +57,3 @@ class FastStores:
         await self.breakers.close()
         if self._link is not None:
             await self._link.close()
-
-    def _tell(self, is_up: bool) -> None:
-        if self._link is not None:
-            faults = self._link.errors + self._link.timeouts
-            self._on_redis(is_up, faults - self._told_faults)
-            self._told_faults = faults

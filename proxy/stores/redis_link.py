@@ -72,6 +72,8 @@ class RedisLink:
         self._joined = asyncio.Event()
         self._watchers: list[tuple[Callable[[], None], Callable[[], None] | None]] = []
         self._asked_memory = False
+        self.on_fault: Callable[[], None] = _do_nothing
+        """Called for each operation that failed, whoever asked for it; must not raise."""
         self.ops = 0
         """Replies that were handed out."""
         self.errors = 0
@@ -323,6 +325,7 @@ class RedisLink:
             self._leave(fault)
 
     def _count(self, fault: LinkFault) -> None:
+        self.on_fault()
         if fault.kind == "timeout":
             self.timeouts += 1
         else:
@@ -365,3 +368,7 @@ class RedisLink:
 
     def _decide_wait_s(self) -> float:
         return self._breaker.decide_wait_s(asyncio.get_running_loop().time(), random.random)
+
+
+def _do_nothing() -> None:
+    """Stand in for whoever wants to know of faults."""

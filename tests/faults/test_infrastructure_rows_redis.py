@@ -68,7 +68,8 @@ async def sharing(redis: RedisServer, url: str, **rules: Any) -> AsyncIterator[S
     told: asyncio.Queue[bool] = asyncio.Queue()
     install = InstallSettings(redis_url=redis.url)
     snapshot = build_snapshot(build_provider(url), breaker=BreakerRules(**rules))
-    stores = FastStores(install, snapshot.settings.breaker, lambda up, _: told.put_nowait(up))
+    rules_in_force = snapshot.settings.breaker
+    stores = FastStores(install, rules_in_force, told.put_nowait, lambda: None)
     try:
         board = build_board(snapshot, stores.breakers)
         async with serving(snapshot, board=board) as server:

@@ -20,10 +20,14 @@ class Told:
         self.faults = 0
         self.news = asyncio.Event()
 
-    def __call__(self, is_up: bool, faults: int) -> None:
+    def tell(self, is_up: bool) -> None:
+        """Take note that Redis has come or gone."""
         self.states.append(is_up)
-        self.faults += faults
         self.news.set()
+
+    def count(self) -> None:
+        """Count a fault."""
+        self.faults += 1
 
     async def wait_for(self, state: bool) -> None:
         """Return once this was told last."""
@@ -34,7 +38,7 @@ class Told:
 
 async def test_without_redis_everything_is_in_memory() -> None:
     """The embedded default shares nothing and lacks nothing."""
-    stores = FastStores(InstallSettings(), BreakerRules(), Told())
+    stores = FastStores(InstallSettings(), BreakerRules(), Told().tell, Told().count)
     assert isinstance(stores.breakers, MemoryBreakers)
     assert not stores.has_redis
     assert stores.find_degraded() == ()
@@ -44,7 +48,9 @@ async def test_without_redis_everything_is_in_memory() -> None:
 async def test_with_redis_breakers_are_shared_once_it_is_there(redis_server: RedisServer) -> None:
     """Opening waits for nothing; when Redis has been reached the breakers are shared."""
     told = Told()
-    stores = FastStores(InstallSettings(redis_url=redis_server.url), BreakerRules(), told)
+    stores = FastStores(
+        InstallSettings(redis_url=redis_server.url), BreakerRules(), told.tell, told.count
+    )
     try:
         assert isinstance(stores.breakers, RedisBreakers)
         assert stores.find_degraded() == ("redis",)
@@ -57,7 +63,9 @@ async def test_with_redis_breakers_are_shared_once_it_is_there(redis_server: Red
 async def test_redis_that_goes_is_told_with_its_faults(own_redis_server: RedisServer) -> None:
     """What is away is named, and the operations that failed are counted."""
     told = Told()
-    stores = FastStores(InstallSettings(redis_url=own_redis_server.url), BreakerRules(), told)
+    stores = FastStores(
+        InstallSettings(redis_url=own_redis_server.url), BreakerRules(), told.tell, told.count
+    )
     try:
         await told.wait_for(True)
         own_redis_server.kill()
@@ -71,5 +79,10 @@ async def test_redis_that_goes_is_told_with_its_faults(own_redis_server: RedisSe
 def test_what_is_no_address_of_redis_is_refused_without_repeating_it() -> None:
     """An address with a password in it must not come back in an error."""
     with pytest.raises(ValueError, match="redis") as refused:
-        FastStores(InstallSettings(redis_url="http://:hunter2@x"), BreakerRules(), Told())
+        FastStores(
+            InstallSettings(redis_url="http://:hunter2@x"),
+            BreakerRules(),
+            Told().tell,
+            Told().count,
+        )
     assert "hunter2" not in str(refused.value)
