@@ -70,6 +70,22 @@ async def test_a_provider_that_is_back_answers_the_next_request(stream: bool) ->
 
 
 @both
+async def test_a_provider_that_is_back_may_fail_again(stream: bool) -> None:
+    """Who is back is judged as anew: a success ends a row of failures, five in a row are enough."""
+    good, row = _GOOD[stream], [_FAIL] * RULES.consecutive
+    doing = [*row, *[good] * 3, *row[1:], good, *row[1:], good, *row, good]
+    async with judging_several(doing, [good], breaker=RULES) as served:
+        await _ask(served, stream, RULES.consecutive)
+        served.clock.ahead_s = 61.0
+        assert await _ask(served, stream, 3) == ["a"] * 3
+        almost = ["b"] * (RULES.consecutive - 1)
+        assert await _ask(served, stream, 10) == [*almost, "a", *almost, "a"]
+        assert await _ask(served, stream, 8) == ["b"] * 8
+        assert served.count_requests()[0] == len(doing) - 1
+        assert (await served.read_breaker("a/m")).state == "open"
+
+
+@both
 @pytest.mark.parametrize("is_back", [True, False])
 async def test_many_at_once_are_three_probes(stream: bool, is_back: bool) -> None:
     """Twenty come when its time is over: three are probes, which cost nobody an answer."""
@@ -133,6 +149,23 @@ async def test_u36_a_success_from_before_the_breaker_opened(stream: bool) -> Non
         assert await _ask(served, stream, 3) == ["b"] * 3
     assert (before.state, after.state) == ("open", "open")
     assert (before.failure_count, before.trips) == (after.failure_count, after.trips)
+
+
+@both
+async def test_u36_a_failure_from_before_the_breaker_opened(stream: bool) -> None:
+    """U36: who was asked before its breaker opened fails after it has closed: nobody's failure."""
+    gate, good = Gate(_ERROR), _GOOD[stream]
+    doings: list[list[Deed]] = [[gate, *[_FAIL] * RULES.consecutive, good], [good]]
+    async with judging_several(*doings, breaker=RULES, clocks=Clocks()) as served:
+        late = asyncio.create_task(served.judge.ask(stream=stream))
+        await gate.begun.wait()
+        await _ask(served, stream, RULES.consecutive)
+        served.clock.ahead_s = 61.0
+        assert await _ask(served, stream, RULES.permits) == ["a"] * RULES.permits
+        gate.go.set()
+        assert (await late).kind == "answer"
+        report = await served.read_breaker("a/m")
+    assert (report.state, report.failure_count) == ("closed", 0)
 
 
 @both

@@ -142,6 +142,18 @@ async def test_u27_a_fallback_that_fails_too(stream: bool) -> None:
         assert outcome.error["message"] == words
 
 
+async def test_u27_a_fallback_is_not_asked_again_for_what_is_too_long() -> None:
+    """U27: the fallback has a fault of its own: the client is told what it can mend, at once."""
+    down = tell(build_json(build_secret_error(UPSTREAM_SECRET), "length", 500))
+    fields, edit = {"max_retries": 3}, _build_edit(None, "big")
+    async with judging_several(
+        [_TOO_LONG], [_TOO_LONG], [down], fields=fields, edit=edit
+    ) as served:
+        outcome = await served.judge.ask()
+        assert served.count_requests() == [1, 0, 1]
+    assert outcome.verdict == ("refused", 400, "context_length_exceeded")
+
+
 @both
 async def test_a_fallback_stands_in_for_a_model_that_is_down(stream: bool) -> None:
     """Both of a model's providers fail: its fallback answers, and the head says so."""

@@ -143,6 +143,22 @@ async def test_a_limit_that_outlasts_the_deadline_is_told_at_once(stream: bool) 
 
 
 @both
+async def test_nobody_is_repeated_whom_others_have_had_held(stream: bool) -> None:
+    """One fails while another is told of a limit: its own error is told, and nobody waits."""
+    gate = Gate(build_json(build_secret_error(), "length", 500))
+    doing: list[Deed] = [gate, _GOOD[stream]]
+    async with judging_several(doing, fields=_repeat()) as served:
+        asked = asyncio.create_task(served.judge.ask(stream=stream))
+        await gate.begun.wait()
+        served.breakers.report("a/m", "hold", hold_s=20.0, cause="rate_limit")
+        gate.go.set()
+        async with asyncio.timeout(5.0):
+            outcome = await asked
+        assert served.count_requests() == [1]
+    assert outcome.verdict == ("refused", 502, "upstream_server_error")
+
+
+@both
 async def test_one_deadline_is_over_all_attempts(stream: bool) -> None:
     """Two that never answer: 504 when the request's time is over, whatever clocks there are."""
     silent = stall(build_good(stream), 0)
