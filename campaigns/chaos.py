@@ -141,6 +141,8 @@ class Campaign:
             storm.cancel()
             await asyncio.wait([storm])
             await self.load.stop()
+        if not storm.cancelled():
+            storm.result()  # it has ended by itself: Redis was left alone from then on
         await self._wait_for_rest(providers, pids, before)
 
     async def _go_through(self, providers: Providers) -> None:
