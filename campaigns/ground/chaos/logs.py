@@ -88,11 +88,6 @@ def find_loud(lines: Sequence[Line]) -> list[str]:
     ]
 
 
-def count_repeated(lines: Sequence[Line]) -> Counter[str]:
-    """Return how often each kind of operational line was written."""
-    return Counter(line["message"] for line in lines if line["logger"] != REQUESTS)
-
-
 def _compare(line: Line, seen: Seen) -> str | None:
     outcome = "completed" if seen.kind == "answer" else "failed"
     told = (line["status_code"], line["outcome"], line["error_code"])
