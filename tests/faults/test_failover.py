@@ -104,7 +104,7 @@ async def test_u1_a_refused_connection_is_not_seen(
 ) -> None:
     """U1: where nobody listens the next is asked at once, within 50 ms."""
     dead = f"http://127.0.0.1:{loopback_port}/v1"
-    async with judging_several(*[dead] * (count - 1), _GOOD[stream]) as served:
+    async with judging_several(*[dead] * (count - 1), _GOOD[stream], clocks=Clocks()) as served:
         await _check_unseen(served, stream, "upstream_unreachable", count)
         begun_s = time.monotonic()
         await served.judge.ask(stream=stream)
@@ -117,7 +117,9 @@ async def test_u2_a_black_hole_is_not_seen(stream: bool) -> None:
     """U2: a SYN that nobody answers costs the connect clock, and no more."""
     async with (
         open_black_hole() as port,
-        judging_several(f"http://127.0.0.1:{port}/v1", _GOOD[stream]) as served,
+        judging_several(
+            f"http://127.0.0.1:{port}/v1", _GOOD[stream], clocks=Clocks(connect_s=0.1)
+        ) as served,
     ):
         await _check_unseen(served, stream, "upstream_connect_timeout")
 
@@ -125,7 +127,8 @@ async def test_u2_a_black_hole_is_not_seen(stream: bool) -> None:
 @both
 async def test_u3_a_reset_is_not_seen(stream: bool) -> None:
     """U3: a connection that is reset before the head costs no more than 50 ms."""
-    async with judging_several([reset(build_good(stream), 0)], _GOOD[stream]) as served:
+    deeds = [reset(build_good(stream), 0)]
+    async with judging_several(deeds, _GOOD[stream], clocks=Clocks()) as served:
         await _check_unseen(served, stream, "upstream_disconnected")
         begun_s = time.monotonic()
         await served.judge.ask(stream=stream)
@@ -137,7 +140,8 @@ async def test_u3_a_reset_is_not_seen(stream: bool) -> None:
 async def test_u5_a_dead_pooled_connection_and_then_another_provider(stream: bool) -> None:
     """U5: a fresh connection that breaks too is one failed attempt, and the next is asked."""
     good = build_good(stream)
-    async with judging_several([tell(good), reset(good, 0)], _GOOD[stream]) as served:
+    deeds = [tell(good), reset(good, 0)]
+    async with judging_several(deeds, _GOOD[stream], clocks=Clocks()) as served:
         assert (await served.judge.ask(stream=stream)).kind == "answer"
         await _check_unseen(served, stream, "upstream_disconnected")
         assert len(served.scripts["a"].requests) == 4
@@ -162,7 +166,7 @@ async def test_u16_a_bomb_of_fifty_megabytes_is_not_seen(stream: bool) -> None:
     """U16: a bomb is dropped at the cap, and the next provider answers."""
     media_type = "text/event-stream" if stream else "application/json"
     bomb = build_encoded(gzip.compress(b"\0" * 50_000_000, 9), "gzip", media_type)
-    async with judging_several([stall(bomb, -100)], _GOOD[stream]) as served:
+    async with judging_several([stall(bomb, -100)], _GOOD[stream], clocks=Clocks()) as served:
         await _check_unseen(served, stream, "upstream_too_large")
 
 
@@ -179,7 +183,7 @@ async def test_u28_a_certificate_that_is_refused_is_not_seen(
 
     async with (
         open_raw_upstream(script, build_server_tls(shown)) as upstream,
-        judging_several(upstream.url, _GOOD[stream]) as served,
+        judging_several(upstream.url, _GOOD[stream], clocks=Clocks()) as served,
     ):
         await _check_unseen(served, stream, "upstream_tls_error")
     assert b"".join(heard) == b""
@@ -194,7 +198,7 @@ async def test_u28_a_handshake_that_stalls_is_not_seen(stream: bool) -> None:
 
     async with open_raw_upstream(script) as upstream:
         url = upstream.url.replace("http:", "https:")
-        async with judging_several(url, _GOOD[stream]) as served:
+        async with judging_several(url, _GOOD[stream], clocks=Clocks(tls_s=0.1)) as served:
             await _check_unseen(served, stream, "upstream_tls_timeout")
 
 
@@ -214,7 +218,7 @@ async def test_u29_a_name_that_leads_nowhere_is_not_seen(
 
     resolvers = {"a": Resolver(look_up)}
     url = "http://provider.test:8000/v1"
-    async with judging_several(url, _GOOD[stream], resolvers=resolvers) as served:
+    async with judging_several(url, _GOOD[stream], clocks=Clocks(), resolvers=resolvers) as served:
         await _check_unseen(served, stream, code)
 
 
@@ -223,7 +227,7 @@ async def test_u29_a_name_that_leads_inside_is_not_seen(stream: bool) -> None:
     """U29: a provider whose name leads where it may not is passed over."""
     resolvers = {"a": Resolver(lambda _: ["169.254.169.254"])}
     url = "http://provider.test:8000/v1"
-    async with judging_several(url, _GOOD[stream], resolvers=resolvers) as served:
+    async with judging_several(url, _GOOD[stream], clocks=Clocks(), resolvers=resolvers) as served:
         await _check_unseen(served, stream, "upstream_address_refused")
 
 

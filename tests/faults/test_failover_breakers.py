@@ -39,7 +39,7 @@ def _count_attempts(served: Several, provider: str) -> int:
 async def test_a_dead_provider_costs_five_attempts(stream: bool, loopback_port: int) -> None:
     """Asked one by one, five find it dead; then nobody tries until its time is over, then one."""
     dead = f"http://127.0.0.1:{loopback_port}/v1"
-    async with judging_several(dead, [_GOOD[stream]], breaker=RULES) as served:
+    async with judging_several(dead, [_GOOD[stream]], breaker=RULES, clocks=Clocks()) as served:
         assert await _ask(served, stream, 30) == ["b"] * 30
         assert _count_attempts(served, "a") == RULES.consecutive
         report = await served.read_breaker("a/m")
@@ -60,7 +60,7 @@ async def test_a_dead_provider_costs_five_attempts(stream: bool, loopback_port: 
 async def test_a_provider_that_is_back_answers_the_next_request(stream: bool) -> None:
     """Once its time is over, the first request goes to it; three good ones close its breaker."""
     doings = [_FAIL] * RULES.consecutive + [_GOOD[stream]], [_GOOD[stream]]
-    async with judging_several(*doings, breaker=RULES) as served:
+    async with judging_several(*doings, breaker=RULES, clocks=Clocks()) as served:
         assert await _ask(served, stream, 10) == ["b"] * 10
         served.clock.ahead_s = 61.0
         assert await _ask(served, stream, 1) == ["a"]
@@ -74,7 +74,7 @@ async def test_a_provider_that_is_back_may_fail_again(stream: bool) -> None:
     """Who is back is judged as anew: a success ends a row of failures, five in a row are enough."""
     good, row = _GOOD[stream], [_FAIL] * RULES.consecutive
     doing = [*row, *[good] * 3, *row[1:], good, *row[1:], good, *row, good]
-    async with judging_several(doing, [good], breaker=RULES) as served:
+    async with judging_several(doing, [good], breaker=RULES, clocks=Clocks()) as served:
         await _ask(served, stream, RULES.consecutive)
         served.clock.ahead_s = 61.0
         assert await _ask(served, stream, 3) == ["a"] * 3
@@ -184,7 +184,7 @@ async def test_u36_an_answer_to_an_attempt_that_was_given_up(stream: bool) -> No
 async def test_u38_a_provider_that_fails_every_other_time(stream: bool) -> None:
     """U38: nobody sees an error; after twenty calls it is left alone, longer each time."""
     doings = [_GOOD[stream], _FAIL] * 100, [_GOOD[stream]]
-    async with judging_several(*doings, breaker=RULES) as served:
+    async with judging_several(*doings, breaker=RULES, clocks=Clocks()) as served:
         answered = await _ask(served, stream, 50)
         assert _count_attempts(served, "a") == RULES.min_calls
         assert answered[:20] == ["a", "b"] * 10
@@ -200,7 +200,9 @@ async def test_u38_a_provider_that_fails_every_other_time(stream: bool) -> None:
 
 async def test_u39_a_provider_that_has_become_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """U39: first tokens that take too long are no errors, but who is slow is left alone."""
-    async with judging_several([_GOOD[True]], [_GOOD[True]], breaker=RULES) as served:
+    async with judging_several(
+        [_GOOD[True]], [_GOOD[True]], breaker=RULES, clocks=Clocks()
+    ) as served:
         assert await _ask(served, True, 25) == ["a"] * 25
         served.clock.ahead_s += 31.0  # a window that knows nothing of these
         with monkeypatch.context() as patch:
@@ -224,7 +226,7 @@ async def test_i17_the_wall_clock_jumps(jump_s: float, monkeypatch: pytest.Monke
     """I17: an hour, a decade, back to 1970: breakers keep their waits, no duration is odd."""
     read_wall_s = time.time
     doings = [*[_FAIL] * RULES.consecutive, _GOOD[True]], [_GOOD[True]]
-    async with judging_several(*doings, breaker=RULES) as served:
+    async with judging_several(*doings, breaker=RULES, clocks=Clocks()) as served:
         await _ask(served, True, 6)
         before = await served.read_breaker("a/m")
         monkeypatch.setattr(time, "time", lambda: read_wall_s() + jump_s)

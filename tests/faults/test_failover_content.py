@@ -29,10 +29,11 @@ from tests.faults.fault_upstream import (
     tell,
 )
 from tests.faults.pre_content import CAPS, HARMLESS
-from tests.faults.several import HASTY, build_group, judging_several, open_sdk, read_text, say
+from tests.faults.several import build_group, judging_several, open_sdk, read_text, say
 
 STEP = 17
 """Of the places in an answer where it can break, only every so manieth is tried."""
+CLOCKS = Clocks(idle_s=0.1)
 BUFFERED = {"x-llm-proxy-buffer": "true"}
 
 _GOOD = [tell(build_stream())]
@@ -70,7 +71,7 @@ CLIPPED = {**CAPS, "max_stream_bytes": 200_000}
 @pytest.mark.parametrize("case", FAULTS)
 async def test_behind_content_nobody_else_is_asked(case: str) -> None:
     """A fault behind content is one error in the stream, and not a byte of anybody else."""
-    async with judging_several([FAULTS[case]], _GOOD, **CLIPPED) as served:
+    async with judging_several([FAULTS[case]], _GOOD, clocks=CLOCKS, **CLIPPED) as served:
         outcome = await served.judge.ask(stream=True)
         ((name, how),) = served.list_attempts(outcome)
         counts = served.count_requests()
@@ -86,7 +87,7 @@ async def test_behind_content_nobody_else_is_asked(case: str) -> None:
 @pytest.mark.parametrize("case", FAULTS)
 async def test_a_buffered_answer_comes_from_another(case: str) -> None:
     """With `x-llm-proxy-buffer` a fault behind content is not seen: the other's whole answer."""
-    async with judging_several([FAULTS[case]], _GOOD, **CLIPPED) as served:
+    async with judging_several([FAULTS[case]], _GOOD, clocks=CLOCKS, **CLIPPED) as served:
         outcome = await served.judge.ask(stream=True, headers=BUFFERED)
         attempts = served.list_attempts(outcome)
         text = await served.ask_sdk(True, extra_headers=BUFFERED)
@@ -121,7 +122,7 @@ async def test_a_buffered_answer_behind_signs_of_life() -> None:
     """While an answer is buffered comments keep its client; then all of it comes at once."""
     silent = stall(build_stream(GOOD_EVENTS[:3], "close"))
     async with judging_several(
-        [silent], _GOOD, edit=_buffer, commit_delay_s=0.02, keep_alive_s=0.02
+        [silent], _GOOD, clocks=CLOCKS, edit=_buffer, commit_delay_s=0.02, keep_alive_s=0.02
     ) as served:
         outcome = await served.judge.ask(stream=True)
     assert outcome.verdict == ("answer", 200, None)
@@ -133,6 +134,6 @@ async def test_a_buffered_answer_that_nobody_has() -> None:
     """All fail behind content: the error is a status, as nothing has been shown."""
     faults = FAULTS["u7 reset behind 2 events"], FAULTS["u8 silence behind 3 events"]
     doings = [[each] for each in faults]
-    async with judging_several(*doings, clocks=HASTY, edit=_buffer) as served:
+    async with judging_several(*doings, clocks=CLOCKS, edit=_buffer) as served:
         outcome = await served.judge.ask(stream=True)
     assert outcome.kind == "refused"

@@ -15,10 +15,9 @@ from tests.faults.fault_upstream import (
     build_reply,
     build_secret_error,
     reset,
-    stall,
     tell,
 )
-from tests.faults.several import HASTY, Several, judging_several
+from tests.faults.several import Several, judging_several
 
 both = pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
 
@@ -30,7 +29,7 @@ def _refuse(status: int, *headers: str, **fields: Any) -> Deed:
 FAILURES: dict[str, tuple[Deed, int, str]] = {
     "limit": (_refuse(429), 429, "rate_limit_exceeded"),
     "overload": (_refuse(503), 503, "upstream_overloaded"),
-    "silence": (stall(build_good(False), 0), 504, "upstream_header_timeout"),
+    "late": (_refuse(504), 504, "upstream_timeout"),
     "fault": (_refuse(500), 502, "upstream_server_error"),
     "page": (tell(build_reply(b"<html>", "text/html")), 502, "upstream_protocol_error"),
     "reset": (reset(build_good(False), 0), 502, "upstream_disconnected"),
@@ -39,7 +38,7 @@ FAILURES: dict[str, tuple[Deed, int, str]] = {
     "model": (_refuse(404), 502, "upstream_model_not_found"),
 }
 """What a provider does, and what its client is told if nobody does anything better."""
-_RANKS = ["limit", "overload", "silence", "fault", "page reset", "quota key model"]
+_RANKS = ["limit", "overload", "late", "fault", "page reset", "quota key model"]
 """The most useful first; those on one line are equals."""
 
 
@@ -53,7 +52,7 @@ async def test_the_most_useful_error_is_told(first: str, stream: bool) -> None:
     """Two fail, each pair of ways in both orders: what the client can act on is what it is told."""
     for second in FAILURES:
         doings = [FAILURES[first][0]], [FAILURES[second][0]]
-        async with judging_several(*doings, clocks=HASTY) as served:
+        async with judging_several(*doings, clocks=Clocks()) as served:
             outcome = await served.judge.ask(stream=stream)
             assert len(served.list_attempts(outcome)) == 2
         told = first if _rank(first) <= _rank(second) else second
@@ -138,7 +137,7 @@ async def test_u21_u22_u25_u26_who_is_held_is_left_alone(case: str, stream: bool
     """U21 to U26: one refusal; from then on the other answers alone, until the hold is over."""
     deed, held, cause, hold_s = HELD[case]
     good = tell(build_good(stream))
-    async with judging_several([deed, good], [good]) as served:
+    async with judging_several([deed, good], [good], clocks=Clocks()) as served:
         outcomes = [await served.judge.ask(stream=stream) for _ in range(3)]
         assert served.count_requests() == [1, 3]
         report = await served.read_breaker(held)
@@ -177,7 +176,7 @@ async def test_u37_all_are_open_and_one_is_tried_all_the_same(stream: bool) -> N
     """U37: all breakers are open: the one that is nearest to its next try is tried, and answers."""
     good = tell(build_good(stream))
     doings = [_refuse(500)], [_refuse(500), good], [_refuse(503, "Retry-After: 60")]
-    async with judging_several(*doings, breaker=_ONE_IS_TOO_MANY) as served:
+    async with judging_several(*doings, breaker=_ONE_IS_TOO_MANY, clocks=Clocks()) as served:
         await _open_all(served)
         # Later than the others have failed, and for longer.
         served.breakers.report("a/m", "hold", hold_s=60.0, cause="failures")

@@ -100,7 +100,7 @@ async def test_what_stays_wrong_is_not_repeated(stream: bool) -> None:
 async def test_others_are_asked_before_anybody_again() -> None:
     """Two fail once: the second is asked before the first is asked again, and that answers."""
     doings = [_refuse(500), _GOOD[True]], [_refuse(500), _GOOD[True]]
-    async with judging_several(*doings, fields=_repeat()) as served:
+    async with judging_several(*doings, fields=_repeat(), clocks=Clocks()) as served:
         outcome = await served.judge.ask(stream=True)
         attempts = served.list_attempts(outcome)
     assert outcome.verdict == ("answer", 200, None)
