@@ -166,6 +166,17 @@ def test_u39_four_fifths_slow_open_it() -> None:
     assert run.machine.last_failure_ms == 0
 
 
+def test_shares_are_reckoned_to_the_last_call() -> None:
+    """199 of 399 failures, and 319 of 399 slow ones, are less than half and four fifths."""
+    rules = BreakerRules(consecutive=1000, min_calls=399)
+    run = Run(rules)
+    run.report(*[OK] * 200, *[FAIL] * 199)
+    assert (run.state, run.window) == ("closed", (399, 199, 0))
+    run = Run(rules)
+    run.report(*[OK] * 80, *[SLOW] * 319)
+    assert (run.state, run.window) == ("closed", (399, 0, 319))
+
+
 def test_u39_few_slow_ones_do_not() -> None:
     """Fifteen of twenty slow ones leave it closed."""
     run = Run()
@@ -187,13 +198,15 @@ def test_the_window_moves_on() -> None:
     run = Run(now_ms=START_MS - START_MS % 3000)
     run.report("fail", "ok")
     run.now_ms += 3000
-    run.report("fail", "ok", "slow")
-    run.now_ms += 9 * 3000 - 1
-    assert run.window == (5, 2, 1)
-    run.now_ms += 1 - 3000
-    assert run.window == (5, 2, 1)
+    run.report("fail", "slow", "slow")
     run.now_ms += 3000
-    assert run.window == (3, 1, 1)
+    run.report("slow")
+    run.now_ms += 8 * 3000 - 1
+    assert run.window == (6, 2, 3)
+    run.now_ms += 1
+    assert run.window == (4, 1, 3)
+    run.now_ms += 3000
+    assert run.window == (1, 0, 1)
     run.now_ms += 3000
     assert run.window == (0, 0, 0)
 
@@ -394,6 +407,7 @@ def test_one_bad_attempt_opens_it(result: BreakerResult, cause: str) -> None:
     assert run.give_back(first, result)
     assert (run.state, run.machine.cause, run.machine.trips) == ("open", cause, 2)
     assert run.machine.failures == failures + (result == "fail")
+    assert run.machine.last_failure_ms == (run.now_ms if result == "fail" else START_MS)
     assert run.machine.leases == []
     assert 18_000 <= run.wait_ms <= 20_000
     assert not run.give_back(second, "ok")
@@ -439,6 +453,7 @@ def test_a_proven_answer_that_breaks_opens_it() -> None:
     assert run.give_back(permit, "broke")
     assert (run.state, run.machine.cause, run.machine.trips) == ("open", "failures", 2)
     assert run.machine.failures == failures + 1
+    assert run.machine.last_failure_ms == run.now_ms
 
 
 def test_what_breaks_without_a_permit_opens_nothing() -> None:
@@ -474,6 +489,7 @@ def test_two_lost_permits_in_a_row_are_a_failure() -> None:
     assert refusal == Refusal("open", run.wait_ms)
     assert (run.machine.trips, run.machine.failures) == (2, failures + 1)
     assert (run.machine.lost, run.machine.cause) == (0, "failures")
+    assert run.machine.last_failure_ms == run.now_ms
 
 
 def test_a_holder_that_comes_back_ends_the_row_of_lost_ones() -> None:
@@ -524,6 +540,30 @@ def test_a_hold_opens_it_without_a_trip() -> None:
     assert (machine.failures, machine.holds, machine.opened_ms) == (2, 0, START_MS)
     assert 30_000 <= run.wait_ms < 33_000
     assert run.window == (0, 0, 0)
+
+
+def test_a_hold_of_a_millisecond_is_one() -> None:
+    """The shortest hold that says how long is kept as it is, and is none of those that do not."""
+    run = Run()
+    run.hold(1)
+    assert (run.wait_ms, run.machine.holds) == (1, 0)
+
+
+def test_all_times_are_whole_milliseconds() -> None:
+    """Waits of odd lengths are rounded down to what Redis keeps: whole numbers."""
+    run = Run(BreakerRules(open_ms=7777))
+    run.trip()
+    assert isinstance(run.machine.until_ms, int)
+    run = Run(now_ms=START_MS + 7)
+    run.hold(7777)
+    assert isinstance(run.machine.until_ms, int)
+
+
+def test_a_hold_of_which_nothing_is_told_is_the_machines_own() -> None:
+    """Without a time and a cause it is a second, for no cause."""
+    run = Run()
+    run.machine.report(run.now_ms, run.rules, 0, "", "hold")
+    assert (run.machine.holds, run.machine.cause) == (1, "")
 
 
 def test_holds_come_back_at_different_times() -> None:
@@ -725,6 +765,16 @@ def test_i9_of_two_ends_the_later_is_kept(wait_ms: int, until_ms: int) -> None:
     assert (run.machine.until_ms, run.machine.epoch) == (START_MS + until_ms, epoch)
     assert run.machine.trips == 2
     assert run.machine.cause == ("slow" if wait_ms > 9000 else "failures")
+
+
+@pytest.mark.parametrize("state", ["closed", "half_open"])
+def test_a_last_millisecond_elsewhere_is_taken_over(state: BreakerState) -> None:
+    """Open there for one more millisecond is open here for one."""
+    run = Run()
+    if state == "half_open":
+        run.half_open()
+    run.machine.adopt(run.now_ms, 1, 1, "failures")
+    assert (run.state, run.wait_ms) == ("open", 1)
 
 
 def test_half_open_here_and_open_there_is_open() -> None:
