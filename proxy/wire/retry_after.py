@@ -15,7 +15,8 @@ _LEAST_EPOCH_MS = 1e11
 
 _UNIT_S = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _UNITS = "milliseconds?|ms|seconds?|secs?|minutes?|mins?|hours?|hrs?|days?|[dhms]"
-_PART = re.compile(rf"([0-9]{{1,9}}(?:\.[0-9]{{1,15}})?) ?({_UNITS})(?![a-z])", re.ASCII)
+# Possessive: no unit begins with a digit, so digits are never worth giving back.
+_PART = re.compile(rf"([0-9]{{1,9}}+(?:\.[0-9]{{1,15}}+)?) ?({_UNITS})(?![a-z])", re.ASCII)
 _PARTS = rf"(?:{_PART.pattern} ?){{1,6}}"
 _DURATION = re.compile(_PARTS, re.ASCII)
 _SAID = re.compile(rf"\b(?:try again|retry) (?:in|after) ({_PARTS})", re.ASCII)

@@ -248,7 +248,8 @@ RECEIVED = {
     "server", "date", "content-type", "content-length", "transfer-encoding", "connection",
     "cache-control", "x-accel-buffering", "x-request-id", "x-content-type-options",
     "x-llm-proxy-model", "x-llm-proxy-provider", "x-llm-proxy-attempts", "x-llm-proxy-reason",
-    "retry-after",
+    "x-litellm-call-id", "x-litellm-model-group", "x-litellm-model-id",
+    "x-litellm-attempted-retries", "x-litellm-attempted-fallbacks", "retry-after", "x-should-retry",
 }  # fmt: skip
 
 
