@@ -6,11 +6,12 @@ from msgspec import Struct
 
 BreakerState = Literal["closed", "open", "half_open", "forced_open", "disabled"]
 """`forced_open` and `disabled` are an operator's: nothing but the operator ends them."""
-BreakerResult = Literal["ok", "slow", "fail", "broke", "neutral", "hold"]
+BreakerResult = Literal["ok", "slow", "fail", "broke", "alive", "neutral", "hold"]
 """
 How an attempt went, for its breaker.
 
 `ok` and `slow` are told at the first content, `broke` when what was told `ok` fails after that.
+`alive` is an attempt that went well where none should have gone, for lack of anybody better.
 `neutral` proves nothing; `hold` asks to be left alone for a while, and is no failure.
 """
 BreakerCause = Literal["", "failures", "slow", "rate_limit", "quota", "auth", "misconfigured"]

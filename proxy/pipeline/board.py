@@ -178,7 +178,10 @@ class Board:
         self._note_life(place)
         if ticket.permits:
             self._give_back(place, ticket, verdict)
-        if not _holds_permit(ticket, place.id):
+        if ticket.reason == "panic":
+            for breaker_id in (place.host_id, place.id):
+                self.breakers.report(breaker_id, "alive")
+        elif _find_permit(ticket, place.id) is None:
             self.breakers.report(place.id, verdict.result, epoch=ticket.epoch)
 
     def end(
@@ -224,7 +227,8 @@ class Board:
             self._seen[place.provider] = Seen(time.time(), None, is_good=False)
         if ttft_s is not None:
             if verdict.result == "fail":
-                self.breakers.report(place.id, "broke", epoch=ticket.epoch)
+                permit = _find_permit(ticket, place.id) or Permit(ticket.epoch, "")
+                self.breakers.report(place.id, "broke", epoch=permit.epoch, token=permit.token)
             return
         self._tell(place, ticket, verdict)
 
@@ -256,11 +260,11 @@ class Board:
         elif verdict.result == "hold":
             report(place.id, "hold", epoch=ticket.epoch, hold_s=hold_s, cause=verdict.cause)
         elif verdict.result == "fail":
-            if not _holds_permit(ticket, place.id):
+            if _find_permit(ticket, place.id) is None:
                 report(place.id, "fail", epoch=ticket.epoch)
             if hold_s:
                 report(place.id, "hold", hold_s=hold_s, cause=verdict.cause)
-        if verdict.is_connect and not _holds_permit(ticket, place.host_id):
+        if verdict.is_connect and _find_permit(ticket, place.host_id) is None:
             host = self._hosts.get(place.provider)
             if host is None:
                 host = self._hosts[place.provider] = HostFaults()
@@ -320,8 +324,11 @@ class Board:
         self._look_at = max(FEWEST_KEPT, 2 * len(self._places))
 
 
-def _holds_permit(ticket: Ticket, breaker_id: str) -> bool:
-    return bool(ticket.permits) and any(breaker_id == each for each, _ in ticket.permits)
+def _find_permit(ticket: Ticket, breaker_id: str) -> Permit | None:
+    for each, permit in ticket.permits:
+        if each == breaker_id:
+            return permit
+    return None
 
 
 def _identify(provider: Provider) -> tuple[object, ...]:

@@ -31,6 +31,8 @@ LONGEST_HOLD_WAIT_MS = 330_000
 LONGEST_LEASE_MS = 900_000
 """No permit is out for longer; a clock that was set back must not lend one for hours."""
 MAX_DOUBLINGS = 10
+OUR_OWN_CAUSES = ("failures", "slow", "misconfigured")
+"""What we have concluded ourselves; all else a provider has said."""
 
 
 class Lease(Struct, array_like=True):
@@ -175,6 +177,12 @@ class Breaker(Struct, array_like=True):
         if result == "hold":
             self._hold(now_ms, rules, hold_ms, cause)
             return True
+        if result == "alive":
+            # It need not wait for its time any more, unless the provider itself has set that.
+            is_ours = self.state == "open" and self.cause in OUR_OWN_CAUSES
+            if is_ours:
+                self._move("half_open")
+            return is_ours
         if self.state == "closed" and not token:
             if epoch != self.epoch and (epoch or self.epoch != self.born):
                 return False

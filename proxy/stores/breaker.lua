@@ -29,6 +29,8 @@ local CAUSES = {
   misconfigured = true,
 }
 
+local OUR_OWN_CAUSES = { failures = true, slow = true, misconfigured = true }
+
 local KEY, INDEX = KEYS[1], KEYS[2]
 local OP, ID, FIELD, CHANNEL = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local packed_rules = cmsgpack.unpack(ARGV[5])
@@ -298,6 +300,11 @@ local function report(self, epoch, token, result, hold_ms, cause)
   if result == 'hold' then
     hold(self, hold_ms, cause)
     return true
+  end
+  if result == 'alive' then
+    local is_ours = self.state == 'open' and OUR_OWN_CAUSES[self.cause] == true
+    if is_ours then move(self, 'half_open') end
+    return is_ours
   end
   if self.state == 'closed' and token == '' then
     if epoch ~= self.epoch and (epoch ~= 0 or self.epoch ~= self.born) then return false end

@@ -190,6 +190,27 @@ async def test_a_failed_probe_opens_again_for_longer(desk: Desk) -> None:
     assert 18.0 <= report.retry_in_s <= 20.0
 
 
+async def test_who_was_tried_in_need_and_answered_need_not_wait(desk: Desk) -> None:
+    """An attempt that only the lack of a better one spoke for ends the wait if it goes well."""
+    for _ in range(3):
+        desk.try_once(UpstreamServerError())
+    desk.try_once(UpstreamServerError(), ticket=Ticket("panic"))
+    report = await desk.read("far/m")
+    assert (report.state, report.trips) == ("open", 1)
+    desk.try_once(None, ticket=Ticket("panic"))
+    assert (await desk.read("far/m")).state == "half_open"
+
+
+async def test_a_probe_that_breaks_after_its_first_content_has_proven_nothing(desk: Desk) -> None:
+    """It gave its permit back at its first content: when it breaks the breaker opens again."""
+    for _ in range(3):
+        desk.try_once(UpstreamServerError())
+    desk.now_s += 11.0
+    ticket = await desk.probe("far/m")
+    desk.try_once(UpstreamDisconnected(), ttft_s=0.1, ticket=ticket)
+    assert (await desk.read("far/m")).state == "open"
+
+
 async def test_a_permit_of_the_key_is_answered_by_what_the_key_did(desk: Desk) -> None:
     """A server error says nothing about the key, a good answer closes it, a refusal holds it."""
     desk.try_once(UpstreamAuthError())

@@ -4,7 +4,14 @@ import random
 
 import pytest
 
-from proxy.domain.breaker import BreakerCommand, BreakerResult, BreakerRules, BreakerState, Permit
+from proxy.domain.breaker import (
+    BreakerCause,
+    BreakerCommand,
+    BreakerResult,
+    BreakerRules,
+    BreakerState,
+    Permit,
+)
 from proxy.policy.breaker import (
     BUCKETS,
     FIRST_HOLD_MS,
@@ -358,6 +365,43 @@ def test_open_nothing_is_counted() -> None:
     for result in ("ok", "slow", "fail", "broke", "neutral"):
         assert not run.report(result)
     assert (run.machine.epoch, run.wait_ms, run.machine.failures) == before
+
+
+@pytest.mark.parametrize("cause", ["failures", "slow", "misconfigured"])
+def test_a_sign_of_life_ends_a_wait_of_our_own(cause: BreakerCause) -> None:
+    """What went well although it was open lets the next attempts prove it, and proves nothing."""
+    run = Run()
+    run.trip()
+    run.machine.cause = cause
+    epoch, trips = run.machine.epoch, run.machine.trips
+    assert run.report("alive")
+    assert (run.state, run.machine.epoch, run.machine.trips) == ("half_open", epoch + 1, trips)
+    assert (run.machine.proven, run.machine.leases) == (0, [])
+    assert not run.report("alive")
+    assert run.give_back(run.take_permit(), "fail")
+    assert (run.state, run.machine.trips) == ("open", trips + 1)
+
+
+@pytest.mark.parametrize("cause", ["rate_limit", "quota", "auth"])
+def test_a_sign_of_life_ends_no_wait_that_a_provider_has_set(cause: BreakerCause) -> None:
+    """Who has said until when it wants to be left alone is believed."""
+    run = Run()
+    run.hold(20_000)
+    run.machine.cause = cause
+    assert not run.report("alive")
+    assert run.state == "open"
+
+
+def test_a_sign_of_life_is_nothing_new_to_a_closed_one() -> None:
+    """Closed it counts nowhere, and an operator's word it does not change."""
+    run = Run()
+    assert not run.report("alive")
+    assert (run.state, run.window) == ("closed", (0, 0, 0))
+    for command in ("open", "close"):
+        run.machine.command(command)
+        state = run.state
+        assert not run.report("alive")
+        assert run.state == state
 
 
 # Half-open

@@ -45,7 +45,15 @@ RULES = (
     ),
     BreakerRules(consecutive=1, open_ms=400_000, open_max_ms=1, permits=5),
 )
-RESULTS: tuple[BreakerResult, ...] = ("ok", "slow", "fail", "broke", "neutral", "hold")
+RESULTS: tuple[BreakerResult, ...] = (
+    "ok",
+    "slow",
+    "fail",
+    "broke",
+    "alive",
+    "neutral",
+    "hold",
+)
 HOLD_CAUSES: tuple[BreakerCause, ...] = ("rate_limit", "quota", "auth", "misconfigured")
 COMMANDS: tuple[BreakerCommand, ...] = ("reset", "open", "close")
 START_MS = 1_790_000_000_000
