@@ -56,7 +56,7 @@ class BreakerEndpoints:
         breakers = self._state.runtime.board.breakers
         told = {
             "shared": breakers.is_shared,
-            "rules": msgspec.to_builtins(breakers.rules),
+            "rules": msgspec.to_builtins(breakers.rules_in_force),
             "timestamp": time.time(),
         }
         # Encoded one by one: there may be ten thousands of them.
@@ -106,7 +106,9 @@ class BreakerEndpoints:
         except SupervisorUnavailable:
             return " in this process"
         workers = msgspec.json.decode(answer, type=dict[str, Any]).get("workers")
-        return f" in {workers} workers" if isinstance(workers, int) else ""
+        if not isinstance(workers, int):
+            return ""
+        return f" in {workers} worker{'s' if workers != 1 else ''}"
 
 
 def describe_breaker(report: BreakerReport) -> dict[str, object]:

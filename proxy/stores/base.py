@@ -58,13 +58,17 @@ class BreakerStore(Protocol):
     """
 
     rules: BreakerRules
-    """Those in force; replaced when a snapshot is published."""
+    """Those of the configuration; replaced when a snapshot is published."""
     on_change: Callable[[BreakerChange], None]
     """Called in the event loop for each change of a breaker, wherever it began; must not raise."""
 
     @property
     def is_shared(self) -> bool:
         """Other processes see the same breakers now."""
+
+    @property
+    def rules_in_force(self) -> BreakerRules:
+        """What decides now: `rules`, or where a shared store is away, those of a process alone."""
 
     def look(self, breaker_id: str) -> BreakerView:
         """

@@ -53,6 +53,11 @@ class MemoryBreakers:
         """Return that no other process sees these."""
         return False
 
+    @property
+    def rules_in_force(self) -> BreakerRules:
+        """Return the rules that decide now."""
+        return self.rules
+
     def look(self, breaker_id: str) -> BreakerView:
         """Return how a breaker stands (see `base.py`)."""
         return self._views.get(breaker_id, CLOSED)

@@ -100,6 +100,11 @@ class RedisBreakers:
         return self._is_shared
 
     @property
+    def rules_in_force(self) -> BreakerRules:
+        """Return the rules that decide now: while not shared, those of a process alone."""
+        return self._rules if self._is_shared else self._own.rules
+
+    @property
     def unsent(self) -> int:
         """Return how much was reported that Redis has not confirmed."""
         return len(self._queue) + self._under_way

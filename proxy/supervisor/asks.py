@@ -93,7 +93,8 @@ class Asks:
         _log.info("a rolling restart of the workers begins", by=by)
         replaced = await self._fleet.roll()
         wanted = self._fleet.count
-        message = f"{replaced} of {wanted} workers were replaced"
+        them = "workers were" if wanted != 1 else "worker was"
+        message = f"{replaced} of {wanted} {them} replaced"
         _log.info("a rolling restart of the workers has ended", replaced=replaced, workers=wanted)
         if replaced < wanted:
             raise AskRefused(f"{message}; the log says why the others stayed")
@@ -112,8 +113,9 @@ class Asks:
             raise AskRefused("there are too many orders in force: reset some first")
         workers = self._fleet.order(order)
         _log.warning("an operator's order for breakers", id=target, order=command, by=by)
+        whom = f"{workers} worker{'s' if workers != 1 else ''}"
         return {
-            "message": f"{command} {target}: told to {workers} workers",
+            "message": f"{command} {target}: told to {whom}",
             "workers": workers,
             "timestamp": time.time(),
         }

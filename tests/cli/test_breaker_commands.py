@@ -30,9 +30,9 @@ def run(installation: Installation, *arguments: str, status: int = 0) -> str:
 @pytest.mark.parametrize("command", ["reset", "open", "close"])
 def test_an_order_goes_to_the_server(installed: Installation, command: str) -> None:
     """It is asked for by its name and id, and its answer is printed."""
-    with answering(installed, {"message": f"{command} up/m: told to 2 workers"}) as asked:
+    with answering(installed, {"message": f"{command} up/m: told to 1 worker"}) as asked:
         out = run(installed, command, "up/org/m:free")
-    assert out == f"{command} up/m: told to 2 workers\n"
+    assert out == f"{command} up/m: told to 1 worker\n"
     (ask,) = asked
     assert (ask.what, ask.by) == ("breaker", "llm-proxy breaker")
     assert json.loads(ask.body) == {"id": "up/org/m:free", "command": command}

@@ -12,6 +12,7 @@ from proxy.domain.breaker import BreakerCause, BreakerResult
 from proxy.domain.catalog import Deployment, Group, Provider, Snapshot
 from proxy.domain.identity import Caller
 from proxy.server.state import Desk, ServerState
+from proxy.stores.base import BreakerStore
 from tests.fakes.proxy_server import (
     ADMIN_KEY,
     HASHER,
@@ -84,11 +85,14 @@ class Administered:
 
 @asynccontextmanager
 async def administrating(
-    snapshot: Snapshot | None = None, desk: Desk | None = None
+    snapshot: Snapshot | None = None,
+    desk: Desk | None = None,
+    breakers: BreakerStore | None = None,
 ) -> AsyncIterator[Administered]:
-    """Serve a snapshot, whose breakers open after 5 failures in a row."""
+    """Serve a snapshot; unless others are given, its breakers open after 5 failures in a row."""
+    board = build_board(breakers=breakers)
     async with (
-        serving(snapshot or build_catalog(), {}, desk, build_board()) as server,
+        serving(snapshot or build_catalog(), {}, desk, board) as server,
         aiohttp.ClientSession() as session,
     ):
         yield Administered(server, session)

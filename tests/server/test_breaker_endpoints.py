@@ -5,8 +5,11 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
+from proxy.domain.breaker import BreakerRules
 from proxy.domain.errors import ProxyError
 from proxy.domain.service_errors import SupervisorUnavailable
+from proxy.stores.redis_breakers import RedisBreakers
+from proxy.stores.redis_link import RedisLink
 from tests.fakes.proxy_server import ADMIN_KEY, HASHER, build_status
 from tests.server.administration import administrating
 
@@ -38,6 +41,16 @@ async def test_nothing_is_shown_while_nothing_is_the_matter() -> None:
     assert body.keys() == {"breakers", "shared", "rules", "timestamp"}
     assert (body["breakers"], body["shared"]) == ([], False)
     assert body["rules"]["consecutive"] == 5
+
+
+async def test_the_rules_are_those_that_decide_now() -> None:
+    """While Redis is away a process goes by weaker rules of its own, and shows these."""
+    away = RedisBreakers(RedisLink("redis://127.0.0.1:1"), BreakerRules(consecutive=7))
+    async with administrating(breakers=away) as asked:
+        _, body = await asked.ask("GET", "/admin/breakers")
+    rules = body["rules"]
+    assert body["shared"] is False
+    assert (rules["consecutive"], rules["min_calls"], rules["permits"]) == (3, 5, 1)
 
 
 async def test_a_breaker_is_shown_with_all_that_is_known() -> None:
@@ -154,12 +167,13 @@ async def test_nothing_behind_the_slash_is_denied_like_all_else() -> None:
         assert (await asked.ask("POST", "/admin/breakers/"))[0] == 404
 
 
-async def test_breakers_of_its_own_are_every_workers_business() -> None:
+@pytest.mark.parametrize(("workers", "where"), [(3, "3 workers"), (1, "1 worker")])
+async def test_breakers_of_its_own_are_every_workers_business(workers: int, where: str) -> None:
     """Where each worker has breakers of its own, the supervisor is asked to tell all."""
-    desk = BreakerDesk(workers=3)
+    desk = BreakerDesk(workers)
     async with administrating(desk=desk) as asked:
         status, body = await asked.ask("POST", "/admin/breakers/up%2Fm/open")
-    assert (status, body["message"]) == (200, "up/m: forced open in 3 workers")
+    assert (status, body["message"]) == (200, f"up/m: forced open in {where}")
     by = f"POST /admin/breakers/up/m/open by {HASHER.key_id(ADMIN_KEY)}"
     assert desk.asked == [("breaker", {"id": "up/m", "command": "open"}, by)]
 

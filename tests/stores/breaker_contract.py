@@ -257,3 +257,4 @@ class BreakerContract:
         await ground.report("fail")
         assert ground.store.look(ID).state == "open"
         assert ground.store.look(ID).retry_at_s - ground.clock.now_s <= 1.0
+        assert ground.store.rules_in_force == ground.store.rules

@@ -7,8 +7,9 @@ import pytest
 
 from proxy.domain.breaker import Permit
 from proxy.stores.breaker_messages import build_keys
+from proxy.stores.own_breakers import weaken_rules
 from tests.fakes.redis_server import RedisServer
-from tests.stores.breaker_contract import FAIL, ID, LEASE_S, Clock
+from tests.stores.breaker_contract import FAIL, ID, LEASE_S, RULES, Clock
 from tests.stores.redis_stores import RedisGround, opened_store, until
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -81,8 +82,10 @@ async def test_i2_away_three_failures_open_it(
 ) -> None:
     """One process alone opens after three failures in a row, as its first epoch or an older one."""
     await ground.report("fail", "ok")
+    assert ground.store.rules_in_force == RULES
     own_redis_server.kill()
     await leave(ground)
+    assert ground.store.rules_in_force == weaken_rules(RULES)
     await ground.report("fail", "fail")
     assert ground.store.look(ID).state == "closed"
     ground.store.report(ID, "fail", epoch=0)

@@ -52,13 +52,13 @@ class Asked:
 
 
 @pytest.fixture
-async def asked(tmp_path: Path) -> AsyncIterator[Asked]:
-    """A configuration with a key, two workers, and reloads that are done."""
+async def asked(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Asked]:
+    """A configuration with a key, two workers or as many as asked, and reloads that are done."""
     folder = Folder(tmp_path)
     config = build_file("a", "b", port=8111)
     config["providers"][0]["api_key"] = PROVIDER_KEY
     folder.write(config)
-    async with running("good", count=2) as fleet:
+    async with running("good", count=getattr(request, "param", 2)) as fleet:
         asked = Asked(folder, fleet)
         task = asyncio.create_task(asked.live.run())
         yield asked
@@ -132,6 +132,16 @@ async def test_an_order_for_breakers_goes_to_every_worker(asked: Asked) -> None:
     await asked.fleet.wait_for(lambda: len(asked.fleet.asked) == 2)
     assert [ask.body for ask in asked.fleet.asked] == [b"open host:a"] * 2
     assert asked.orders.kept == (order,)
+
+
+@pytest.mark.parametrize("asked", [1], indirect=True)
+async def test_one_worker_is_spoken_of_as_one(asked: Asked) -> None:
+    """Where there is a single one, no answer has a plural."""
+    await asked.fleet.fleet.wait_until_ready()
+    _, body = await asked.ask("breaker", id="host:a", command="open")
+    assert body["message"] == "open host:a: told to 1 worker"
+    _, body = await asked.ask("restart_workers")
+    assert body["message"] == "1 of 1 worker was replaced"
 
 
 @pytest.mark.parametrize(
