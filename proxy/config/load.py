@@ -19,6 +19,7 @@ from proxy.config.not_in_force import list_not_in_force
 from proxy.config.parse import Parsed, parse_json, parse_yaml
 from proxy.config.probe_file import ProbeFile, WatchedProbe, read_probes
 from proxy.config.problem import ConfigError, Problem
+from proxy.config.redis_files import find_missing_files
 from proxy.config.sources import (
     PACKAGED_NAME,
     PROBE_FILE_NAME,
@@ -114,7 +115,8 @@ def load_config(
         problems += part.problems
     if problems:
         raise ConfigError(_in_order(problems, source))
-    warnings = (*merged.warnings, *built.warnings, *probe_file.warnings)
+    missing = find_missing_files(built.install.redis_url, merged.tree)
+    warnings = (*merged.warnings, *built.warnings, *missing, *probe_file.warnings)
     return LoadedConfig(
         install=built.install,
         snapshot=built.snapshot,

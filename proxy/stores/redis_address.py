@@ -1,10 +1,13 @@
 """
 Where Redis is and who asks there, read from the one URL that the configuration gives.
 
-The URL is a secret: what a person may see of it is `RedisAddress.shown`, and no error quotes it.
+The URL is a secret: what a person may see of it is `RedisAddress.shown` and `files`, and no
+error quotes more of it than the name of an option.
 """
 
+import re
 import urllib.parse
+from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -14,6 +17,9 @@ from proxy.domain.secret import Secret
 DEFAULT_PORT = 6379
 _FORMS = "redis://host:6379/0, rediss://host:6380/0 or unix:///run/redis/redis.sock"
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+# Most passwords are not that plain; an @ in the query says that a part of one is in there.
+_OPTION_NAME = re.compile(r"[a-z_]{1,32}\Z")
+_LOGIN_IN_PATH = re.compile(r"/[^/]*:[^/]*@")
 
 
 class RedisAddress(Struct, frozen=True):
@@ -33,6 +39,12 @@ class RedisAddress(Struct, frozen=True):
     certificate_file: str = ""
     key_file: str = ""
 
+    @property
+    def files(self) -> tuple[tuple[str, str], ...]:
+        """The files besides a socket that it takes to connect, each behind its option's name."""
+        paths = (self.ca_file, self.certificate_file, self.key_file)
+        return tuple((option, path) for option, path in zip(_FILES, paths, strict=True) if path)
+
 
 def parse_address(url: str) -> RedisAddress:
     """
@@ -42,7 +54,8 @@ def parse_address(url: str) -> RedisAddress:
     `ssl_keyfile`. A server's certificate is always verified.
 
     Raises:
-        ValueError: says what is wrong and how to mend it, and quotes nothing of the URL.
+        ValueError: says what is wrong and how to mend it, and quotes nothing of the URL but
+            the name of an option that is not known.
     """
     try:
         parts = urllib.parse.urlsplit(url)
@@ -50,16 +63,19 @@ def parse_address(url: str) -> RedisAddress:
     except ValueError:
         raise ValueError(f"cannot be read as a URL: write {_FORMS}") from None
     query = _read_query(parts.query)
-    known = {"db", *(_FILES if parts.scheme == "rediss" else ())}
-    if query.keys() - known:
-        allowed = ", ".join(sorted(known))
-        raise ValueError(f"its query holds something unknown: it can hold {allowed}")
+    known = ("db", *(_FILES if parts.scheme == "rediss" else ()))
+    for option in query:
+        if option not in known:
+            raise ValueError(_refuse_option(option, parts.query, known))
     username = urllib.parse.unquote(parts.username or "")
     password = Secret(urllib.parse.unquote(parts.password or ""))
     if parts.scheme == "unix":
         path = urllib.parse.unquote(parts.path)
         if not path or parts.hostname:
             raise ValueError("names no socket: write unix:///run/redis/redis.sock")
+        if _LOGIN_IN_PATH.match(parts.path):
+            mend = "write unix://user:password@/run/redis/redis.sock"
+            raise ValueError(f"has its user and password in the path of the socket: {mend}")
         database = _read_database(query.get("db", "0"))
         return RedisAddress(
             "unix", path, path=path, database=database, username=username, password=password
@@ -83,6 +99,14 @@ def parse_address(url: str) -> RedisAddress:
 
 def _read_query(query: str) -> dict[str, str]:
     return dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
+
+
+def _refuse_option(option: str, query: str, known: Sequence[str]) -> str:
+    if option in _FILES:
+        return f"has the option '{option}', which is for TLS: write rediss://, or remove it"
+    is_plain = _OPTION_NAME.match(option) and "@" not in query
+    which = f"the option '{option}'" if is_plain else "an option"
+    return f"has {which} in its query, which is not known: it can hold {', '.join(known)}"
 
 
 def _read_database(text: str) -> int:

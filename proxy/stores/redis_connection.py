@@ -7,6 +7,7 @@ does not load the library. What the library raises ends here, as a LinkBroken.
 
 import asyncio
 import math
+import os
 import socket
 import ssl
 from collections.abc import Sequence
@@ -52,7 +53,7 @@ class RedisConnection:
         try:
             await self._inner.connect()
         except exceptions.RedisError as error:
-            raise LinkBroken(_explain(error)) from None
+            raise LinkBroken(_explain(error, self._address)) from None
         self._transport = self._inner._writer.transport
         if greeting := self._build_greeting():
             replies: list[Answer] = []
@@ -90,7 +91,7 @@ class RedisConnection:
             await self._inner.send_packed_command((b"".join(commands),), check_health=False)
         except exceptions.RedisError as error:
             await self.drop()
-            raise LinkBroken(_explain(error)) from None
+            raise LinkBroken(_explain(error, self._address)) from None
 
     async def read(self) -> Answer:
         """
@@ -105,7 +106,7 @@ class RedisConnection:
             return _read_error(error)
         except exceptions.RedisError as error:
             await self.drop()
-            raise LinkBroken(_explain(error)) from None
+            raise LinkBroken(_explain(error, self._address)) from None
         if reply.__class__ is list:
             error_inside = _find_error(reply)
             return reply if error_inside is None else _read_error(error_inside)
@@ -202,7 +203,7 @@ def _read_error(error: Exception) -> ReplyError:
     return ReplyError(f"{code} {error}" if code else str(error))
 
 
-def _explain(error: exceptions.RedisError) -> LinkFault:
+def _explain(error: exceptions.RedisError, address: RedisAddress) -> LinkFault:
     """Say what a connection failed of; the library's own texts quote what they please."""
     if (known := _read_error(error).fault) is not None:
         return known
@@ -218,9 +219,17 @@ def _explain(error: exceptions.RedisError) -> LinkFault:
         case ssl.SSLError():
             reason = "TLS failed"
         case FileNotFoundError():
-            reason = "its socket, or a file that the URL names, does not exist"
+            reason = f"{_find_file(address, os.F_OK)} does not exist"
         case PermissionError():
-            reason = "its socket, or a file that the URL names, may not be opened"
+            reason = f"{_find_file(address, os.R_OK)} may not be opened"
         case _:
             reason = "the connection was lost"
     return LinkFault("lost", reason)
+
+
+def _find_file(address: RedisAddress, mode: int) -> str:
+    """Say which of its files is in the way: neither the library nor the system tells."""
+    for option, path in address.files:
+        if not os.access(path, mode):
+            return f"the file of {option}"
+    return "its socket" if address.scheme == "unix" else "a file that the URL names"

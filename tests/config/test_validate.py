@@ -90,6 +90,11 @@ def test_a_good_tree_has_no_problems() -> None:
             "1:84: input_usd_per_million_tokens: this price is finer than a millionth of a dollar",
         ),
         (
+            "redis_url: 'redis://h?socket_timeout=5'",
+            "1:12: redis_url: this URL has the option 'socket_timeout' in its query, which is not "
+            "known: it can hold db",
+        ),
+        (
             "redis_url: 'http://h'",
             "1:12: redis_url: this URL is no address of a Redis: write redis://host:6379/0",
         ),

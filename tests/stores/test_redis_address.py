@@ -77,6 +77,9 @@ def test_a_url_says_where_and_who(url: str, address: RedisAddress) -> None:
         f"rediss://cache?ssl_cert_reqs={CANARY}",
         f"unix://{CANARY}",
         f"unix://{CANARY}/run/redis.sock",
+        f"unix:///user:{CANARY}@/run/redis.sock",
+        "redis://u:12?canary=x@cache",
+        "redis://u:12?canary@cache",
         f"redis://[{CANARY}",
     ],
 )
@@ -84,8 +87,44 @@ def test_what_is_no_such_url_is_refused_without_quoting_it(url: str) -> None:
     """The refusal says how to mend it, and holds nothing of the URL, which may be a secret."""
     with pytest.raises(ValueError, match=r"write|can hold") as refused:
         parse_address(url)
-    assert CANARY not in repr(refused.getrepr(style="value"))
-    assert CANARY not in str(refused.value)
+    assert "canary" not in repr(refused.getrepr(style="value"))
+    assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        (
+            "redis://:pass@cache?db=1&socket_timeout=5",
+            "has the option 'socket_timeout' in its query, which is not known: it can hold db",
+        ),
+        (
+            "rediss://cache?ssl_ca_cert=/etc/ca.pem",
+            "has the option 'ssl_ca_cert' in its query, which is not known: "
+            "it can hold db, ssl_ca_certs, ssl_certfile, ssl_keyfile",
+        ),
+        (
+            "redis://cache?SSL-x9=1",
+            "has an option in its query, which is not known: it can hold db",
+        ),
+        (
+            "unix:///run/redis.sock?ssl_ca_certs=/etc/ca.pem",
+            "has the option 'ssl_ca_certs', which is for TLS: write rediss://, or remove it",
+        ),
+    ],
+)
+def test_an_unknown_option_is_named(url: str, message: str) -> None:
+    """By its name if that is plain, never with its value; files of TLS ask for TLS."""
+    with pytest.raises(ValueError) as refused:
+        parse_address(url)
+    assert str(refused.value) == message
+
+
+def test_an_address_lists_the_files_that_it_takes() -> None:
+    """Each behind the option that names it; a socket is none of them."""
+    address = parse_address("rediss://cache?ssl_keyfile=k.pem&ssl_ca_certs=/etc/ca.pem")
+    assert address.files == (("ssl_ca_certs", "/etc/ca.pem"), ("ssl_keyfile", "k.pem"))
+    assert parse_address("unix:///run/redis.sock").files == ()
 
 
 def test_an_address_shows_no_password() -> None:

@@ -91,13 +91,15 @@ async def test_it_says_why_it_cannot_connect(loopback_port: int) -> None:
             "unix:///nowhere/redis.sock",
             "redis://nowhere.invalid",
             f"rediss://127.0.0.1:{loopback_port}?ssl_ca_certs=/nowhere/ca.pem",
+            f"rediss://127.0.0.1:{loopback_port}?ssl_ca_certs={AUTHORITY}&ssl_certfile=/nowhere/c",
         )
     ]
     assert reasons == [
         "nothing listens there",
-        "its socket, or a file that the URL names, does not exist",
+        "its socket does not exist",
         "its name cannot be resolved",
-        "its socket, or a file that the URL names, does not exist",
+        "the file of ssl_ca_certs does not exist",
+        "the file of ssl_certfile does not exist",
     ]
 
 
