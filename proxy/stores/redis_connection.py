@@ -19,7 +19,13 @@ from redis.asyncio import connection as redis_py
 
 from proxy.stores.redis_address import RedisAddress
 from proxy.stores.redis_faults import ReplyError
-from proxy.stores.redis_health import LinkBroken, LinkFault
+from proxy.stores.redis_health import (
+    CONNECTION_LOST,
+    NO_SOCKET,
+    NOTHING_LISTENS,
+    LinkBroken,
+    LinkFault,
+)
 from proxy.stores.redis_job import Answer, Words
 
 
@@ -86,7 +92,7 @@ class RedisConnection:
         """
         if self._transport is None:
             # The library would connect anew, as nobody.
-            raise LinkBroken(LinkFault("lost", "the connection was lost"))
+            raise LinkBroken(LinkFault("lost", CONNECTION_LOST))
         try:
             await self._inner.send_packed_command((b"".join(commands),), check_health=False)
         except exceptions.RedisError as error:
@@ -211,7 +217,7 @@ def _explain(error: exceptions.RedisError, address: RedisAddress) -> LinkFault:
         return LinkFault("lost", "what it sends is not its protocol")
     match error.__cause__ or error.__context__:
         case ConnectionRefusedError():
-            reason = "nothing listens there"
+            reason = NOTHING_LISTENS
         case socket.gaierror():
             reason = "its name cannot be resolved"
         case ssl.SSLCertVerificationError():
@@ -219,17 +225,20 @@ def _explain(error: exceptions.RedisError, address: RedisAddress) -> LinkFault:
         case ssl.SSLError():
             reason = "TLS failed"
         case FileNotFoundError():
-            reason = f"{_find_file(address, os.F_OK)} does not exist"
+            option = _find_option(address, os.F_OK)
+            reason = f"the file of {option} does not exist" if option else NO_SOCKET
         case PermissionError():
-            reason = f"{_find_file(address, os.R_OK)} may not be opened"
+            option = _find_option(address, os.R_OK)
+            what = f"the file of {option}" if option else "its socket"
+            reason = f"{what} may not be opened"
         case _:
-            reason = "the connection was lost"
+            reason = CONNECTION_LOST
     return LinkFault("lost", reason)
 
 
-def _find_file(address: RedisAddress, mode: int) -> str:
-    """Say which of its files is in the way: neither the library nor the system tells."""
+def _find_option(address: RedisAddress, mode: int) -> str:
+    """Name the option whose file is in the way, if one is: the error itself names no file."""
     for option, path in address.files:
         if not os.access(path, mode):
-            return f"the file of {option}"
-    return "its socket" if address.scheme == "unix" else "a file that the URL names"
+            return option
+    return ""

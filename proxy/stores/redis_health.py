@@ -15,6 +15,12 @@ FaultKind = Literal["lost", "refused", "denied", "timeout"]
 `lost`: no connection, or none any more. `refused`: Redis answers, but cannot serve now.
 `denied`: it will not serve this user. `timeout`: silence.
 """
+CONNECTION_LOST = "the connection was lost"
+NOTHING_LISTENS = "nothing listens there"
+NO_SOCKET = "its socket does not exist"
+NEWS_S = 60.0
+"""From one line about a new reason to the next, at least."""
+_ENDED = {CONNECTION_LOST, NOTHING_LISTENS, NO_SOCKET}
 
 
 class LinkFault(Struct, frozen=True):
@@ -95,3 +101,30 @@ class LinkBreaker:
             self._denials = 1
         longer = 2.0 ** min(self._denials - 1, 7) if self._denials > 1 else 1.0
         return min(60.0, 0.25 * (1.0 + draw()) * longer)
+
+
+class ReasonNews:
+    """
+    Whether why Redis is away is worth a line of its own, while it stays away.
+
+    The reason that the link opened for is told with that. Another one is told when it first comes
+    up, but reasons that alternate get one line a minute, also where the link comes and goes. A
+    Redis that has ended is one reason, whether its old connection tells or a new one.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing told."""
+        self._told = ""
+        self._told_at_s = float("-inf")
+
+    def open(self, fault: LinkFault) -> None:
+        """Take note of what the link has opened for, which is told in any case."""
+        self._told = fault.reason
+
+    def take(self, fault: LinkFault, now_s: float) -> bool:
+        """Take note of an attempt that failed; return whether its reason is to be told."""
+        is_same = fault.reason == self._told or {fault.reason, self._told} <= _ENDED
+        if is_same or now_s - self._told_at_s < NEWS_S:
+            return False
+        self._told, self._told_at_s = fault.reason, now_s
+        return True

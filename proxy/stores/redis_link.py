@@ -17,7 +17,7 @@ import structlog
 from proxy.stores.redis_address import parse_address
 from proxy.stores.redis_channels import RedisChannels
 from proxy.stores.redis_errors import RedisAway, RedisBusy, RedisTimeout, RedisUnavailable
-from proxy.stores.redis_health import LinkBreaker, LinkBroken, LinkFault
+from proxy.stores.redis_health import LinkBreaker, LinkBroken, LinkFault, ReasonNews
 from proxy.stores.redis_job import Argument, AskedJob, Job, PostedJob, Reply, Words, build_words
 from proxy.stores.redis_script import Script
 
@@ -64,6 +64,7 @@ class RedisLink:
         self._address = parse_address(url)
         self._operation_s = operation_s
         self._breaker = LinkBreaker()
+        self._news = ReasonNews()
         self._channels = RedisChannels()
         self._queue: deque[Job] = deque()
         self._waker: asyncio.Future[None] | None = None
@@ -73,7 +74,7 @@ class RedisLink:
         self._watchers: list[tuple[Callable[[], None], Callable[[], None] | None]] = []
         self._asked_memory = False
         self.on_fault: Callable[[], None] = _do_nothing
-        """Called for each operation that failed, whoever asked for it; must not raise."""
+        """Called for each operation that failed, also one to come back; must not raise."""
         self.ops = 0
         """Replies that were handed out."""
         self.errors = 0
@@ -239,7 +240,9 @@ class RedisLink:
                     # A mistake of ours must not leave requests without the link for ever: what
                     # was under way has failed, and it begins anew.
                     _log.exception("the link to redis stumbled")
-                    self._leave(LinkFault("lost", "a mistake of our own"))
+                    fault = LinkFault("lost", "a mistake of our own")
+                    self._count(fault)
+                    self._leave(fault)
                     await asyncio.sleep(self._decide_wait_s())
                 finally:
                     await connection.drop()
@@ -332,15 +335,19 @@ class RedisLink:
             self.errors += 1
 
     def _leave(self, fault: LinkFault) -> None:
-        """Have everybody go on without Redis; say so once."""
+        """Have everybody go on without Redis; say so once, and why again if that changes."""
         is_news = self._state in ("starting", "joined")
         was_joined = self.is_joined
+        now_s = asyncio.get_running_loop().time()
         self._breaker.open(fault)
         if self._state != "ended":
             self._state = "away"
         self._joined.clear()
         if is_news:
+            self._news.open(fault)
             _log.warning("redis OPEN", reason=fault.reason, redis=self._address.shown)
+        elif self._state == "away" and self._news.take(fault, now_s):
+            _log.warning("redis is still away", reason=fault.reason, redis=self._address.shown)
         self._fail_queued(f"the link to Redis has opened: {fault.reason}")
         if was_joined:
             self._channels.pause()

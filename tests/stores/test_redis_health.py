@@ -2,7 +2,16 @@
 
 import pytest
 
-from proxy.stores.redis_health import FaultKind, LinkBreaker, LinkFault
+from proxy.stores.redis_health import (
+    CONNECTION_LOST,
+    NEWS_S,
+    NO_SOCKET,
+    NOTHING_LISTENS,
+    FaultKind,
+    LinkBreaker,
+    LinkFault,
+    ReasonNews,
+)
 
 LOST = LinkFault("lost", "reset")
 
@@ -76,3 +85,34 @@ def test_a_user_who_may_not_do_the_work_comes_and_goes_ever_less_often() -> None
     assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
     breaker.open(LinkFault("denied", ""))
     assert breaker.decide_wait_s(10_000.0, lambda: 1.0) == 0.5
+
+
+def test_a_new_reason_is_told_once() -> None:
+    """What the link opened for is not told again, another reason is, and then that is old."""
+    news = ReasonNews()
+    news.open(LOST)
+    denied = LinkFault("denied", "not this user")
+    assert [news.take(fault, 0.0) for fault in (LOST, denied, denied)] == [False, True, False]
+    assert not news.take(denied, 10 * NEWS_S)
+
+
+def test_reasons_that_alternate_are_told_once_a_minute() -> None:
+    """Two attempts a second for ten minutes make ten lines, also if the link joins in between."""
+    news = ReasonNews()
+    told = 0
+    for number in range(1200):
+        fault = LinkFault("refused", f"{number % 2}")
+        if number % 300 == 0:
+            news.open(fault)
+        told += news.take(fault, number / 2)
+    assert told == 10
+
+
+def test_a_redis_that_has_ended_is_one_reason() -> None:
+    """Its connection is lost, then nobody listens, then its socket is gone: that is no news."""
+    news = ReasonNews()
+    news.open(LinkFault("lost", CONNECTION_LOST))
+    for reason in (NOTHING_LISTENS, NO_SOCKET, CONNECTION_LOST):
+        assert not news.take(LinkFault("lost", reason), 0.0)
+    assert news.take(LinkFault("denied", "not this user"), 0.0)
+    assert news.take(LinkFault("lost", NOTHING_LISTENS), NEWS_S)

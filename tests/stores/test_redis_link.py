@@ -25,6 +25,7 @@ pytestmark = pytest.mark.both_loops
 OPEN = ("warning", "redis OPEN")
 CLOSED = ("info", "redis CLOSED")
 JOINED = ("info", "redis is joined")
+STILL_AWAY = ("warning", "redis is still away")
 CANARY = "canary-7c2f"
 
 
@@ -45,6 +46,13 @@ async def press(watched: Watched, *, until: asyncio.Event) -> int:
             done += 1
             await asyncio.sleep(0)
     return done
+
+
+async def wait_for_errors(link: RedisLink, count: int) -> None:
+    """Return once so many attempts to come back have failed."""
+    async with asyncio.timeout(SOON_S):
+        while link.errors < count:  # noqa: ASYNC110  each attempt is counted
+            await asyncio.sleep(0)
 
 
 def fail_at_once(link: RedisLink) -> None:
@@ -341,9 +349,7 @@ async def test_a_wrong_password_is_told_without_it(own_redis_server: RedisServer
     own_redis_server.command("ACL", "SETUSER", "ann", "on", ">sesame", "+@all", "~*", "&*")
     url = own_redis_server.url_for("ann", CANARY)
     async with linked(url, is_there=False) as watched:
-        async with asyncio.timeout(SOON_S):
-            while watched.link.errors < 2:  # noqa: ASYNC110  each attempt is counted
-                await asyncio.sleep(0)
+        await wait_for_errors(watched.link, 2)
         with pytest.raises(RedisAway) as away:
             await watched.link.run(ECHO, ["k"], ["v"])
         own_redis_server.command("ACL", "SETUSER", "ann", f">{CANARY}")
@@ -351,6 +357,40 @@ async def test_a_wrong_password_is_told_without_it(own_redis_server: RedisServer
     assert watched.told == [OPEN, CLOSED]
     assert watched.lines[0]["reason"] == "it knows no such user with that password"
     assert CANARY not in f"{watched.lines}{away.value!r}"
+
+
+async def test_attempts_to_come_back_are_counted_and_a_new_reason_is_told_once(
+    own_redis_server: RedisServer,
+) -> None:
+    """While it is away each attempt counts; that it refuses the user now is one more warning."""
+    own_redis_server.kill()
+    faults: list[None] = []
+    async with linked(own_redis_server.url_for("ann", CANARY), is_there=False) as watched:
+        watched.link.on_fault = lambda: faults.append(None)
+        await wait_for_errors(watched.link, 2)
+        assert watched.told == [OPEN]
+        own_redis_server.start()
+        await wait_for_errors(watched.link, len(faults) + 4)
+        assert len(faults) == watched.link.errors + watched.link.timeouts
+    assert watched.told == [OPEN, STILL_AWAY]
+    assert [line["reason"] for line in watched.lines if line["log_level"] == "warning"] == [
+        "nothing listens there",
+        "it knows no such user with that password",
+    ]
+
+
+async def test_reasons_that_alternate_do_not_flood_the_log() -> None:
+    """Of attempts that fail for another reason each time two are told in a minute: one anew."""
+    reasons = [b"-LOADING x\r\n", b"-MASTERDOWN x\r\n"]
+    attempts = iter(range(99))
+
+    def answer(words: Words) -> bytes | None:
+        return answering(PING=reasons[next(attempts) % 2] if words[0] == b"PING" else b"")(words)
+
+    async with scripted_redis(answer) as url, linked(url, is_there=False) as watched:
+        await wait_for_errors(watched.link, 5)
+    assert watched.told == [OPEN, STILL_AWAY]
+    assert watched.lines[1]["reason"] == "it is a replica that has lost its master"
 
 
 async def test_channels_are_heard_again_after_redis_was_away(
