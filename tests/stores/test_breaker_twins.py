@@ -15,6 +15,6 @@ def test_both_hold_the_same_after_every_step(redis_server: RedisServer) -> None:
     with redis.Redis(unix_socket_path=str(redis_server.path), protocol=2) as client:
         run_state_machine_as_test(
             build_state_machine(client, counted),
-            settings=build_settings(150, derandomize=False),
+            settings=build_settings(120, derandomize=False),
         )
     assert sum(counted) >= FEWEST_STEPS

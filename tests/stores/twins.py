@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from proxy.domain.breaker import BreakerCause, BreakerCommand, BreakerResult, BreakerRules, Permit
-from proxy.policy.breaker import Breaker, Refusal
+from proxy.policy.breaker import (
+    BUCKETS,
+    LONGEST_HOLD_WAIT_MS,
+    LONGEST_LEASE_MS,
+    Breaker,
+    Bucket,
+    Lease,
+    Refusal,
+)
 from proxy.stores.breaker_messages import (
     BREAKER_SCRIPT,
     INDEX_KEY,
@@ -44,6 +52,7 @@ RULES = (
         permits=2,
     ),
     BreakerRules(consecutive=1, open_ms=400_000, open_max_ms=1, permits=5),
+    BreakerRules(consecutive=2, open_ms=100, open_max_ms=10**9),
 )
 RESULTS: tuple[BreakerResult, ...] = (
     "ok",
@@ -55,7 +64,7 @@ RESULTS: tuple[BreakerResult, ...] = (
     "hold",
 )
 HOLD_CAUSES: tuple[BreakerCause, ...] = ("rate_limit", "quota", "auth", "misconfigured")
-COMMANDS: tuple[BreakerCommand, ...] = ("reset", "open", "close")
+COMMANDS: tuple[BreakerCommand, ...] = ("reset", "reset", "open", "close")
 START_MS = 1_790_000_000_000
 
 
@@ -79,6 +88,13 @@ class Twins:
     def held(self) -> Breaker:
         """The machine, or one that begins now."""
         return self.machine or Breaker.begin(self.now_ms)
+
+    def put(self, machine: Breaker) -> None:
+        """Put both into some state, wherever they were."""
+        self.machine = machine
+        self.tokens = [Permit(machine.epoch, lease.token) for lease in machine.leases]
+        self._client.delete(INDEX_KEY)
+        self._client.set(KEY, msgspec.msgpack.encode(machine))
 
     def acquire(self, lease_ms: int) -> None:
         """Ask both for a permit; both give one, or say the same why not."""
@@ -162,6 +178,52 @@ class Twins:
             raise TwinsDiffer(f"step {self.steps}: in Redis {twin}, in Python {machine}")
 
 
+@st.composite
+def states(draw: st.DrawFn, now_ms: int, rules: BreakerRules) -> Breaker:
+    """Return a machine in any state at all, near to where something happens next."""
+    near = st.sampled_from((-1, 0, 1, 1000, 65_000, LONGEST_HOLD_WAIT_MS, LONGEST_HOLD_WAIT_MS + 1))
+    lease_end = st.sampled_from((-1, 0, 1, 2, 999, LONGEST_LEASE_MS, LONGEST_LEASE_MS + 1))
+    few = st.sampled_from((0, 0, 1, 2, 3, 4, 5, 10, 11, 12))
+    newest = now_ms * BUCKETS // rules.window_ms
+    buckets = [
+        Bucket(
+            newest + offset,
+            calls=draw(st.sampled_from((0, 1, 2, 3, 5, 19, 20, 50))),
+            failed=draw(st.sampled_from((0, 0, 0, 1, 2, 9, 10, 16))),
+            slow=draw(st.sampled_from((0, 0, 0, 1, 3, 15, 16, 39))),
+        )
+        for offset in sorted(
+            draw(st.sets(st.sampled_from((-10, -9, -1, 0, 1, 10, 11)), max_size=3))
+        )
+        if newest + offset >= 0
+    ]
+    if draw(st.integers(0, 3)) == 0:
+        # One more is exactly the share that opens it.
+        buckets = [Bucket(newest, calls=19, failed=9, slow=15)]
+    leases = [
+        Lease(f"p{place}", max(0, now_ms + draw(lease_end)))
+        for place in range(draw(st.integers(0, 3)))
+    ]
+    born = max(1, now_ms - 1000)
+    return Breaker(
+        epoch=born + draw(few),
+        born=born,
+        state=draw(st.sampled_from(("closed", "closed", "open", "half_open", "half_open"))),
+        cause=draw(st.sampled_from(("", "failures", "slow", "quota"))),
+        opened_ms=max(0, now_ms - 500),
+        until_ms=max(0, now_ms + draw(near)),
+        trips=draw(few),
+        holds=draw(few),
+        failures=draw(few),
+        failures_before=draw(few),
+        proven=draw(st.integers(0, 3)),
+        lost=draw(st.integers(0, 1)),
+        last_failure_ms=draw(st.sampled_from((0, 7))),
+        buckets=buckets,
+        leases=leases,
+    )
+
+
 def build_state_machine(
     client: redis.Redis, counted: list[int] | None = None
 ) -> type[RuleBasedStateMachine]:
@@ -173,6 +235,31 @@ def build_state_machine(
         @initialize(now_ms=st.sampled_from((START_MS, 1, 86_400_000)), rules=st.sampled_from(RULES))
         def begin(self, now_ms: int, rules: BreakerRules) -> None:
             self.twins = Twins(client, now_ms, rules)
+
+        @rule(data=st.data())
+        def begin_anywhere(self, data: st.DataObject) -> None:
+            self.twins.put(data.draw(states(self.twins.now_ms, self.twins.rules)))
+
+        @rule(data=st.data())
+        def begin_anywhere_and_report(self, data: st.DataObject) -> None:
+            self.begin_anywhere(data)
+            result = data.draw(st.sampled_from(RESULTS))
+            tokens = self.twins.tokens
+            has_permit: bool = data.draw(st.booleans())
+            if tokens and has_permit:
+                permit = data.draw(st.sampled_from(tokens))
+                self.twins.report(ReportRun(result, permit.epoch, permit.token, 0, "quota"))
+                self.twins.report(ReportRun("broke", permit.epoch, permit.token, 0, "quota"))
+            else:
+                hold_ms = data.draw(st.sampled_from((0, 1000, 60_000)))
+                self.twins.report(ReportRun(result, self.twins.held.epoch, "", hold_ms, "auth"))
+                self.twins.report(ReportRun("broke", self.twins.held.epoch, "", 0, ""))
+
+        @rule(data=st.data(), lease_ms=st.sampled_from((1, 65_000, 10_000_000)))
+        def begin_anywhere_and_acquire(self, data: st.DataObject, lease_ms: int) -> None:
+            self.begin_anywhere(data)
+            self.twins.acquire(lease_ms)
+            self.twins.acquire(lease_ms)
 
         @rule(step_ms=st.one_of(st.integers(0, 50), st.integers(0, 400_000)))
         def go_on(self, step_ms: int) -> None:
