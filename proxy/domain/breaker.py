@@ -14,7 +14,9 @@ How an attempt went, for its breaker.
 `alive` is an attempt that went well where none should have gone, for lack of anybody better.
 `neutral` proves nothing; `hold` asks to be left alone for a while, and is no failure.
 """
-BreakerCause = Literal["", "failures", "slow", "rate_limit", "quota", "auth", "misconfigured"]
+BreakerCause = Literal[
+    "", "failures", "slow", "overloaded", "rate_limit", "quota", "auth", "misconfigured"
+]
 """Why a breaker is not closed."""
 BreakerCommand = Literal["reset", "open", "close"]
 """`open` forces it open, `close` disables it, `reset` closes it and forgets everything."""

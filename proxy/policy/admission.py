@@ -6,6 +6,7 @@ next (`pipeline/admit.py`); what it says then is put into the same words by `des
 """
 
 from collections.abc import Sequence
+from math import inf
 from typing import Literal
 
 from msgspec import Struct
@@ -16,6 +17,7 @@ from proxy.domain.errors import (
     ProxyError,
     UpstreamAuthError,
     UpstreamModelNotFound,
+    UpstreamOverloaded,
     UpstreamQuotaExhausted,
     UpstreamRateLimited,
 )
@@ -28,6 +30,7 @@ Reason = Literal[
     "key_refused",
     "quota_used_up",
     "host_open",
+    "overloaded",
     "rate_limited",
     "misconfigured",
     "open",
@@ -36,10 +39,27 @@ Reason = Literal[
 ]
 """`closed`, `probe` and `panic` let an attempt go; all others say why it may not."""
 
+_ORDER: tuple[Reason, ...] = (
+    "forced_open",
+    "quota_used_up",
+    "rate_limited",
+    "overloaded",
+    "key_refused",
+    "misconfigured",
+    "host_open",
+    "open",
+)
+"""The gravest reason first: who may not be tried at all, then who is the worst to try."""
 PROBE_AGAIN_S = 1.0
 """All permits are out: when it is worth asking again, as clients are told."""
 _FREE = ("closed", "disabled")
-_LEAST_BAD: tuple[Reason, ...] = ("half_open", "open", "host_open", "misconfigured")
+_LEAST_BAD: tuple[Reason, ...] = (
+    "half_open",
+    "open",
+    "host_open",
+    "misconfigured",
+    "key_refused",
+)
 """What may be tried although it should not, where there is nothing else; the best first."""
 
 
@@ -75,25 +95,28 @@ def admit(
         now_s: seconds of the clock that the views go by.
 
     Returns:
-        Of several reasons against it the one that no other can mend: first the operator's,
-        then the key's, the host's, the deployment's own, then that all connections are in use.
+        Of several reasons against it the gravest: first the operator's, then what the provider
+        itself has said, then what was concluded here, and last that all connections are in use.
 
     Raises:
         Nothing.
 
     Source: design.md, "Attempts" and "Breaker"; docs/routing.md lists the reasons.
     """
-    must_ask = False
-    for view, is_host in ((key, False), (host, True), (deployment, False)):
-        if view.state in _FREE:
+    if deployment.state in _FREE and host.state in _FREE and key.state in _FREE:
+        return GO if has_room else FULL
+    refused: Admission | None = None
+    for view, is_host in ((deployment, False), (host, True), (key, False)):
+        if view.state in _FREE or view.state == "half_open":
             continue
-        if view.state == "half_open" or (view.state == "open" and now_s >= view.retry_at_s):
-            must_ask = True
+        if view.state == "open" and now_s >= view.retry_at_s:
             continue
-        return describe_refusal(view, is_host, now_s)
-    if not has_room:
-        return FULL
-    return ASK if must_ask else GO
+        refusal = describe_refusal(view, is_host, now_s)
+        if refused is None or _ORDER.index(refusal.reason) <= _ORDER.index(refused.reason):
+            refused = refusal
+    if refused is not None:
+        return refused
+    return ASK if has_room else FULL
 
 
 def describe_refusal(view: BreakerView, is_host: bool, now_s: float) -> Admission:
@@ -117,6 +140,8 @@ def describe_refusal(view: BreakerView, is_host: bool, now_s: float) -> Admissio
             reason = "quota_used_up"
         case "rate_limit":
             reason = "rate_limited"
+        case "overloaded":
+            reason = "overloaded"
         case "misconfigured":
             reason = "misconfigured"
         case _:
@@ -151,7 +176,8 @@ def build_error(refusals: Sequence[Admission]) -> ProxyError:
     Return what a client is told when every candidate was refused.
 
     Where all have the same reason, and it is one of the provider's answers, the client gets
-    the error that this answer was; else 503. It says when the first of them may be tried again.
+    the error that this answer was; else 503. It says when the first of them may be tried again;
+    infinity where no time will mend it.
 
     Args:
         refusals: why each candidate was refused; none: there was none.
@@ -159,7 +185,8 @@ def build_error(refusals: Sequence[Admission]) -> ProxyError:
     Source: reliability.md U21, U37; tests/policy/test_admission.py.
     """
     waits = [each.retry_in_s for each in refusals if each.reason != "forced_open"]
-    retry_after_s = min(waits, default=None)
+    # An operator's order ends when the operator says so: nobody knows when to come back.
+    retry_after_s = min(waits, default=inf if refusals else None)
     reasons = {each.reason for each in refusals}
     if reasons == {"key_refused"}:
         return UpstreamAuthError()
@@ -167,6 +194,8 @@ def build_error(refusals: Sequence[Admission]) -> ProxyError:
         return UpstreamModelNotFound()
     if reasons == {"quota_used_up"}:
         return UpstreamQuotaExhausted(retry_after_s=retry_after_s)
+    if reasons == {"overloaded"}:
+        return UpstreamOverloaded(retry_after_s=retry_after_s)
     if reasons and reasons <= {"rate_limited", "quota_used_up"}:
         return UpstreamRateLimited(retry_after_s=retry_after_s)
     return NoHealthyProvider(retry_after_s=retry_after_s)

@@ -31,8 +31,8 @@ LONGEST_HOLD_WAIT_MS = 330_000
 LONGEST_LEASE_MS = 900_000
 """No permit is out for longer; a clock that was set back must not lend one for hours."""
 MAX_DOUBLINGS = 10
-OUR_OWN_CAUSES = ("failures", "slow", "misconfigured")
-"""What we have concluded ourselves; all else a provider has said."""
+OUR_OWN_CAUSES = ("failures", "slow", "auth", "misconfigured")
+"""What we have concluded; for all else a provider has said how long it wants to be left alone."""
 
 
 class Lease(Struct, array_like=True):

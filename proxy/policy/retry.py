@@ -8,6 +8,7 @@ so that many clients with one failing provider do not become a flood.
 from collections.abc import Sequence
 
 from proxy.domain.errors import (
+    DeadlineExceeded,
     ProxyError,
     UpstreamAddressRefused,
     UpstreamAuthError,
@@ -48,12 +49,13 @@ _MOST_USEFUL: tuple[tuple[type[ProxyError], ...], ...] = (
     (UpstreamQuotaExhausted, UpstreamAuthError, UpstreamModelNotFound),
     (UpstreamRateLimited,),
     (UpstreamOverloaded,),
+    (DeadlineExceeded,),
     (UpstreamTimeout,),
     (UpstreamServerError,),
     (UpstreamUnreachable, UpstreamTlsError, UpstreamAddressRefused, UpstreamPoolFull),
 )
-_USEFULNESS = (0, 7, 1, 2, 3, 4, 6)
-_OTHERWISE = 5
+_USEFULNESS = (0, 8, 1, 2, 3, 4, 5, 7)
+_OTHERWISE = 6
 
 
 def may_try_another(error: ProxyError) -> bool:

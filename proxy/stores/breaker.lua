@@ -25,11 +25,11 @@ local MOST_LEASES = 4096
 local COMMANDS = { open = 'forced_open', close = 'disabled', reset = 'closed' }
 local STATES = { closed = true, open = true, half_open = true, forced_open = true, disabled = true }
 local CAUSES = {
-  [''] = true, failures = true, slow = true, rate_limit = true, quota = true, auth = true,
+  [''] = true, failures = true, slow = true, overloaded = true, rate_limit = true, quota = true, auth = true,
   misconfigured = true,
 }
 
-local OUR_OWN_CAUSES = { failures = true, slow = true, misconfigured = true }
+local OUR_OWN_CAUSES = { failures = true, slow = true, auth = true, misconfigured = true }
 
 local KEY, INDEX = KEYS[1], KEYS[2]
 local OP, ID, FIELD, CHANNEL = ARGV[1], ARGV[2], ARGV[3], ARGV[4]

@@ -1,5 +1,7 @@
 """May an attempt go? One answer, and one reason."""
 
+from math import inf
+
 import pytest
 
 from proxy.domain.breaker import CLOSED, BreakerCause, BreakerView
@@ -8,6 +10,7 @@ from proxy.domain.errors import (
     ProxyError,
     UpstreamAuthError,
     UpstreamModelNotFound,
+    UpstreamOverloaded,
     UpstreamQuotaExhausted,
     UpstreamRateLimited,
 )
@@ -69,6 +72,7 @@ def test_a_breaker_whose_time_is_over_is_asked(place: int) -> None:
         ((is_open("slow"), CLOSED, CLOSED), "open", 5.0),
         ((is_open("rate_limit", 3.0), CLOSED, CLOSED), "rate_limited", 3.0),
         ((is_open("misconfigured"), CLOSED, CLOSED), "misconfigured", 5.0),
+        ((is_open("overloaded", 9.0), CLOSED, CLOSED), "overloaded", 9.0),
         ((CLOSED, is_open(), CLOSED), "host_open", 5.0),
         ((CLOSED, CLOSED, is_open("auth")), "key_refused", 5.0),
         ((CLOSED, CLOSED, is_open("quota")), "quota_used_up", 5.0),
@@ -83,12 +87,26 @@ def test_each_refusal_has_its_reason(
     assert admit(*views, True, NOW_S) == Admission("refuse", reason, retry_in_s)
 
 
-def test_of_several_reasons_the_key_goes_first_and_then_the_host() -> None:
-    """What no other deployment of the provider could mend is told rather than what it could."""
-    everything = admit(is_open(), is_open(), is_open("auth"), False, NOW_S)
-    assert everything.reason == "key_refused"
-    assert admit(is_open(), is_open(), CLOSED, True, NOW_S).reason == "host_open"
-    assert admit(is_open(), HALF_OPEN, HALF_OPEN, True, NOW_S).reason == "open"
+@pytest.mark.parametrize(
+    ("views", "reason"),
+    [
+        ((FORCED, is_open(), is_open("quota")), "forced_open"),
+        ((is_open("rate_limit"), FORCED, CLOSED), "forced_open"),
+        ((is_open("rate_limit"), is_open(), is_open("quota")), "quota_used_up"),
+        ((is_open("rate_limit"), is_open(), CLOSED), "rate_limited"),
+        ((is_open("rate_limit"), CLOSED, is_open("auth")), "rate_limited"),
+        ((is_open("overloaded"), is_open(), is_open("auth")), "overloaded"),
+        ((is_open(), is_open(), is_open("auth")), "key_refused"),
+        ((is_open("misconfigured"), is_open(), CLOSED), "misconfigured"),
+        ((is_open(), is_open(), CLOSED), "host_open"),
+        ((is_open(), HALF_OPEN, HALF_OPEN), "open"),
+    ],
+)
+def test_of_several_reasons_the_gravest_is_told(
+    views: tuple[BreakerView, BreakerView, BreakerView], reason: Reason
+) -> None:
+    """What an operator or the provider has said is not hidden by what was concluded here."""
+    assert admit(*views, False, NOW_S).reason == reason
 
 
 def test_a_half_open_breaker_without_a_permit_says_when_to_ask_again() -> None:
@@ -114,7 +132,9 @@ def refuse(reason: Reason, retry_in_s: float = 5.0) -> Admission:
         ([refuse("host_open", 1.0), refuse("open", 9.0)], 1),
         ([refuse("open", 3.0), refuse("open", 3.0)], 0),
         ([refuse("forced_open", 0.0)], None),
-        ([refuse("rate_limited"), refuse("key_refused"), refuse("quota_used_up")], None),
+        ([refuse("rate_limited"), refuse("overloaded"), refuse("quota_used_up")], None),
+        ([refuse("key_refused"), refuse("misconfigured", 90.0)], 1),
+        ([refuse("rate_limited"), refuse("key_refused")], 1),
         ([refuse("rate_limited"), refuse("misconfigured"), refuse("full", 0.0)], 1),
     ],
 )
@@ -130,12 +150,14 @@ def test_the_least_bad_is_nearest_to_its_own_next_try(
     [
         ([], NoHealthyProvider, None),
         ([refuse("open", 30.0), refuse("open", 12.0)], NoHealthyProvider, 12.0),
-        ([refuse("forced_open", 0.0)], NoHealthyProvider, None),
+        ([refuse("forced_open", 0.0)], NoHealthyProvider, inf),
         ([refuse("forced_open", 0.0), refuse("open", 12.0)], NoHealthyProvider, 12.0),
         ([refuse("rate_limited", 7.0), refuse("rate_limited", 3.0)], UpstreamRateLimited, 3.0),
         ([refuse("rate_limited", 7.0), refuse("quota_used_up", 300.0)], UpstreamRateLimited, 7.0),
         ([refuse("rate_limited", 7.0), refuse("open", 3.0)], NoHealthyProvider, 3.0),
         ([refuse("quota_used_up", 300.0)], UpstreamQuotaExhausted, 300.0),
+        ([refuse("overloaded", 20.0), refuse("overloaded", 8.0)], UpstreamOverloaded, 8.0),
+        ([refuse("overloaded", 20.0), refuse("open", 30.0)], NoHealthyProvider, 20.0),
         ([refuse("key_refused", 60.0)], UpstreamAuthError, None),
         ([refuse("key_refused", 60.0), refuse("open", 5.0)], NoHealthyProvider, 5.0),
         ([refuse("misconfigured", 300.0)], UpstreamModelNotFound, None),

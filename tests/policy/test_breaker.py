@@ -367,7 +367,7 @@ def test_open_nothing_is_counted() -> None:
     assert (run.machine.epoch, run.wait_ms, run.machine.failures) == before
 
 
-@pytest.mark.parametrize("cause", ["failures", "slow", "misconfigured"])
+@pytest.mark.parametrize("cause", ["failures", "slow", "auth", "misconfigured"])
 def test_a_sign_of_life_ends_a_wait_of_our_own(cause: BreakerCause) -> None:
     """What went well although it was open lets the next attempts prove it, and proves nothing."""
     run = Run()
@@ -382,7 +382,7 @@ def test_a_sign_of_life_ends_a_wait_of_our_own(cause: BreakerCause) -> None:
     assert (run.state, run.machine.trips) == ("open", trips + 1)
 
 
-@pytest.mark.parametrize("cause", ["rate_limit", "quota", "auth"])
+@pytest.mark.parametrize("cause", ["rate_limit", "quota", "overloaded"])
 def test_a_sign_of_life_ends_no_wait_that_a_provider_has_set(cause: BreakerCause) -> None:
     """Who has said until when it wants to be left alone is believed."""
     run = Run()

@@ -193,6 +193,8 @@ def test_another_attempt_needs_time() -> None:
         ([UpstreamUnreachable(), UpstreamServerError()], UpstreamServerError),
         ([UpstreamServerError(), UpstreamTimeout()], UpstreamTimeout),
         ([UpstreamTimeout(), UpstreamOverloaded()], UpstreamOverloaded),
+        ([UpstreamTimeout(), DeadlineExceeded()], DeadlineExceeded),
+        ([DeadlineExceeded(), UpstreamOverloaded()], UpstreamOverloaded),
         ([UpstreamOverloaded(), UpstreamRateLimited()], UpstreamRateLimited),
         ([UpstreamRateLimited(), OVERFLOW], UpstreamRejected),
         ([UpstreamAuthError(), UpstreamUnreachable()], UpstreamUnreachable),
