@@ -37,8 +37,8 @@ class BreakerCalls:
         rules: BreakerRules,
         read_now: Callable[[], str],
     ) -> None:
-        """Prepare calls; `read_now` returns the time in ms, or "" for Redis's own."""
-        self.is_failing = False
+        """Prepare calls; `read_now` returns the time in ms, or is `leave_time_to_redis`."""
+        self.has_last_failed = False
         """What was asked for last was not done, or not as far as is known."""
         self._link = link
         self._views = views
@@ -65,10 +65,10 @@ class BreakerCalls:
             reply = await self._link.run(BREAKER_SCRIPT, keys, args, wait_s=wait_s)
             return self._take(breaker_id, asked, reply)
         except ValueError as error:
-            self.is_failing = True
+            self.has_last_failed = True
             raise RedisRefused("a reply that is none of a breaker") from error
         except RedisUnavailable:
-            self.is_failing = True
+            self.has_last_failed = True
             raise
 
     def post(
@@ -87,7 +87,7 @@ class BreakerCalls:
             on_done()
 
         def lose(_: RedisUnavailable) -> None:
-            self.is_failing = True
+            self.has_last_failed = True
             on_lost()
 
         args = self._build_args(operation, breaker_id, *with_what)
@@ -130,6 +130,6 @@ class BreakerCalls:
 
     def _take(self, breaker_id: str, asked: int, reply: Reply) -> Stand:
         stand = read_stand(reply)
-        self.is_failing = False
+        self.has_last_failed = False
         self._views.learn_stand(breaker_id, stand, asked)
         return stand

@@ -23,6 +23,7 @@ from proxy.stores.breaker_messages import (
     Entry,
     ReportRun,
     find_longest_ms,
+    leave_time_to_redis,
     read_change,
 )
 from proxy.stores.breaker_views import BreakerViews
@@ -40,10 +41,19 @@ class RedisBreakers:
     """
     A BreakerStore (see `base.py`) over a link that may be there or not.
 
-    While it is there, requests go by views: of replies, of what others publish, of a poll. An
-    attempt that ends is told behind the request's back. While it is not there, and wherever it
-    has failed to do one thing, this process's own machines decide; once it is back they tell
-    what they have learned, and are forgotten.
+    It is always in one of three states:
+
+    - *away*: the link is not joined. This process's own machines decide, by weaker rules.
+    - *joining*: the link is joined, and its first poll under way. The own machines still decide;
+      the poll tells Redis what they have learned, and asks how everything stands.
+    - *shared*: a poll was answered since. Requests go by views: of replies, of what others
+      publish, of the polls that follow. An attempt that ends is told behind the request's back.
+
+    From away to joining leads `_poll`, called by the link; from joining to shared only
+    `_take_index`, by way of `_begin_sharing`; from either back to away `_leave`.
+
+    Where Redis fails to do one thing while shared, the own machine of that breaker takes it over.
+    Own machines are forgotten by the first poll that leaves nothing which only they know.
     """
 
     def __init__(
@@ -52,7 +62,7 @@ class RedisBreakers:
         rules: BreakerRules,
         read_clock_s: Callable[[], float] = time.monotonic,
         read_wall_s: Callable[[], float] = time.time,
-        read_now: Callable[[], str] = str,
+        read_now: Callable[[], str] = leave_time_to_redis,
     ) -> None:
         """
         Prepare a store; the link must not have been started yet.
@@ -67,6 +77,7 @@ class RedisBreakers:
         self._rules = rules
         self._views.longest_ms = find_longest_ms(rules)
         self._is_shared = False
+        """The state is shared; where it is not, the link knows whether it is away or joining."""
         self._queue = ReportQueue()
         self._under_way = 0
         self._flush_timer: asyncio.Handle | None = None
@@ -74,8 +85,8 @@ class RedisBreakers:
         """The timer is for the next turn of the loop."""
         self._poll_timer: asyncio.TimerHandle | None = None
         self._is_polling = False
-        self._has_untold = False
-        """Something that this poll was to tell was not taken."""
+        self._has_telling_failed = False
+        """Redis has not taken something that this poll was to tell it, as far as is known."""
         self._name = f"{secrets.token_hex(8)}."
         self._tokens = count(1)
         self._asking: set[asyncio.Task[Permit | BreakerView]] = set()
@@ -246,34 +257,40 @@ class RedisBreakers:
         self._poll_timer = asyncio.get_running_loop().call_later(POLL_S, self._poll)
         if self._is_polling:
             return
-        self._is_polling, self._has_untold = True, False
+        self._is_polling, self._has_telling_failed = True, False
         for breaker_id, command in list(self._own.commands.items()):
             done = partial(self._own.forget_command, breaker_id, command)
-            self._calls.post("command", breaker_id, [command], done, self._note_untold)
+            self._calls.post("command", breaker_id, [command], done, self._note_failed_telling)
         told = set()
         for breaker_id, wait_s, trips, cause in self._own.list_to_tell():
             told.add(breaker_id)
             what = [round(wait_s * 1000), trips, cause]
-            self._calls.post("adopt", breaker_id, what, _do_nothing, self._note_untold)
+            self._calls.post("adopt", breaker_id, what, _do_nothing, self._note_failed_telling)
         # Behind those in the link's queue, so that its answer knows of them.
         self._calls.post_index(partial(self._take_index, told), self._lose_index)
 
-    def _note_untold(self) -> None:
-        self._has_untold = True
+    def _note_failed_telling(self) -> None:
+        self._has_telling_failed = True
 
     def _take_index(self, told: Set[str], asked: int, now_ms: int, entries: list[Entry]) -> None:
+        """Go by the answer of a poll, but for what only this process's own machines know."""
         self._is_polling = False
         if not self._is_shared:
-            # The link has just come back, which it does with a write that succeeds.
-            self._calls.is_failing = self._has_untold
-        kept = {each[0] for each in self._own.list_to_tell()} | set(self._own.commands)
-        if not (self._has_untold or self._calls.is_failing or kept - told):
+            # What failed before counts no more: the link joins by a write that succeeds.
+            self._calls.has_last_failed = self._has_telling_failed
+        better_known = {each[0] for each in self._own.list_to_tell()} | set(self._own.commands)
+        redis_knows_all = better_known <= told and not self._has_telling_failed
+        if redis_knows_all and not self._calls.has_last_failed:
             self._own.forget()
-            kept = set()
-        self._is_shared = self._views.is_telling = True
-        for breaker_id in kept:
+            better_known = set()
+        self._begin_sharing()
+        for breaker_id in better_known:
             self._views.learn_own(breaker_id, self._own.look(breaker_id))
-        self._views.learn_index(now_ms, entries, asked, kept)
+        self._views.learn_index(now_ms, entries, asked, better_known)
+
+    def _begin_sharing(self) -> None:
+        """Be shared, or stay so."""
+        self._is_shared = self._views.is_telling = True
 
     def _lose_index(self) -> None:
         self._is_polling = False

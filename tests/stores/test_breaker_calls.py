@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from proxy.stores.breaker_calls import BreakerCalls
+from proxy.stores.breaker_messages import leave_time_to_redis
 from proxy.stores.breaker_views import BreakerViews
 from proxy.stores.redis_errors import RedisAway, RedisRefused
 from proxy.stores.redis_job import Reply
@@ -40,11 +41,11 @@ async def ground(redis_server: RedisServer) -> AsyncIterator[Ground]:
 
 async def test_a_reply_is_learned_before_it_is_returned(ground: Ground) -> None:
     """What was asked for is done, and the views know."""
-    ground.calls.is_failing = True
+    ground.calls.has_last_failed = True
     stand = await ground.calls.ask("adopt", ID, 5000, 2, "slow")
     assert (stand.state, stand.wait_ms, stand.trips) == ("open", 5000, 2)
     assert ground.views.look(ID).cause == "slow"
-    assert not ground.calls.is_failing
+    assert not ground.calls.has_last_failed
     now_ms, breaker = await ground.calls.read(ID)
     assert breaker.until_ms - now_ms == 5000
 
@@ -72,6 +73,14 @@ async def test_the_index_comes_with_its_question(ground: Ground) -> None:
     assert [(entry.id, entry.state) for entry in entries] == [(ID, "forced_open")]
 
 
+async def test_the_time_can_be_left_to_redis(ground: Ground, redis_server: RedisServer) -> None:
+    """Whoever reads no clock of its own has the scripts go by that of Redis."""
+    calls = BreakerCalls(ground.link, ground.views, RULES, leave_time_to_redis)
+    now_ms, _ = await calls.read(ID)
+    seconds, _ = redis_server.command("TIME")
+    assert abs(now_ms / 1000 - int(seconds)) < 5
+
+
 async def test_without_a_link_everything_is_lost_at_once(redis_server: RedisServer) -> None:
     """Nothing waits, nothing raises but what says so, and the failing is noted."""
     ground = Ground(RedisLink(redis_server.unix_url))
@@ -79,11 +88,11 @@ async def test_without_a_link_everything_is_lost_at_once(redis_server: RedisServ
     ground.calls.post("command", ID, ["open"], lambda: None, lambda: ends.append("lost"))
     ground.calls.post_index(lambda *told: None, lambda: ends.append("no index"))
     assert ends == ["lost", "no index"]
-    assert ground.calls.is_failing
-    ground.calls.is_failing = False
+    assert ground.calls.has_last_failed
+    ground.calls.has_last_failed = False
     with pytest.raises(RedisAway):
         await ground.calls.ask("acquire", ID, "t", 1000)
-    assert ground.calls.is_failing
+    assert ground.calls.has_last_failed
     with pytest.raises(RedisAway):
         await ground.calls.read(ID)
 
@@ -99,6 +108,6 @@ async def test_a_reply_that_cannot_be_read_is_a_refusal(
     monkeypatch.setattr(ground.link, "run", run)
     with pytest.raises(RedisRefused):
         await ground.calls.ask("acquire", ID, "t", 1000)
-    assert ground.calls.is_failing
+    assert ground.calls.has_last_failed
     with pytest.raises(RedisRefused):
         await ground.calls.read(ID)
