@@ -248,12 +248,17 @@ class Breaker(Struct, array_like=True):
         return calls, failed, slow
 
     def is_idle(self, now_ms: int, rules: BreakerRules) -> bool:
-        """Return whether it says no more than a new one would."""
-        return (
-            self.state == "closed"
-            and not (self.failures or self.failures_before)
-            and not any(self.sum_window(now_ms, rules))
-        )
+        """
+        Return whether nothing that matters is lost with it: at most a row of failures that ended
+        a window ago, or the trips of one whose wait is over for as long as any wait can be.
+        """
+        if self.state == "closed":
+            has_row = self.failures or self.failures_before
+            is_old = not has_row or now_ms - self.last_failure_ms > rules.window_ms
+            return is_old and not any(self.sum_window(now_ms, rules))
+        longest_ms = max(rules.window_ms, rules.open_ms, rules.open_max_ms, LONGEST_HOLD_WAIT_MS)
+        over_ms = now_ms - max([self.until_ms, *(lease.expires_ms for lease in self.leases)])
+        return over_ms > longest_ms and self.state in ("open", "half_open")
 
     def _count(self, now_ms: int, rules: BreakerRules, result: BreakerResult) -> None:
         """Count an attempt while closed, and open if that was one too many."""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from itertools import count
+from itertools import count, islice
 
 from proxy.domain.breaker import (
     CLOSED,
@@ -20,6 +20,8 @@ from proxy.policy.breaker import Breaker
 
 FEWEST_KEPT = 1024
 """Up to here nobody looks for what can be forgotten."""
+MOST_FORGOTTEN = 100
+"""At once: who hears of changes takes a moment for each."""
 
 
 class MemoryBreakers:
@@ -168,11 +170,20 @@ class MemoryBreakers:
         return breaker
 
     def _forget_idle(self, now_ms: int) -> None:
-        idle = [e for e, breaker in self._breakers.items() if breaker.is_idle(now_ms, self.rules)]
+        all_idle = (e for e, b in self._breakers.items() if b.is_idle(now_ms, self.rules))
+        idle = list(islice(all_idle, MOST_FORGOTTEN))
         for each in idle:
-            del self._breakers[each]
-            self._views.pop(each, None)
-        self._look_at = max(FEWEST_KEPT, 2 * len(self._breakers))
+            self._drop(each)
+        left = len(self._breakers)
+        is_rest_idle = len(idle) == MOST_FORGOTTEN
+        self._look_at = max(FEWEST_KEPT, left + 1 if is_rest_idle else 2 * left)
+
+    def _drop(self, breaker_id: str) -> None:
+        """Forget a breaker; for those who hear of changes it is closed from now on."""
+        breaker = self._breakers.pop(breaker_id)
+        self._views.pop(breaker_id, None)
+        if breaker.state != "closed":
+            self.on_change(BreakerChange(breaker_id, breaker.state, "closed", "", 0.0))
 
     def _note(
         self, breaker_id: str, breaker: Breaker, before: BreakerState, now_ms: int

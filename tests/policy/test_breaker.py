@@ -952,24 +952,43 @@ def test_in_1970_it_works() -> None:
 
 
 def test_what_says_something_is_not_idle() -> None:
-    """Idle is only what a new one would say as well."""
+    """Calls within the window, a row of failures as old as it, and waits are not to be lost."""
     run = Run()
     run.report("ok")
     assert not run.machine.is_idle(run.now_ms, run.rules)
     run.now_ms += 31_000
     assert run.machine.is_idle(run.now_ms, run.rules)
-    run.report("fail")
-    run.now_ms += 31_000
-    assert not run.machine.is_idle(run.now_ms, run.rules)
-    run.report("ok")
-    run.now_ms += 31_000
-    assert not run.machine.is_idle(run.now_ms, run.rules), "a broken answer would go on with it"
-    run.report("ok")
-    run.now_ms += 31_000
-    assert run.machine.is_idle(run.now_ms, run.rules)
+    for results in (["fail"], ["fail", "ok"]):
+        run.report(*results)  # type: ignore[arg-type]
+        run.machine.buckets.clear()
+        run.now_ms += 30_000
+        assert not run.machine.is_idle(run.now_ms, run.rules)
+        run.now_ms += 1
+        assert run.machine.is_idle(run.now_ms, run.rules)
+
+
+@pytest.mark.parametrize("rules", [RULES, BreakerRules(open_ms=400_000, window_ms=500_000)])
+def test_an_open_one_that_nobody_asks_for_is_idle(rules: BreakerRules) -> None:
+    """Its wait must be over for as long as the longest wait, and as the window."""
+    run = Run(rules)
     run.trip()
-    run.now_ms += HOUR_MS
+    run.now_ms = run.machine.until_ms + max(330_000, rules.window_ms)
     assert not run.machine.is_idle(run.now_ms, run.rules)
+    run.now_ms += 1
+    assert run.machine.is_idle(run.now_ms, run.rules)
+    permit = run.take_permit()
+    assert not run.machine.is_idle(run.now_ms, run.rules)
+    run.now_ms = run.machine.leases[0].expires_ms + max(330_000, rules.window_ms) + 1
+    assert (run.state, run.machine.is_idle(run.now_ms, run.rules)) == ("half_open", True)
+    assert permit.epoch == run.machine.epoch
+
+
+def test_an_operators_word_is_never_idle() -> None:
+    """Forced open and disabled are kept, however long nobody asks."""
+    for command in ("open", "close"):
+        run = Run()
+        run.machine.command(command)
+        assert not run.machine.is_idle(run.now_ms + 100 * HOUR_MS, run.rules)
 
 
 # Lives

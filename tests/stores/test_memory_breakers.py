@@ -2,8 +2,8 @@
 
 import pytest
 
-from proxy.domain.breaker import CLOSED, Permit
-from proxy.stores.memory_breakers import FEWEST_KEPT, MemoryBreakers
+from proxy.domain.breaker import CLOSED, BreakerChange, Permit
+from proxy.stores.memory_breakers import FEWEST_KEPT, MOST_FORGOTTEN, MemoryBreakers
 from tests.stores.breaker_contract import ID, RULES, BreakerContract, Clock, Ground
 
 
@@ -36,6 +36,38 @@ async def test_breakers_that_say_nothing_are_forgotten() -> None:
         clock.now_s += 0.01
         store.report(f"acme/{number}", "ok")
     assert store.look(ID).state == "open"
+
+
+async def test_open_ones_that_nobody_asks_for_are_forgotten() -> None:
+    """Thousands that were opened once go a few at a time, and whoever watches hears it of each."""
+    clock, changes = Clock(), list[BreakerChange]()
+    store = MemoryBreakers(RULES, clock.read_s, clock.read_s)
+    store.on_change = changes.append
+    store.command_now("acme/forced", "open")
+    for number in range(3 * FEWEST_KEPT):
+        store.report(f"acme/{number}", "hold", hold_s=300, cause="quota")
+    assert len(store) == 3 * FEWEST_KEPT + 1
+    clock.now_s += 3600
+    for number in range(3 * FEWEST_KEPT):
+        before = len(changes)
+        store.report(f"other/{number}", "fail")
+        clock.now_s += 0.1
+        assert len(changes) - before <= MOST_FORGOTTEN
+    assert len(store) <= 2 * FEWEST_KEPT
+    assert store.look("acme/7") is CLOSED
+    assert store.look("acme/forced").state == "forced_open"
+    closed = [change.id for change in changes if change.after == "closed"]
+    assert closed == [f"acme/{number}" for number in range(3 * FEWEST_KEPT)]
+
+
+async def test_old_failures_are_forgotten() -> None:
+    """A model that has failed once, and was never asked again, takes room for a window."""
+    clock = Clock()
+    store = MemoryBreakers(RULES, clock.read_s, clock.read_s)
+    for number in range(10 * FEWEST_KEPT):
+        clock.now_s += 0.1
+        store.report(f"acme/{number}", "fail")
+    assert len(store) <= 2 * FEWEST_KEPT
 
 
 async def test_the_wall_clock_is_read_once() -> None:
