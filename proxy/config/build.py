@@ -76,6 +76,12 @@ def build(
         callers=callers.callers,
     )
     warnings.extend(find_unknown_models(top, tree, snapshot))
+    if top.workers > 1 and top.redis_url is None:
+        what = (
+            f"{top.workers} workers without redis_url: each has circuit breakers of its own, and "
+            "its share of every rate limit"
+        )
+        warnings.append(Problem(tree.place_of("workers"), what, "set redis_url to share them"))
     return Built(
         install=_build_install(top, tree, listen, state_dir),
         snapshot=snapshot,

@@ -77,12 +77,19 @@ class Deployment(Struct, frozen=True, gc=False):
     model: str
     priority: int = 1
     weight: int = 1
+    is_listed: bool = True
+    """The configuration names the model; else a client does, at a provider that takes any."""
     id: str = ""
-    """`provider/model`: what logs, breakers and metrics call it; filled in by itself."""
+    """`provider/model`: what logs and headers call it; filled in by itself."""
+    breaker_id: str = ""
+    """The same, or `provider/*` for all models together that only clients name."""
 
     def __post_init__(self) -> None:
-        # Made once: a request asks for it several times.
-        force_setattr(self, "id", f"{self.provider.name}/{self.model}")
+        # Made once: a request asks for them several times.
+        name = self.provider.name
+        own_id = f"{name}/{self.model}"
+        force_setattr(self, "id", own_id)
+        force_setattr(self, "breaker_id", own_id if self.is_listed else f"{name}/{WILDCARD}")
 
     @property
     def info(self) -> ModelInfo:
@@ -146,7 +153,10 @@ class Snapshot(Struct, frozen=True, dict=True):
         if provider is not None and model:
             takes_any = WILDCARD in provider.models and is_name(model)
             if takes_any or (model in provider.models and model != WILDCARD):
-                target = Deployment(provider, model, provider.priority, provider.weight)
+                is_listed = model in provider.models
+                target = Deployment(
+                    provider, model, provider.priority, provider.weight, is_listed=is_listed
+                )
                 return Group(name, (target,) if provider.enabled else (), owned_by=provider.type)
             return None
         return self._wildcard_group(name) if is_name(name) else None
@@ -155,7 +165,10 @@ class Snapshot(Struct, frozen=True, dict=True):
         takers = self._takers
         if not takers:
             return None
-        return Group(name, tuple(Deployment(p, name, p.priority, p.weight) for p in takers))
+        return Group(
+            name,
+            tuple(Deployment(p, name, p.priority, p.weight, is_listed=False) for p in takers),
+        )
 
     @cached_property
     def _takers(self) -> tuple[Provider, ...]:

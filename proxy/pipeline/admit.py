@@ -4,11 +4,13 @@ from proxy.domain.breaker import Permit
 from proxy.domain.catalog import Deployment
 from proxy.pipeline.board import Board, Place, Ticket
 from proxy.pipeline.context import Exchange
-from proxy.policy.admission import Admission, describe_refusal
+from proxy.policy.admission import PROBE_AGAIN_S, Admission, describe_refusal
 from proxy.policy.admission import admit as decide
 
 LEASE_SLACK_S = 5.0
 """What an attempt with a permit may take beyond its own clocks until it has told of it."""
+ASK_AGAIN_S = 0.1
+"""So long nobody asks again for a permit after there was none: each would wait for a store."""
 _FREE = ("closed", "disabled")
 
 
@@ -30,7 +32,14 @@ async def admit(
         return Ticket(admission.reason, views[0].epoch)
     if admission.kind == "refuse":
         return admission
-    return await _ask(board, place, _lease_s(exchange, deployment))
+    now_s = board.read_clock_s()
+    if now_s < place.ask_at_s:
+        # Another request has just been told that all permits are out.
+        return Admission("refuse", "half_open", PROBE_AGAIN_S)
+    answer = await _ask(board, place, _lease_s(exchange, deployment))
+    if isinstance(answer, Admission) and answer.reason == "half_open":
+        place.ask_at_s = board.read_clock_s() + ASK_AGAIN_S
+    return answer
 
 
 async def _ask(board: Board, place: Place, lease_s: float) -> Ticket | Admission:

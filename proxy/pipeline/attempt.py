@@ -1,15 +1,19 @@
 """One attempt: ask one deployment, and come back with what may be shown, or with an error."""
 
 from proxy.domain.catalog import Deployment
-from proxy.domain.errors import ProxyError, UpstreamRejected
+from proxy.domain.errors import ProxyError, UpstreamRejected, UpstreamTimeout
+from proxy.domain.exchange import OutboundRequest
 from proxy.domain.key_mask import hide_secret
 from proxy.pipeline.board import Ticket
-from proxy.pipeline.context import Exchange
+from proxy.pipeline.context import Attempt, Exchange
 from proxy.pipeline.incoming import Incoming, Inlet
 from proxy.pipeline.stream_answer import StreamAnswer
 from proxy.pipeline.trace_headers import build_trace_headers
 from proxy.pipeline.whole_answer import WholeAnswer
+from proxy.providers.base import ProviderType
 from proxy.providers.registry import find_type
+from proxy.upstream.base import Transport
+from proxy.upstream.deadline import Deadline
 from proxy.wire.base import Ask
 
 SHORTEST_SECRET = 8
@@ -18,9 +22,17 @@ SHORTEST_SECRET = 8
 Answer = StreamAnswer | WholeAnswer
 
 
-async def attempt(exchange: Exchange, ask: Ask, deployment: Deployment, ticket: Ticket) -> Answer:
+async def attempt(
+    exchange: Exchange,
+    ask: Ask,
+    deployment: Deployment,
+    ticket: Ticket,
+    within_s: float | None = None,
+) -> Answer:
     """
     Ask a deployment once and return its answer; its request is built from nothing.
+
+    With `within_s` it must have something to show by then, whatever its own clocks allow.
 
     Raises:
         ProxyError: it failed; nothing of its answer has been sent.
@@ -35,29 +47,49 @@ async def attempt(exchange: Exchange, ask: Ask, deployment: Deployment, ticket: 
         exchange.runtime.board.give_back(ticket)
         raise
     current = exchange.begin_attempt(deployment, ticket)
-    inlet = Inlet()
     try:
-        opened = await transport.open(outbound, inlet)
-        current.note_head()
-        try:
-            answer = await Incoming(
-                exchange,
-                ask,
-                provider_type,
-                current,
-                opened,
-                inlet,
-                is_buffered=exchange.is_buffered,
-            ).read()
-        except BaseException:  # a cancelled request, too, lets go of its provider at once
-            opened.close()
-            raise
+        if within_s is None:
+            answer = await _ask(exchange, ask, provider_type, current, transport, outbound)
+        else:
+            with Deadline(within_s):
+                answer = await _ask(exchange, ask, provider_type, current, transport, outbound)
+    except TimeoutError:
+        clock = "first_token" if ask.streams else "answer"
+        error: ProxyError = UpstreamTimeout(code=f"upstream_{clock}_timeout")
+        exchange.fail_attempt(error)
+        raise error from None
     except ProxyError as error:
         _hide_key(error, deployment)
         exchange.fail_attempt(error)
         raise
     exchange.note_content(current, streams=ask.streams)
     return answer
+
+
+async def _ask(
+    exchange: Exchange,
+    ask: Ask,
+    provider_type: ProviderType,
+    current: Attempt,
+    transport: Transport,
+    outbound: OutboundRequest,
+) -> Answer:
+    inlet = Inlet()
+    opened = await transport.open(outbound, inlet)
+    current.note_head()
+    try:
+        return await Incoming(
+            exchange,
+            ask,
+            provider_type,
+            current,
+            opened,
+            inlet,
+            is_buffered=exchange.is_buffered,
+        ).read()
+    except BaseException:  # a cancelled request, too, lets go of its provider at once
+        opened.close()
+        raise
 
 
 def _hide_key(error: ProxyError, deployment: Deployment) -> None:

@@ -22,33 +22,39 @@ from proxy.policy.retry import RetryBudget
 from proxy.policy.verdict import NEUTRAL, Verdict, judge
 from proxy.stores.base import BreakerStore
 
-FEWEST_KEPT = 4096
-"""Up to here nobody looks for what can be forgotten."""
-
 _HERE = ("", "localhost", "127.0.0.1", "::1")
 
 _log = logging.getLogger("llm_proxy.egress")
 
 
 class Place:
-    """One deployment as this process sees it."""
+    """
+    One deployment as this process sees it.
+
+    All models of a provider that the configuration does not list are one: clients make up their
+    names, and each would have a memory of its own.
+    """
 
     __slots__ = (
+        "ask_at_s",
         "failed_s",
         "failures",
         "host_id",
         "id",
         "in_flight",
         "is_here",
+        "is_listed",
         "is_simulated",
         "key_id",
         "latency",
         "provider",
         "success",
+        "whole",
     )
 
     def __init__(self, deployment: Deployment) -> None:
-        self.id = deployment.id
+        self.id = deployment.breaker_id
+        self.is_listed = deployment.is_listed
         self.provider = deployment.provider.name
         self.host_id = name_host_breaker(self.provider)
         self.key_id = name_key_breaker(self.provider)
@@ -57,9 +63,14 @@ class Place:
         # It fails when a client asks it to: that may be held against nobody but that client.
         self.is_simulated = deployment.provider.type == SIMULATOR_TYPE
         self.in_flight = 0
+        self.ask_at_s = 0.0
+        """From then on it is worth asking for a permit again."""
         self.failures = 0
         self.failed_s = 0.0
         self.latency = Latency()
+        """Of streams, to their first content."""
+        self.whole = Latency()
+        """Of answers that are not streamed."""
         self.success = RecentSuccess()
 
 
@@ -105,15 +116,14 @@ class Board:
         self._is_cut_off = False
         self._budgets: dict[str, RetryBudget] = {}
         self._seen: dict[str, Seen] = {}
-        self._look_at = FEWEST_KEPT
+        self._providers: Mapping[str, Provider] = {}
+        """Those in force since the last change; none before the first."""
 
     def find_place(self, deployment: Deployment) -> Place:
         """Return what is known of a deployment."""
-        place = self._places.get(deployment.id)
+        place = self._places.get(deployment.breaker_id)
         if place is None:
-            if len(self._places) >= self._look_at:
-                self._forget_unused()
-            place = self._places[deployment.id] = Place(deployment)
+            place = self._places[deployment.breaker_id] = Place(deployment)
         return place
 
     def failures(self, deployment_id: str) -> int:
@@ -131,7 +141,9 @@ class Board:
     def latency_s(self, deployment: Deployment) -> float:
         """Return what a request sent there now would have to wait for; 0: not known."""
         place = self.find_place(deployment)
-        return place.latency.score_s(self.read_clock_s(), place.in_flight)
+        is_streamed = place.latency.is_known or not place.whole.is_known
+        latency = place.latency if is_streamed else place.whole
+        return latency.score_s(self.read_clock_s(), place.in_flight)
 
     def last_seen(self, provider: str) -> Seen | None:
         """Return when a provider was last seen to answer or fail, None if never."""
@@ -145,10 +157,6 @@ class Board:
         """Return the budget for asking the deployments of one name again."""
         budget = self._budgets.get(name)
         if budget is None:
-            if len(self._budgets) >= FEWEST_KEPT:
-                self._budgets = {
-                    each: kept for each, kept in self._budgets.items() if not kept.is_full
-                }
             budget = self._budgets[name] = RetryBudget()
         return budget
 
@@ -172,14 +180,13 @@ class Board:
         if place.is_simulated:
             return
         place.failures = 0
+        (place.latency if streams else place.whole).note(ttft_s, self.read_clock_s())
         verdict = judge(None, ttft_s=ttft_s if streams else None, typical_s=place.latency.typical_s)
-        if streams:
-            place.latency.note(ttft_s, self.read_clock_s())
         self._note_life(place)
         if ticket.permits:
             self._give_back(place, ticket, verdict)
         if ticket.reason == "panic":
-            for breaker_id in (place.host_id, place.id):
+            for breaker_id in (place.key_id, place.host_id, place.id):
                 self.breakers.report(breaker_id, "alive")
         elif _find_permit(ticket, place.id) is None:
             self.breakers.report(place.id, verdict.result, epoch=ticket.epoch)
@@ -191,6 +198,7 @@ class Board:
         error: ProxyError | None,
         *,
         ttft_s: float | None = None,
+        provider: Provider | None = None,
         was_cut_short: bool = False,
         is_over: bool = True,
     ) -> None:
@@ -202,6 +210,8 @@ class Board:
             ticket: what it began with.
             error: how it failed; None: it did not.
             ttft_s: when its first content came, if that was told by `note_content`.
+            provider: as it was when the attempt began; what has since changed its address or
+                key is not answerable for that. None: as it is.
             was_cut_short: the request's deadline left it less time than its own clocks.
             is_over: False: its client or this server has ended it before anything was proven.
         """
@@ -216,6 +226,8 @@ class Board:
         if place.is_simulated:
             return
         verdict = judge(error, was_cut_short=was_cut_short)
+        if (provider is not None and self._is_outdated(provider)) or _is_a_clients(place, verdict):
+            verdict = NEUTRAL
         if verdict.is_local_network:
             verdict = self._note_local_fault(place, verdict)
         elif isinstance(error, UpstreamError) and not isinstance(error, UpstreamPoolFull):
@@ -225,12 +237,13 @@ class Board:
             place.failed_s = self.read_clock_s()
             place.success.note(False)
             self._seen[place.provider] = Seen(time.time(), None, is_good=False)
-        if ttft_s is not None:
-            if verdict.result == "fail":
-                permit = _find_permit(ticket, place.id) or Permit(ticket.epoch, "")
-                self.breakers.report(place.id, "broke", epoch=permit.epoch, token=permit.token)
+        if ttft_s is None:
+            self._tell(place, ticket, verdict)
             return
-        self._tell(place, ticket, verdict)
+        if verdict.result == "fail":
+            permit = _find_permit(ticket, place.id) or Permit(ticket.epoch, "")
+            self.breakers.report(place.id, "broke", epoch=permit.epoch, token=permit.token)
+        self._tell_hold(place, verdict)
 
     def give_back(self, ticket: Ticket) -> None:
         """Return the permits of an attempt that never began."""
@@ -238,42 +251,65 @@ class Board:
             self.breakers.report(breaker_id, "neutral", epoch=permit.epoch, token=permit.token)
 
     async def apply(self, before: Mapping[str, Provider], after: Mapping[str, Provider]) -> None:
-        """Begin anew with the breakers of providers whose address or key is another now."""
-        for name, provider in after.items():
-            old = before.get(name)
-            if old is None or old is provider or _identify(old) == _identify(provider):
-                continue
-            ids = [each.id for each in self._places.values() if each.provider == name]
-            for breaker_id in (name_host_breaker(name), name_key_breaker(name), *ids):
-                view = self.breakers.look(breaker_id)
-                if view.state in ("open", "half_open"):
-                    await self.breakers.command(breaker_id, "reset")
+        """
+        Begin anew with providers that are new, or whose address or key is another now.
+
+        What is known of providers that are gone, or changed, goes; attempts under way there end
+        without a trace.
+        """
+        self._providers = after
+        changed = {
+            name
+            for name, provider in after.items()
+            if (old := before.get(name)) is not provider
+            and (old is None or _identify(old) != _identify(provider))
+        }
+        gone = changed | (before.keys() - after.keys())
+        if not gone:
+            return
+        ids = {place.id for place in self._places.values() if place.provider in changed}
+        self._places = {
+            each: place for each, place in self._places.items() if place.provider not in gone
+        }
+        for name in gone:
+            self._hosts.pop(name, None)
+            self._seen.pop(name, None)
+        for name in changed:
+            ids |= {name_host_breaker(name), name_key_breaker(name)}
+        for breaker_id in ids:
+            if self.breakers.look(breaker_id).state in ("open", "half_open"):
+                await self.breakers.command(breaker_id, "reset")
+
+    def _is_outdated(self, provider: Provider) -> bool:
+        current = self._providers.get(provider.name)
+        if current is provider or not self._providers:
+            return False
+        return current is None or _identify(current) != _identify(provider)
 
     def _tell(self, place: Place, ticket: Ticket, verdict: Verdict) -> None:
         """Tell each breaker what a failed attempt means for it."""
-        report = self.breakers.report
-        hold_s = verdict.hold_s or 0.0
-        is_key = verdict.target == "key"
         self._give_back(place, ticket, verdict)
-        if is_key:
-            report(place.key_id, "hold", hold_s=hold_s, cause=verdict.cause)
-        elif verdict.result == "hold":
-            report(place.id, "hold", epoch=ticket.epoch, hold_s=hold_s, cause=verdict.cause)
-        elif verdict.result == "fail":
-            if _find_permit(ticket, place.id) is None:
-                report(place.id, "fail", epoch=ticket.epoch)
-            if hold_s:
-                report(place.id, "hold", hold_s=hold_s, cause=verdict.cause)
+        if verdict.result == "fail" and _find_permit(ticket, place.id) is None:
+            self.breakers.report(place.id, "fail", epoch=ticket.epoch)
+        self._tell_hold(place, verdict)
         if verdict.is_connect and _find_permit(ticket, place.host_id) is None:
             host = self._hosts.get(place.provider)
             if host is None:
                 host = self._hosts[place.provider] = HostFaults()
             if host.note_fault(place.id, self.read_clock_s()):
                 wait_s = self.breakers.rules.open_ms / 1000
-                report(place.host_id, "hold", hold_s=wait_s, cause="failures")
+                self.breakers.report(place.host_id, "hold", hold_s=wait_s, cause="failures")
+
+    def _tell_hold(self, place: Place, verdict: Verdict) -> None:
+        """Have the deployment or its key left alone, if that was asked for."""
+        hold_s = verdict.hold_s or 0.0
+        if verdict.result == "hold" or hold_s:
+            held_id = place.key_id if verdict.target == "key" else place.id
+            self.breakers.report(held_id, "hold", hold_s=hold_s, cause=verdict.cause)
 
     def _give_back(self, place: Place, ticket: Ticket, verdict: Verdict) -> None:
         """Report with each permit what the attempt has proven for the breaker that gave it."""
+        place.ask_at_s = 0.0
         for breaker_id, permit in ticket.permits:
             result = verdict.result
             if breaker_id == place.host_id:
@@ -316,13 +352,6 @@ class Board:
             _log.warning("egress is up again")
         self._on_egress(is_down)
 
-    def _forget_unused(self) -> None:
-        """Forget deployments of which nothing is known: clients can name many at `*`."""
-        kept = [place for place in self._places.values() if place.in_flight]
-        newest = list(self._places.values())[-(FEWEST_KEPT // 2) :]
-        self._places = {place.id: place for place in (*kept, *newest)}
-        self._look_at = max(FEWEST_KEPT, 2 * len(self._places))
-
 
 def _find_permit(ticket: Ticket, breaker_id: str) -> Permit | None:
     for each, permit in ticket.permits:
@@ -331,6 +360,16 @@ def _find_permit(ticket: Ticket, breaker_id: str) -> Permit | None:
     return None
 
 
+def _is_a_clients(place: Place, verdict: Verdict) -> bool:
+    """Return whether it is about a model that only a client says there is."""
+    return not place.is_listed and verdict.cause in ("misconfigured", "auth")
+
+
 def _identify(provider: Provider) -> tuple[object, ...]:
     key = provider.api_key
-    return (provider.type, provider.base_url, None if key is None else key.reveal())
+    return (
+        provider.type,
+        provider.base_url,
+        None if key is None else key.reveal(),
+        provider.headers,
+    )

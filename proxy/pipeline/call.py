@@ -12,12 +12,18 @@ from random import random
 from msgspec import Struct
 
 from proxy.domain.catalog import Deployment
-from proxy.domain.errors import DeadlineExceeded, ProxyError, UpstreamRateLimited, UpstreamRejected
+from proxy.domain.errors import (
+    DeadlineExceeded,
+    ProxyError,
+    UpstreamOverloaded,
+    UpstreamRateLimited,
+    UpstreamRejected,
+)
 from proxy.pipeline.admit import admit
 from proxy.pipeline.attempt import Answer, attempt
 from proxy.pipeline.board import Ticket
 from proxy.pipeline.context import Exchange, name_error
-from proxy.pipeline.route import Leg, Route
+from proxy.pipeline.route import Route
 from proxy.pipeline.signs_of_life import SignsOfLife
 from proxy.policy.admission import Admission, build_error, find_least_bad
 from proxy.policy.retry import (
@@ -26,12 +32,15 @@ from proxy.policy.retry import (
     count_repeats,
     has_time,
     may_repeat,
-    may_try_another,
     may_try_fallback,
     pick_error,
 )
 from proxy.upstream.deadline import Deadline
 from proxy.wire.base import Ask
+
+MOST_ATTEMPTS = 16
+"""For one request, however many names it gives and deployments these have."""
+USUAL_TIMES = 3.0
 
 
 async def call(exchange: Exchange, ask: Ask, chosen: Route) -> Answer:
@@ -43,13 +52,14 @@ async def call(exchange: Exchange, ask: Ask, chosen: Route) -> Answer:
             was. Nothing has been sent but signs of life.
     """
     signs_of_life = SignsOfLife(exchange) if ask.streams else None
+    search = _Search(exchange, ask, chosen)
     try:
         with Deadline(exchange.snapshot.settings.request_timeout_s):
-            return await _Search(exchange, ask, chosen).find()
+            return await search.find()
     except TimeoutError:
         error = DeadlineExceeded()
         exchange.fail_attempt(error)
-        raise error from None
+        raise search.build_error(error) from None
     finally:
         if signs_of_life is not None:
             signs_of_life.stop()
@@ -64,6 +74,8 @@ class _Tried(Struct):
     most_repeats: int
     """By how it did before this request, whose own failures are no reason to end it sooner."""
     repeats: int = 0
+    held_s: float = 0.0
+    """How long it was said to be held when it was to be asked again."""
     is_given_up: bool = False
 
 
@@ -102,20 +114,28 @@ class _Search:
             or await self._repeat()
         )
         if answer is None:
-            raise self._build_error()
-        self._board.note_answered(self._chosen.alias)
+            raise self.build_error()
+        self._board.note_answered(self._find_budget_name())
         return answer
+
+    def _find_budget_name(self) -> str:
+        """Return whose budget repetitions go by: a name's, but none that a client has made up."""
+        candidates = self._chosen.legs[0].candidates
+        is_made_up = bool(candidates) and not candidates[0].is_listed
+        return candidates[0].breaker_id if is_made_up else self._chosen.alias
 
     async def _try_all(self) -> Answer | None:
         """Ask each candidate that is not refused, in order: at once, and free."""
-        for number, leg in enumerate(self._chosen.legs):
+        legs = self._chosen.legs
+        for number, leg in enumerate(legs):
             self._leg = number
-            for deployment in leg.candidates:
-                if not self._may_help(deployment, leg):
+            for place, deployment in enumerate(leg.candidates, 1):
+                if not self._may_help(deployment):
                     continue
-                if self._tried and not self._has_time():
+                if self._tried and not self._may_go_on():
                     return None
-                answer = await self._try(deployment)
+                is_last = place == len(leg.candidates) and not legs.may_have(number + 1)
+                answer = await self._try(deployment, is_last=is_last)
                 if answer is not None:
                     return answer
         return None
@@ -123,7 +143,7 @@ class _Search:
     async def _wait_for_room(self) -> Answer | None:
         """Ask the best one whose connections are all in use: one may become free."""
         for refused in self._refused:
-            if refused.admission.reason == "full" and not self._is_answered_for():
+            if refused.admission.reason == "full" and not self._is_wrong_itself():
                 self._leg = refused.leg
                 return await self._try(refused.deployment, may_wait=True)
         return None
@@ -137,21 +157,23 @@ class _Search:
         self._leg = chosen.leg
         self._board.is_panicking = True
         try:
-            return await self._attempt(chosen.deployment, Ticket("panic"))
+            # Others wait for their turn to try: none may hold it for longer than this.
+            within_s = chosen.deployment.provider.clocks.first_token_s
+            return await self._attempt(chosen.deployment, Ticket("panic"), within_s)
         finally:
             self._board.is_panicking = False
 
     async def _repeat(self) -> Answer | None:
         """Ask those that have failed again, after a while, as long as the budget allows it."""
-        if self._is_answered_for():
+        if self._is_wrong_itself():
             return None
-        budget = self._board.find_budget(self._chosen.alias)
-        while (chosen := self._find_repeatable()) is not None:
+        budget = self._board.find_budget(self._find_budget_name())
+        while (chosen := self._find_repeatable()) is not None and self._may_go_on():
             wait_s = self._choose_wait_s(chosen)
             if wait_s is None:
                 chosen.is_given_up = True
                 continue
-            if not budget.take():
+            if not budget.take(self._loop.time()):
                 self._has_spent_budget = True
                 return None
             try:
@@ -164,7 +186,9 @@ class _Search:
                 return answer
         return None
 
-    async def _try(self, deployment: Deployment, *, may_wait: bool = False) -> Answer | None:
+    async def _try(
+        self, deployment: Deployment, *, is_last: bool = True, may_wait: bool = False
+    ) -> Answer | None:
         """Ask a deployment if it may be asked now; None if not, or if it has failed."""
         ticket = await admit(self._exchange, deployment, may_wait=may_wait)
         if isinstance(ticket, Admission):
@@ -172,13 +196,23 @@ class _Search:
             if self._skipped is None:
                 self._skipped = (deployment, ticket.reason)
             return None
-        return await self._attempt(deployment, ticket)
+        return await self._attempt(
+            deployment, ticket, None if is_last else self._find_share_s(deployment)
+        )
 
-    async def _attempt(self, deployment: Deployment, ticket: Ticket) -> Answer | None:
+    async def _attempt(
+        self, deployment: Deployment, ticket: Ticket, within_s: float | None
+    ) -> Answer | None:
+        """
+        Ask a deployment, for `within_s` at most; None if it has failed and others may help.
+
+        Raises:
+            ProxyError: what was asked for first calls the request itself wrong.
+        """
         self._note_way(deployment, ticket)
         share = self._board.find_place(deployment).success.share
         try:
-            return await attempt(self._exchange, self._ask, deployment, ticket)
+            return await attempt(self._exchange, self._ask, deployment, ticket, within_s)
         except ProxyError as error:
             most = count_repeats(deployment.provider.max_retries, share)
             self._tried.append(_Tried(deployment, self._leg, error, most))
@@ -192,9 +226,11 @@ class _Search:
         self._leg = tried.leg
         ticket = await admit(self._exchange, tried.deployment, may_wait=True)
         if isinstance(ticket, Admission):
-            # A hold that others have made longer meanwhile is waited for, if there is time.
-            tried.is_given_up = ticket.reason != "rate_limited"
+            # Others have made the hold longer meanwhile, or have all permits: that is waited for.
+            tried.is_given_up = ticket.reason not in ("rate_limited", "overloaded", "half_open")
+            tried.held_s = ticket.retry_in_s
             return None
+        tried.held_s = 0.0
         tried.repeats += 1
         self._exchange.repeats += 1
         self._exchange.runtime.observer.retried(tried.deployment.provider.name)
@@ -221,39 +257,63 @@ class _Search:
         provider = tried.deployment.provider
         wait_s = choose_wait_s(tried.error, tried.repeats, provider.retry_delay_s, random())
         held_s = self._find_hold_s(tried.deployment)
-        if held_s is None:
+        is_limit = isinstance(tried.error, UpstreamRateLimited | UpstreamOverloaded)
+        if held_s is None or (held_s and not is_limit):
             return None
-        if held_s and not isinstance(tried.error, UpstreamRateLimited):
-            return None
-        wait_s = max(wait_s, held_s)
+        wait_s = max(wait_s, held_s, tried.held_s)
         return wait_s if self._has_time(wait_s) else None
 
     def _find_hold_s(self, deployment: Deployment) -> float | None:
         """Return how long a deployment is still held, 0 if it is not, None if it is given up."""
-        view = self._board.breakers.look(deployment.id)
+        view = self._board.breakers.look(deployment.breaker_id)
         if view.state == "open":
             left_s = max(0.0, view.retry_at_s - self._board.read_clock_s())
-            return left_s if view.cause == "rate_limit" else None
+            return left_s if view.cause in ("rate_limit", "overloaded") else None
         return None if view.state == "forced_open" else 0.0
 
-    def _may_help(self, deployment: Deployment, leg: Leg) -> bool:
-        """Return whether a deployment might take what others have refused as it is."""
+    def _may_help(self, deployment: Deployment) -> bool:
+        """
+        Return whether a deployment might take a request that others have called wrong.
+
+        What is too long may fit into a larger one; what was filtered another model may answer.
+        """
         for tried in self._tried:
-            if may_try_another(tried.error) or not isinstance(tried.error, UpstreamRejected):
+            if not isinstance(tried.error, UpstreamRejected):
                 continue
-            if tried.leg == self._leg and tried.error.code != CONTEXT_OVERFLOW:
-                return False
-            if tried.error.code == CONTEXT_OVERFLOW and not _is_larger(
-                deployment, tried.deployment, is_unknown_larger=tried.leg != self._leg
-            ):
+            is_other_model = tried.leg != self._leg
+            if tried.error.code == CONTEXT_OVERFLOW:
+                if not _is_larger(deployment, tried.deployment, if_unknown=is_other_model):
+                    return False
+            elif not is_other_model:
                 return False
         return True
 
-    def _is_answered_for(self) -> bool:
-        """Return whether the request itself is wrong: no waiting will mend it."""
+    def _is_wrong_itself(self) -> bool:
+        """Return whether what was asked for first calls the request wrong: no waiting helps."""
         return any(
             isinstance(tried.error, UpstreamRejected) for tried in self._tried if not tried.leg
         )
+
+    def _find_share_s(self, deployment: Deployment) -> float | None:
+        """
+        Return how long an attempt may take that others could follow; None: as long as it likes.
+
+        One that says nothing at all must leave time for the next: half of what is left, unless
+        its own clocks are shorter. But long answers are no fault: nothing is cut short before it
+        has taken three times as long as what is usual there, or while that is not known.
+        """
+        clocks, place = deployment.provider.clocks, self._board.find_place(deployment)
+        own_s, typical_s = clocks.answer_s, place.whole.typical_s
+        if self._ask.streams:
+            own_s, typical_s = max(clocks.headers_s, clocks.first_token_s), place.latency.typical_s
+        half_s = (self._end_s - self._loop.time()) / 2
+        if own_s <= half_s or typical_s is None or self._exchange.is_buffered:
+            return None
+        return max(half_s, USUAL_TIMES * typical_s)
+
+    def _may_go_on(self) -> bool:
+        """Return whether one more attempt is worth it: there is time, and it is not one of many."""
+        return len(self._exchange.attempts) < MOST_ATTEMPTS and self._has_time()
 
     def _has_time(self, wait_s: float = 0.0) -> bool:
         return has_time(self._end_s - self._loop.time() - wait_s, self._timeout_s)
@@ -263,7 +323,7 @@ class _Search:
         exchange, skipped = self._exchange, self._skipped
         exchange.leg = self._leg
         exchange.furthest_leg = max(exchange.furthest_leg, self._leg)
-        reason = self._chosen.legs[self._leg].reason if self._leg else self._chosen.reason
+        reason = self._chosen.reason
         if ticket.reason == "panic":
             reason = f"{reason},panic"
         elif skipped is not None:
@@ -275,24 +335,32 @@ class _Search:
                 )
         exchange.route_reason = reason
 
-    def _build_error(self) -> ProxyError:
-        """Return the most useful error; what was asked for first goes before its fallbacks."""
+    def build_error(self, last: ProxyError | None = None) -> ProxyError:
+        """
+        Return the most useful error; what was asked for first goes before its fallbacks.
+
+        `last` is one more than those of the attempts that have ended.
+        """
         errors = [tried.error for tried in self._tried if not tried.leg]
-        errors = errors or [tried.error for tried in self._tried]
+        others = [tried.error for tried in self._tried if tried.leg]
+        if last is not None:
+            errors.append(last)
         refusals = [refused.admission for refused in self._refused]
-        if not errors:
+        if not errors and not others:
+            if self._skipped is not None:
+                self._exchange.route_reason = f"{self._chosen.reason},{self._skipped[1]}"
             return build_error(refusals)
-        error = pick_error(errors, [each.retry_in_s for each in refusals if each.retry_in_s])
+        waits_s = [each.retry_in_s for each in refusals]
+        if errors:
+            waits_s += [each.retry_after_s or 0.0 for each in others]
+        error = pick_error(errors or others, [each for each in waits_s if each])
         if self._has_spent_budget:
             error.detail = ", ".join(filter(None, (error.detail, "retry_budget_exhausted")))
         return error
 
 
-def _is_larger(deployment: Deployment, than: Deployment, *, is_unknown_larger: bool) -> bool:
+def _is_larger(deployment: Deployment, than: Deployment, *, if_unknown: bool) -> bool:
     """Return whether a deployment takes longer requests than another, as far as is known."""
-    ours, theirs = (each.provider.model_info.get(each.model) for each in (deployment, than))
-    size = ours and ours.max_input_tokens
-    other = theirs and theirs.max_input_tokens
-    if size and other:
-        return size > other
-    return is_unknown_larger
+    ours = deployment.info.max_input_tokens
+    theirs = than.info.max_input_tokens
+    return ours > theirs if ours and theirs else if_unknown

@@ -18,6 +18,7 @@ from proxy.telemetry.base import Observer
 from proxy.telemetry.tracing import Trace
 from proxy.upstream.base import Transport
 from proxy.wire.base import Ask
+from proxy.wire.openai_error import KNOWN_REJECTIONS
 
 
 class Runtime:
@@ -137,6 +138,7 @@ class Exchange:
             attempt.ticket,
             error,
             ttft_s=attempt.ttft_s,
+            provider=attempt.deployment.provider,
             # It has not had the greater part of the time that there was: others had it.
             was_cut_short=isinstance(error, DeadlineExceeded) and spent_s < timeout_s / 2,
         )
@@ -191,8 +193,9 @@ class Attempt:
 def name_error(error: ProxyError) -> str:
     """Return the word of ours for an error, as it may stand in a log and be a metric's label."""
     # A provider's own code for a client's mistake is neither ours nor one of a known few.
-    is_rejected = isinstance(error, UpstreamRejected)
-    return "upstream_rejected" if is_rejected else error.code or error.type
+    if isinstance(error, UpstreamRejected) and error.code not in KNOWN_REJECTIONS:
+        return "upstream_rejected"
+    return error.code or error.type
 
 
 def build_request_id() -> str:

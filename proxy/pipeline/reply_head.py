@@ -1,10 +1,17 @@
 """The headers of our replies: built here, none of a provider's is passed on."""
 
 from collections.abc import Mapping
-from math import ceil
+from math import ceil, isinf
 from random import uniform
 
-from proxy.domain.errors import NoHealthyProvider, ProxyError, UpstreamOverloaded
+from proxy.domain.errors import (
+    NoHealthyProvider,
+    ProxyError,
+    UpstreamAuthError,
+    UpstreamModelNotFound,
+    UpstreamOverloaded,
+    UpstreamQuotaExhausted,
+)
 from proxy.pipeline.context import Exchange
 from proxy.wire.openai_rate_headers import build_rate_headers
 
@@ -14,6 +21,8 @@ STREAM_HEADERS: Mapping[str, str] = {
     "X-Accel-Buffering": "no",
 }
 JSON_HEADERS: Mapping[str, str] = {"Content-Type": "application/json"}
+_STAYS = (UpstreamAuthError, UpstreamModelNotFound, UpstreamQuotaExhausted)
+"""What only an operator can mend, also where it was known without asking."""
 RETRY_WITHIN_S = (1.0, 5.0)
 """When to come back where nobody has said it."""
 
@@ -74,7 +83,10 @@ def build_error_head(exchange: Exchange, error: ProxyError) -> dict[str, str]:
     """
     headers = build_json_head(exchange)
     wait_s = error.retry_after_s
-    if isinstance(error, NoHealthyProvider) and wait_s is not None:
+    may_help = not exchange.attempts and not isinstance(error, _STAYS)
+    if wait_s is not None and isinf(wait_s):
+        may_help, wait_s = False, None
+    elif isinstance(error, NoHealthyProvider) and wait_s is not None:
         # Many clients get this at the same moment: they are not all to come back at one.
         wait_s *= uniform(1.0, 1.1)
     elif isinstance(error, NoHealthyProvider | UpstreamOverloaded) and wait_s is None:
@@ -82,6 +94,6 @@ def build_error_head(exchange: Exchange, error: ProxyError) -> dict[str, str]:
     if wait_s is not None:
         # Whole seconds, rounded up: earlier would be refused again.
         headers["Retry-After"] = str(max(1, ceil(wait_s)))
-    if exchange.attempts:
+    if not may_help:
         headers["x-should-retry"] = "false"
     return headers

@@ -70,6 +70,10 @@ class Legs(Sequence[Leg]):
         self._make_until(None)
         return len(self._made)
 
+    def may_have(self, index: int) -> bool:
+        """Return whether there is a leg of that number, for all that is known without making it."""
+        return len(self._made) > index or bool(self._names)
+
     def _make_until(self, index: int | None) -> None:
         while self._names and (index is None or len(self._made) <= index):
             group = self._snapshot.find_group(self._names.pop())

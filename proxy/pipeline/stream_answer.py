@@ -13,6 +13,7 @@ from proxy.pipeline.base import ReplyWriter
 from proxy.pipeline.context import Attempt
 from proxy.pipeline.signs_of_life import KEEP_ALIVE
 from proxy.pipeline.stream_clock import StreamClock
+from proxy.pipeline.whole_answer import ANSWER_TOO_LARGE
 from proxy.upstream.base import OpenedResponse
 from proxy.wire.base import StreamReader
 
@@ -190,7 +191,8 @@ class StreamAnswer:
         self._held += out
         may_grow = self._has_content and not self._is_buffered  # it is about to be delivered
         if len(self._held) > self._max_held_bytes and not may_grow and not self._reader.is_over:
-            self._give_up(UpstreamTooLarge())
+            code = ANSWER_TOO_LARGE if self._is_buffered else None
+            self._give_up(UpstreamTooLarge(code=code))
 
     def _take_held(self) -> bytes:
         held, self._held = self._held, bytearray()

@@ -8,6 +8,9 @@ from proxy.domain.errors import ProxyError, UpstreamTimeout, UpstreamTooLarge
 from proxy.upstream.base import OpenedResponse
 from proxy.upstream.deadline import Deadline
 
+ANSWER_TOO_LARGE = "answer_too_large"
+"""A whole answer above `max_answer_bytes`: how long it is, and that it is held, is the client's."""
+
 
 class WholeAnswer(Struct):
     """A complete answer, checked, in the client's dialect; a stream has its `[DONE]`."""
@@ -38,7 +41,7 @@ class BodyCollector:
             if self._keeps_start:
                 self.end()
             else:
-                self.fail(UpstreamTooLarge())
+                self.fail(UpstreamTooLarge(code=ANSWER_TOO_LARGE))
 
     def end(self) -> None:
         """Take note that the body is complete."""

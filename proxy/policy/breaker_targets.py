@@ -62,7 +62,7 @@ def is_target(target: str, snapshot: Snapshot) -> bool:
     provider = snapshot.providers.get(name.provider)
     if provider is None or name.kind != "deployment":
         return provider is not None
-    if not name.model or name.model == WILDCARD:
+    if not name.model:
         return False
     return name.model in provider.models or (WILDCARD in provider.models and is_name(name.model))
 

@@ -81,6 +81,11 @@ class Latency:
         return self._peak_s * exp(-max(0.0, now_s - self._noted_s) / TAU_S)
 
     @property
+    def is_known(self) -> bool:
+        """At least one time is."""
+        return self._samples > 0
+
+    @property
     def typical_s(self) -> float | None:
         """The geometric mean of the times, older ones counting less; None of too few."""
         return exp(self._log_mean) if self._samples >= MIN_SAMPLES else None

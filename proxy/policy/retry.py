@@ -32,6 +32,10 @@ FILTERED = frozenset(("content_policy_violation", "content_filter", "refusal"))
 LONGEST_BACK_OFF_S = 30.0
 LEAST_LEFT_S = 2.0
 """With less time than this no other attempt is begun, or a tenth of the whole if that is less."""
+ABOUT_ONE_REQUEST = frozenset(
+    ("request_exceeds_limit", "request_too_costly", "upstream_not_found", "upstream_refused")
+)
+"""Codes of what a provider refuses of this request, and would each time, but not of others."""
 _CONNECTION_CODES = frozenset(("upstream_connect_timeout", "upstream_tls_timeout"))
 _REPEATING_CANNOT_HELP = (
     UpstreamQuotaExhausted,
@@ -94,7 +98,9 @@ def may_repeat(error: ProxyError) -> bool:
 
     Source: wire-formats §7.2, column "same upstream".
     """
-    return may_try_another(error) and not isinstance(error, _REPEATING_CANNOT_HELP)
+    if isinstance(error, _REPEATING_CANNOT_HELP) or error.code in ABOUT_ONE_REQUEST:
+        return False
+    return may_try_another(error)
 
 
 def choose_wait_s(error: ProxyError, repeats: int, retry_delay_s: float, chance: float) -> float:
@@ -189,20 +195,23 @@ class RetryBudget:
 
     A hundred tokens at most: each repetition costs ten, each success brings one back. So a tenth
     of the load may be repetitions for ever, and a few more for a moment. Without tokens three may
-    still be under way at a time: where there is little load a few successes would have to do.
+    still be under way at a time, and three begin in a second: where there is little load a few
+    successes would have to do.
 
     Source: Google's SRE book, "Handling overload"; Envoy's retry budget; AWS SDK's token bucket.
     """
 
-    __slots__ = ("_running", "_tokens")
+    __slots__ = ("_next_s", "_running", "_tokens")
 
     FULL = 100
     PRICE = 10
     FEWEST_RUNNING = 3
+    FEWEST_EACH_S = 1.0 / 3.0
 
     def __init__(self) -> None:
         self._tokens = self.FULL
         self._running = 0
+        self._next_s = 0.0
 
     @property
     def is_full(self) -> bool:
@@ -214,12 +223,19 @@ class RetryBudget:
         if self._tokens < self.FULL:
             self._tokens += 1
 
-    def take(self) -> bool:
-        """Return whether one more may be asked again; if so, `finish` must follow."""
+    def take(self, now_s: float) -> bool:
+        """
+        Return whether one more may be asked again; if so, `finish` must follow.
+
+        Args:
+            now_s: seconds of a monotonic clock.
+        """
         if self._tokens >= self.PRICE:
             self._tokens -= self.PRICE
-        elif self._running >= self.FEWEST_RUNNING:
+        elif self._running >= self.FEWEST_RUNNING or now_s < self._next_s:
             return False
+        else:
+            self._next_s = now_s + self.FEWEST_EACH_S
         self._running += 1
         return True
 

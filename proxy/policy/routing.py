@@ -103,7 +103,7 @@ def order(
     """
     if len(deployments) == 1:
         return Order(deployments, "only")
-    failed = [facts.failures(each.id) >= FAILURES_TO_STEP_BACK for each in deployments]
+    failed = [facts.failures(each.breaker_id) >= FAILURES_TO_STEP_BACK for each in deployments]
     if session_id is None and strategy == "priority":
         if not any(failed):
             return Order(deployments, strategy)

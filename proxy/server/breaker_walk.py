@@ -51,8 +51,7 @@ class BreakerWalk:
                 found += 1
                 if found % PER_TURN == 0:
                     await asyncio.sleep(0)
-                if model != WILDCARD:
-                    yield f"{provider.name}/{model}"
+                yield f"{provider.name}/{model}"
 
     async def list_notable(
         self, snapshot: Snapshot, target: str = EVERYTHING

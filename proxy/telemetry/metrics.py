@@ -20,6 +20,7 @@ from proxy.telemetry import metric_table as table
 from proxy.telemetry.metric_store import Histogram, MetricStore, Number
 from proxy.telemetry.metric_table import NONE, OTHER
 from proxy.version import __version__
+from proxy.wire.openai_error import KNOWN_REJECTIONS
 
 FAILOVER_REASONS: frozenset[str] = frozenset(get_args(Reason))
 """Why a request went on elsewhere, where it was not the error of an attempt."""
@@ -57,7 +58,7 @@ class Metrics:
         self._endpoints = frozenset(endpoints)
         self._providers: Mapping[str, Provider] = {}
         self._routed: frozenset[tuple[str, str]] = frozenset()
-        self._outcomes = _collect_codes() | _NOT_ERRORS
+        self._outcomes = _collect_codes() | KNOWN_REJECTIONS | _NOT_ERRORS
         self._requests: dict[tuple[str, str, int], tuple[Number, Histogram]] = {}
         self._attempts: dict[tuple[str, str], tuple[Number, Number | None, Histogram]] = {}
         self._failovers: dict[tuple[str, str, str], Number] = {}

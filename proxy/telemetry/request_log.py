@@ -23,6 +23,7 @@ _MESSAGES: dict[Ending, str] = {
     "client_closed": "Client closed the request",
     "interrupted": "Request interrupted by shutdown",
 }
+_NOT_FAILED = ("ok", "client_closed", "interrupted")
 # Ids of our own making; anything else came from a client and is redacted.
 _is_plain_id = re.compile(r"(?:[a-z]{1,8}_)?[0-9a-f][0-9a-f-]{3,63}").fullmatch
 
@@ -75,6 +76,7 @@ class RequestLog:
             "stream": record.streams,
             "outcome": record.ending,
             "attempts": len(record.attempts),
+            "tried": _list_failed(record.attempts),
             "ttft_s": None if record.ttft_s is None else round(record.ttft_s, 6),
             "prompt_tokens": None if usage is None else usage.input_tokens,
             "completion_tokens": None if usage is None else usage.output_tokens,
@@ -106,6 +108,17 @@ def _decide_level(record: RequestRecord) -> tuple[int, str]:
         return logging.WARNING, "WARNING"
     # A failure behind a 200 was told inside the stream: no less an error.
     return logging.ERROR, "ERROR"
+
+
+def _list_failed(attempts: tuple[AttemptRecord, ...]) -> list[str]:
+    """Return who was asked in vain, and what came of it."""
+    if len(attempts) == 1 and attempts[0].outcome in _NOT_FAILED:
+        return []
+    return [
+        f"{redact_name(each.provider)}/{redact_name(each.model)} {redact_name(each.outcome)}"
+        for each in attempts
+        if each.outcome not in _NOT_FAILED
+    ]
 
 
 def _clean_id(text: str) -> str:

@@ -286,7 +286,9 @@ async def test_a_watch_ends_at_once(path: Path) -> None:
             write(path, b"port: 2")
             await changes.wait()
             assert count_inotify() == before + 1
-    assert count_inotify() == before
+        # The library's own thread closes it, a moment after it was told to.
+        while count_inotify() != before:  # noqa: ASYNC110 - nothing tells when
+            await asyncio.sleep(0)
 
 
 async def test_what_is_only_touched_is_not_told(path: Path) -> None:

@@ -73,7 +73,10 @@ REFUSALS: dict[str, tuple[int, dict[str, Any], int, str]] = {
     "u24 524": (524, {}, 504, "upstream_timeout"),
     "u25": (401, {}, 502, "upstream_auth"),
     "u25 403": (403, {}, 502, "upstream_auth"),
-    "u26": (404, {}, 502, "upstream_model_not_found"),
+    "u26": (404, {"code": "model_not_found"}, 502, "upstream_model_not_found"),
+    "u26 403": (403, {"code": "model_not_found"}, 502, "upstream_model_not_found"),
+    "u26 of the request": (404, {}, 502, "upstream_not_found"),
+    "u27 other 4xx": (409, {}, 502, "upstream_refused"),
 }
 """The status that is sent with an error of these fields, and what it becomes."""
 

@@ -153,10 +153,10 @@ async def test_u21_u22_u25_u26_who_is_held_is_left_alone(case: str, stream: bool
 
 @both
 async def test_u25_a_refused_key_is_never_the_clients(stream: bool) -> None:
-    """U25: every key is refused, then every key is held: 502, and never 401 or 403."""
+    """U25: every key is refused, then every key is held: 502, and one is tried, in need."""
     async with judging_several([_refuse(401)], [_refuse(403)]) as served:
         outcomes = [await served.judge.ask(stream=stream) for _ in range(2)]
-        assert served.count_requests() == [1, 1]
+        assert sum(served.count_requests()) == 2 + 1
     assert {outcome.verdict for outcome in outcomes} == {("refused", 502, "upstream_auth")}
 
 
@@ -228,10 +228,10 @@ async def test_u37_a_panic_attempt_that_fails_is_told(stream: bool) -> None:
 
 
 async def test_u37_who_wants_to_be_left_alone_is_not_tried() -> None:
-    """U37: a limit, a refused key and an operator's word are kept to: 503, and nobody is asked."""
+    """U37: a limit, a spent quota and an operator's word are kept to: 503, and nobody is asked."""
     async with judging_several(*[[_refuse(500)]] * 3) as served:
         served.breakers.report("a/m", "hold", hold_s=20.0, cause="rate_limit")
-        served.breakers.report("key:b", "hold", hold_s=60.0, cause="auth")
+        served.breakers.report("key:b", "hold", hold_s=60.0, cause="quota")
         await served.breakers.command("c/m", "open")
         outcome = await served.judge.ask()
         assert served.count_requests() == [0, 0, 0]

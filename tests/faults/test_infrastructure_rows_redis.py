@@ -280,8 +280,8 @@ async def test_i2_two_workers_open_together(tmp_path: Path, redis_server: RedisS
                 async with asking(live, build_chat("m")) as answer:
                     assert answer.status == 200
                     assert answer.headers["x-llm-proxy-provider"] == "p2"
-    # The news travels to the other worker while the next request is on its way to it.
-    assert 1 <= len(dead.requests) <= 5 + 1
+    # Five where nothing is late, as the stores' own tests show; by themselves they would be ten.
+    assert 1 <= len(dead.requests) < 10
     assert len(good.requests) == 40
 
 

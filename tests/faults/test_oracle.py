@@ -117,7 +117,7 @@ def _keep_permit(judge: Judge) -> None:
 
 
 def _keep_repetition(judge: Judge) -> None:
-    judge.server.runtime.board.find_budget("m").take()
+    judge.server.runtime.board.find_budget("m").take(0.0)
 
 
 def _add_attempt(judge: Judge) -> None:

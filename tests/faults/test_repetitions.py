@@ -9,6 +9,7 @@ import pytest
 
 from proxy.domain.breaker import BreakerRules
 from proxy.domain.settings import Clocks
+from proxy.policy.latency import MIN_SAMPLES
 from proxy.policy.retry import RetryBudget
 from tests.faults.fault_upstream import (
     STRIKES,
@@ -174,12 +175,46 @@ async def test_one_deadline_is_over_all_attempts(stream: bool) -> None:
 
 
 async def test_no_attempt_is_begun_without_time_for_it() -> None:
-    """The first has used up the time: its own error is told, and nobody else is begun with."""
+    """The first has used up the time: its own error is told, and it is not repeated."""
     silent = stall(build_good(True), 0)
-    async with judging_several([silent], [_GOOD[True]], request_timeout_s=0.105) as served:
+    doing = [silent, _GOOD[True]]
+    async with judging_several([*doing], fields=_repeat(), request_timeout_s=0.105) as served:
         outcome = await served.judge.ask(stream=True)
-        assert served.count_requests() == [1, 0]
+        assert served.count_requests() == [1]
     assert outcome.verdict[:2] == ("refused", 504)
+
+
+@both
+async def test_who_says_nothing_leaves_time_for_the_next(stream: bool) -> None:
+    """With the clocks as they come, a provider that falls silent costs half of the time."""
+    silent = stall(build_good(stream), 0)
+    async with judging_several(
+        [silent], [_GOOD[stream]], clocks=Clocks(), request_timeout_s=1.0
+    ) as served:
+        deployment = served.judge.server.runtime.snapshot.groups["m"].deployments[0]
+        place = served.board.find_place(deployment)
+        for _ in range(MIN_SAMPLES):
+            (place.latency if stream else place.whole).note(0.01, served.board.read_clock_s())
+        outcome = await served.judge.ask(stream=stream)
+        attempts = served.list_attempts(outcome)
+        await served.scripts["a"].connections[0].wait_closed()
+    assert outcome.verdict == ("answer", 200, None)
+    clock = "first_token" if stream else "answer"
+    assert attempts == [("a", f"upstream_{clock}_timeout"), ("b", "ok")]
+
+
+async def test_long_answers_are_no_silence() -> None:
+    """Where answers are always long, or none is known yet, nobody is cut short for the next."""
+    gate = Gate(build_json())
+    async with judging_several(
+        [gate], [_GOOD[False]], clocks=Clocks(), request_timeout_s=0.5
+    ) as served:
+        asked = asyncio.create_task(served.judge.ask())
+        await gate.begun.wait()
+        asyncio.get_running_loop().call_later(0.3, gate.go.set)
+        outcome = await asked
+        assert served.count_requests() == [1, 0]
+    assert outcome.verdict == ("answer", 200, None)
 
 
 async def test_a_spent_budget_ends_repetitions() -> None:
@@ -202,7 +237,7 @@ async def test_a_spent_budget_stands_in_the_log_with_the_error_that_is_told() ->
     fields = _repeat(3)
     async with judging_several([_refuse(500)], [_refuse(503)], fields=fields) as served:
         budget = served.board.find_budget("m")
-        while budget.take():
+        while budget.take(0.0):
             pass
         outcome = await served.judge.ask()
         record = await served.judge.read_record(outcome)

@@ -9,9 +9,9 @@ import pytest
 from proxy.domain.breaker import BreakerRules, BreakerView, Permit
 from proxy.domain.catalog import Deployment
 from proxy.domain.settings import Clocks, Settings
-from proxy.pipeline.admit import LEASE_SLACK_S, admit
+from proxy.pipeline.admit import ASK_AGAIN_S, LEASE_SLACK_S, admit
 from proxy.pipeline.board import Board, Ticket
-from proxy.policy.admission import Admission
+from proxy.policy.admission import PROBE_AGAIN_S, Admission
 from proxy.stores.memory_breakers import MemoryBreakers
 from tests.fakes.proxy_server import build_provider
 
@@ -136,3 +136,21 @@ async def test_a_lease_is_as_long_as_an_attempt_can_take(
     breakers.hold("a/m")
     await admit(build_exchange(breakers, streams=streams, is_buffered=is_buffered), DEPLOYMENT)
     assert breakers.acquired == [("a/m", lease_s + LEASE_SLACK_S)]
+
+
+async def test_where_no_permit_is_left_nobody_asks_again_at_once(
+    breakers: WatchedBreakers,
+) -> None:
+    """After one was refused the next ones are refused without asking, for a tenth of a second."""
+    breakers.hold("a/m")
+    exchange = build_exchange(breakers)
+    assert isinstance(await admit(exchange, DEPLOYMENT), Ticket)
+    for _ in range(10):
+        refusal = await admit(exchange, DEPLOYMENT)
+        assert refusal == Admission("refuse", "half_open", PROBE_AGAIN_S)
+    assert len(breakers.acquired) == 2
+    board = exchange.runtime.board
+    now_s = board.read_clock_s()
+    board.read_clock_s = lambda: now_s + ASK_AGAIN_S + 0.01
+    await admit(exchange, DEPLOYMENT)
+    assert len(breakers.acquired) == 3

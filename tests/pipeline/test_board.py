@@ -21,7 +21,7 @@ from proxy.domain.errors import (
     UpstreamUnreachable,
 )
 from proxy.domain.secret import Secret
-from proxy.pipeline.board import FEWEST_KEPT, Board, Place, Ticket
+from proxy.pipeline.board import Board, Place, Ticket
 from proxy.stores.memory_breakers import MemoryBreakers
 from tests.fakes.proxy_server import build_provider
 
@@ -63,6 +63,16 @@ class Desk:
         if ttft_s is not None:
             self.board.note_content(place, ticket, ttft_s, streams=True)
         self.board.end(place, ticket, error, ttft_s=ttft_s)
+
+    def made_up(self, model: str) -> Place:
+        """Return the place of a model that only a client says there is."""
+        taker = build_provider("http://any.test/v1", name="any", models=("*",))
+        return self.board.find_place(Deployment(taker, model, is_listed=False))
+
+    def end(self, place: Place, error: ProxyError) -> None:
+        """Have an attempt begin and fail."""
+        self.board.begin(place)
+        self.board.end(place, Ticket(epoch=self.breakers.look(place.id).epoch), error)
 
     async def read(self, breaker_id: str) -> BreakerReport:
         """Return all that is known of a breaker."""
@@ -120,7 +130,7 @@ async def test_streams_that_break_behind_their_content_are_a_row_too(desk: Desk)
         (UpstreamAuthError(), "key:far", "auth", 60.0),
         (UpstreamQuotaExhausted(), "key:far", "quota", 300.0),
         (UpstreamModelNotFound(), "far/m", "misconfigured", 300.0),
-        (UpstreamOverloaded(retry_after_s=20.0), "far/m", "failures", 20.0),
+        (UpstreamOverloaded(retry_after_s=20.0), "far/m", "overloaded", 20.0),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -329,7 +339,7 @@ def test_budgets_are_of_names(desk: Desk) -> None:
     budget = desk.board.find_budget("alias")
     assert desk.board.find_budget("alias") is budget
     assert desk.board.find_budget("another") is not budget
-    assert budget.take()
+    assert budget.take(desk.now_s)
     budget.finish()
     for _ in range(10):
         desk.board.note_answered("alias")
@@ -337,21 +347,80 @@ def test_budgets_are_of_names(desk: Desk) -> None:
     assert budget.is_full
 
 
-def test_names_that_clients_make_up_are_forgotten(desk: Desk) -> None:
-    """At a provider that takes any model, memory of deployments stays bounded."""
-    taker = build_provider("http://any.test/v1", name="any", models=("*",))
-    busy = desk.place("busy", taker)
-    desk.board.begin(busy)
-    for number in range(3 * FEWEST_KEPT):
-        desk.place(f"m{number}", taker)
-        desk.board.find_budget(f"m{number}")
-    assert len(desk.board._places) <= 2 * FEWEST_KEPT
-    assert len(desk.board._budgets) <= FEWEST_KEPT + 1
-    assert desk.place("busy", taker) is busy
+async def test_names_that_clients_make_up_are_one(desk: Desk) -> None:
+    """At a provider that takes any model all names that only clients know share one memory."""
+    places = {id(desk.made_up(f"m{number}")) for number in range(1000)}
+    assert len(places) == 1
+    assert len(desk.board._places) == 1
+    for number in range(3):
+        desk.end(desk.made_up(f"m{number}"), UpstreamServerError())
+    assert (await desk.read("any/*")).state == "open"
 
 
 @pytest.mark.parametrize(
-    "change", [{"api_key": Secret("sk-another")}, {"base_url": "http://moved.test/v1"}], ids=str
+    "error", [UpstreamModelNotFound(), UpstreamAuthError()], ids=lambda error: type(error).__name__
+)
+async def test_a_made_up_name_holds_nobody(desk: Desk, error: ProxyError) -> None:
+    """A model that a client has made up is not found, or not allowed: nobody else notices."""
+    desk.end(desk.made_up("nonsense"), error)
+    for breaker_id in ("any/*", "key:any"):
+        assert (await desk.read(breaker_id)).state == "closed"
+
+
+async def test_a_late_answer_to_an_old_key_is_not_held_against_the_new_one(desk: Desk) -> None:
+    """An attempt that began before a key was changed ends without a trace."""
+    place = desk.place()
+    desk.board.begin(place)
+    mended = build_provider("http://far.test/v1", name="far", api_key=Secret("sk-another"))
+    await desk.board.apply({"far": FAR}, {"far": mended})
+    desk.board.end(place, Ticket(), UpstreamAuthError(), provider=FAR)
+    assert (await desk.read("key:far")).state == "closed"
+    place = desk.board.find_place(Deployment(mended, "m"))
+    desk.board.begin(place)
+    desk.board.end(place, Ticket(), UpstreamAuthError(), provider=mended)
+    assert (await desk.read("key:far")).state == "open"
+
+
+async def test_what_comes_back_with_another_key_is_new(desk: Desk) -> None:
+    """A provider that was taken out and put in again begins without what was held against it."""
+    desk.try_once(UpstreamAuthError())
+    await desk.board.apply({"far": FAR, "other": OTHER}, {"other": OTHER})
+    await desk.board.apply({"other": OTHER}, {"far": FAR, "other": OTHER})
+    assert (await desk.read("key:far")).state == "closed"
+
+
+async def test_a_place_goes_with_its_provider(desk: Desk) -> None:
+    """A provider that has moved is looked at anew: what ran here may be far away now."""
+    here = build_provider("http://127.0.0.1:9/v1", name="far")
+    assert desk.place("m", here).is_here
+    await desk.board.apply({"far": here}, {"far": FAR})
+    assert not desk.place("m", FAR).is_here
+
+
+async def test_a_limit_behind_content_holds_too(desk: Desk) -> None:
+    """A stream that breaks off with a limit has its deployment left alone like any other."""
+    desk.try_once(UpstreamRateLimited(retry_after_s=30.0), ttft_s=0.1)
+    report = await desk.read("far/m")
+    assert (report.state, report.cause) == ("open", "rate_limit")
+
+
+def test_whole_answers_count_as_latency(desk: Desk) -> None:
+    """Where nothing is streamed, the time of whole answers is what routing goes by."""
+    place = desk.place()
+    desk.board.begin(place)
+    desk.board.note_content(place, Ticket(), 2.0, streams=False)
+    desk.board.end(place, Ticket(), None, ttft_s=2.0)
+    assert desk.board.latency_s(Deployment(FAR, "m")) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"api_key": Secret("sk-another")},
+        {"base_url": "http://moved.test/v1"},
+        {"headers": {"X-Key": "another"}},
+    ],
+    ids=str,
 )
 async def test_a_provider_that_was_mended_begins_anew(desk: Desk, change: dict[str, Any]) -> None:
     """With another key or address what was held against a provider is forgotten."""

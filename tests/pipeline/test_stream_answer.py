@@ -444,7 +444,7 @@ async def test_what_is_held_has_the_cap_of_whole_answers() -> None:
     async with open_raw_upstream(script) as upstream, proxying(upstream.url, **caps) as server:
         status, _, body = await post(server.url, build_chat(stream=True), **BUFFERED)
         await let_go.wait()
-    assert (status, code_of(body)) == (502, "upstream_too_large")
+    assert (status, code_of(body)) == (502, "answer_too_large")
     script_below = Recorder(*[LONG] * 5, WHOLE)
     async with (
         open_raw_upstream(script_below) as upstream,

@@ -38,7 +38,7 @@ def test_an_id_is_taken_apart(breaker_id: str, name: BreakerName) -> None:
         ("alpha/", False),
         ("alpha/*", False),
         ("beta/any/model", True),
-        ("beta/*", False),
+        ("beta/*", True),
         ("beta/with blank", False),
         ("gone", False),
         ("gone/small", False),

@@ -131,3 +131,11 @@ def test_the_share_stays_a_share(outcomes: list[bool]) -> None:
     for is_good in outcomes:
         success.note(is_good=is_good)
         assert 0.0 <= success.share <= 1.0
+
+
+def test_it_is_known_from_the_first_time_on() -> None:
+    """Before any time was noted nothing is known."""
+    latency = Latency()
+    assert not latency.is_known
+    latency.note(0.5, 1.0)
+    assert latency.is_known

@@ -11,6 +11,7 @@ from proxy.domain.errors import (
     UpstreamAddressRefused,
     UpstreamAuthError,
     UpstreamDisconnected,
+    UpstreamError,
     UpstreamModelNotFound,
     UpstreamNotDialled,
     UpstreamOverloaded,
@@ -40,6 +41,7 @@ from proxy.policy.retry import (
     pick_error,
 )
 
+NOW_S = 1000.0
 TRANSIENT = (
     UpstreamUnreachable(),
     UpstreamDisconnected(),
@@ -60,6 +62,10 @@ FINAL_HERE = (
     UpstreamTooLarge(),
     UpstreamPoolFull(),
     UpstreamNotDialled(),
+    UpstreamError(code="upstream_refused"),
+    UpstreamModelNotFound(code="upstream_not_found"),
+    UpstreamRateLimited(code="request_exceeds_limit"),
+    UpstreamQuotaExhausted(code="request_too_costly"),
 )
 OVERFLOW = UpstreamRejected(400, code="context_length_exceeded")
 FILTERED = [
@@ -79,7 +85,7 @@ def test_what_may_be_gone_in_a_moment_is_tried_anywhere(error: ProxyError) -> No
 
 @pytest.mark.parametrize("error", FINAL_HERE, ids=lambda error: type(error).__name__)
 def test_what_stays_wrong_is_tried_elsewhere_only(error: ProxyError) -> None:
-    """A bad key, an unknown model and the like are not repeated, but another may do better."""
+    """A bad key, a request that does not fit and the like: not repeated, but tried elsewhere."""
     assert may_try_another(error)
     assert may_try_fallback(error)
     assert not may_repeat(error)
@@ -247,29 +253,41 @@ def test_no_time_is_told_where_none_helps() -> None:
 
 
 def test_a_full_budget_allows_ten_repetitions() -> None:
-    """A hundred tokens buy ten; then three may still be under way."""
+    """A hundred tokens buy ten at once; the eleventh is one of three in a second."""
     budget = RetryBudget()
     for _ in range(10):
-        assert budget.take()
+        assert budget.take(NOW_S)
         budget.finish()
-    assert budget.take()
-    assert budget.take()
-    assert budget.take()
-    assert not budget.take()
+    assert budget.take(NOW_S)
+    assert not budget.take(NOW_S)
+    assert not budget.take(NOW_S + 0.33)
+    assert budget.take(NOW_S + 0.34)
+    assert budget.take(NOW_S + 0.68)
+
+
+def test_without_tokens_three_are_under_way_at_most() -> None:
+    """However much time has passed, the fourth waits for one of the three to end."""
+    budget = RetryBudget()
+    for _ in range(10):
+        assert budget.take(NOW_S)
+        budget.finish()
+    for second in range(3):
+        assert budget.take(NOW_S + second)
+    assert not budget.take(NOW_S + 100)
     budget.finish()
-    assert budget.take()
+    assert budget.take(NOW_S + 100)
 
 
 def test_ten_successes_earn_one_repetition() -> None:
-    """At an empty budget with three under way, the tenth success lets a fourth go."""
+    """At an empty budget with ten under way, the tenth success lets one more go."""
     budget = RetryBudget()
     for _ in range(10):
-        assert budget.take()
+        assert budget.take(NOW_S)
     for number in range(10):
-        assert not budget.take(), number
+        assert not budget.take(NOW_S), number
         budget.note_success()
-    assert budget.take()
-    assert not budget.take()
+    assert budget.take(NOW_S)
+    assert not budget.take(NOW_S)
 
 
 def test_a_budget_never_holds_more_than_it_began_with() -> None:
@@ -279,7 +297,7 @@ def test_a_budget_never_holds_more_than_it_began_with() -> None:
         budget.note_success()
     assert budget.is_full
     taken = 0
-    while budget.take():
+    while budget.take(NOW_S):
         taken += 1
     assert taken == 10
     assert not budget.is_full
@@ -288,7 +306,7 @@ def test_a_budget_never_holds_more_than_it_began_with() -> None:
 def test_a_budget_with_one_under_way_is_in_use() -> None:
     """It is full again only when what it allowed has ended and was earned back."""
     budget = RetryBudget()
-    budget.take()
+    budget.take(NOW_S)
     for _ in range(10):
         budget.note_success()
     assert not budget.is_full

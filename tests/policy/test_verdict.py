@@ -5,16 +5,19 @@ from collections.abc import Iterator
 import pytest
 
 from proxy.domain import errors, service_errors
+from proxy.domain.breaker import BreakerCause
 from proxy.domain.errors import (
     DeadlineExceeded,
     ProxyError,
     UpstreamError,
+    UpstreamModelNotFound,
     UpstreamOverloaded,
     UpstreamQuotaExhausted,
     UpstreamRateLimited,
     UpstreamRejected,
     UpstreamServerError,
     UpstreamTimeout,
+    UpstreamTooLarge,
     UpstreamTruncated,
     UpstreamUnreachable,
 )
@@ -168,9 +171,27 @@ def test_a_provider_says_how_long_it_wants_to_be_left_alone(
 
 @pytest.mark.parametrize(("asked_s", "hold_s"), [(None, None), (0.0, 1.0), (20.0, 20.0)])
 def test_an_overload_is_a_failure_with_a_hold(asked_s: float | None, hold_s: float | None) -> None:
-    """A 503 or 529 fails, and is left alone besides for as long as it says."""
+    """A 503 or 529 fails; where it names a time it is left alone for that long besides."""
     error = UpstreamOverloaded(retry_after_s=asked_s)
-    assert judge(error) == Verdict("fail", hold_s=hold_s, cause="failures")
+    cause: BreakerCause = "failures" if asked_s is None else "overloaded"
+    assert judge(error) == Verdict("fail", hold_s=hold_s, cause=cause)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UpstreamError(code="upstream_refused"),
+        UpstreamModelNotFound(code="upstream_not_found"),
+        UpstreamRateLimited(code="request_exceeds_limit", retry_after_s=60.0),
+        UpstreamQuotaExhausted(code="request_too_costly", retry_after_s=60.0),
+        UpstreamTooLarge(code="answer_too_large"),
+        UpstreamTooLarge(code="limit_exceeded"),
+    ],
+    ids=lambda error: error.code,
+)
+def test_what_one_client_can_bring_about_opens_nothing(error: ProxyError) -> None:
+    """A refusal of one request, or an answer as long as was asked for, proves nothing."""
+    assert judge(error) == judge(error, was_cut_short=True) == NEUTRAL
 
 
 def test_money_does_not_come_back_soon() -> None:

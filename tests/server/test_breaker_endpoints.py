@@ -91,8 +91,12 @@ async def test_what_is_shown_can_be_narrowed() -> None:
         assert await list_ids("?state=open") == ["up/m", "key:any"]
         assert await list_ids("?state=closed") == ["any/routed"]
         assert await list_ids("?provider=any&state=open") == ["key:any"]
-        assert len(await list_ids("?all=true")) == 7
-        assert await list_ids("?all=true&provider=any&state=closed") == ["host:any", "any/routed"]
+        assert len(await list_ids("?all=true")) == 8
+        assert await list_ids("?all=true&provider=any&state=closed") == [
+            "host:any",
+            "any/routed",
+            "any/*",
+        ]
 
 
 @pytest.mark.parametrize(

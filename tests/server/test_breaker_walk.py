@@ -25,10 +25,10 @@ def open_walk() -> tuple[BreakerWalk, ServerState]:
     ("target", "ids"),
     [
         ("up", LISTED),
-        ("any", ["host:any", "key:any", "any/routed"]),
+        ("any", ["host:any", "key:any", "any/routed", "any/*"]),
         ("up/m", ["up/m"]),
         ("key:up", ["key:up"]),
-        ("*", [*LISTED, "host:any", "key:any", "any/routed"]),
+        ("*", [*LISTED, "host:any", "key:any", "any/routed", "any/*"]),
     ],
 )
 async def test_a_target_names_its_breakers(target: str, ids: list[str]) -> None:
@@ -37,8 +37,8 @@ async def test_a_target_names_its_breakers(target: str, ids: list[str]) -> None:
     assert [each async for each in walk.list_ids(CATALOG, target)] == ids
 
 
-async def test_what_was_asked_for_at_a_provider_of_any_model_is_known() -> None:
-    """A model that a client has named is there, and so is one whose breaker is not closed."""
+async def test_what_was_asked_for_at_a_provider_of_any_model_is_one() -> None:
+    """All models that only clients name have one breaker; what an operator has named is there."""
     walk, state = open_walk()
     group = CATALOG.find_group("any/named")
     assert group is not None
@@ -46,7 +46,7 @@ async def test_what_was_asked_for_at_a_provider_of_any_model_is_known() -> None:
     for _ in range(5):
         state.runtime.board.breakers.report("any/ill", "fail")
     ids = [each async for each in walk.list_ids(CATALOG, "any")]
-    assert ids == ["host:any", "key:any", "any/routed", "any/named", "any/ill"]
+    assert ids == ["host:any", "key:any", "any/routed", "any/ill", "any/*"]
 
 
 async def test_only_some_are_notable() -> None:

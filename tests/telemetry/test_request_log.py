@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.domain.exchange import Ending
+from proxy.domain.exchange import AttemptRecord, Ending
 from proxy.telemetry.log_writer import LogWriter
 from proxy.telemetry.request_log import RequestLog
 from tests.telemetry.records import STARTED_AT, build_attempt, build_record
@@ -42,7 +42,7 @@ def test_exact_shape() -> None:
         b'"request_id":"req_01890a5d-ac96-774b-bcce-b302099a8057",'
         b'"message":"Request completed successfully","provider":"alpha","model":"small",'
         b'"tokens":150,"duration":1.25,"status_code":200,"endpoint":"/chat/completions",'
-        b'"alias":"chat","stream":true,"outcome":"completed","attempts":1,"ttft_s":0.5,'
+        b'"alias":"chat","stream":true,"outcome":"completed","attempts":1,"tried":[],"ttft_s":0.5,'
         b'"prompt_tokens":100,"completion_tokens":50,"error_code":null,"detail":null,'
         b'"route_reason":"priority","route_order":["alpha/small","beta/small"],"fallback":null,'
         b'"key_id":"key_0123456789ab","organization_id":"default",'
@@ -82,7 +82,16 @@ def test_what_is_unknown_is_null() -> None:
     )
 
     assert line["route_order"] == []
-    for name in ("fallback", "provider", "model", "tokens", "prompt_tokens", "ttft_s", "alias", "trace_id"):
+    for name in (
+        "fallback",
+        "provider",
+        "model",
+        "tokens",
+        "prompt_tokens",
+        "ttft_s",
+        "alias",
+        "trace_id",
+    ):
         assert line[name] is None
     assert line["attempts"] == 0
     assert line["error_code"] == "invalid_api_key"
@@ -162,3 +171,15 @@ def test_every_field_is_documented() -> None:
 
     (line,) = _write()
     assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(line)
+
+
+def test_who_was_asked_in_vain_is_named() -> None:
+    """Each attempt that failed stands in the line with its outcome; those that did not do not."""
+    (line,) = _write(
+        attempts=(
+            AttemptRecord("a", "m1", "upstream_server_error", 0.1),
+            AttemptRecord("b", "m2", "rate_limit_exceeded", 0.1),
+            AttemptRecord("c", "m3", "ok", 0.1),
+        )
+    )
+    assert line["tried"] == ["a/m1 upstream_server_error", "b/m2 rate_limit_exceeded"]
