@@ -26,6 +26,7 @@ from proxy.domain.errors import (
     UpstreamTlsError,
     UpstreamUnreachable,
 )
+from proxy.policy.retry import ABOUT_ONE_REQUEST
 
 SHORTEST_HOLD_S = 1.0
 LONGEST_HOLD_S = 300.0
@@ -39,6 +40,8 @@ _NETWORK_DOWN = "upstream_network_down"
 _DIAL_CLOCKS = frozenset(("upstream_connect_timeout", "upstream_tls_timeout"))
 _THEIR_CLOCK = UpstreamTimeout.code
 """The provider itself said that it took too long: 408, 504 and the like."""
+_A_CLIENTS_CODES = ABOUT_ONE_REQUEST | {"answer_too_large", "limit_exceeded"}
+"""What one client can bring about alone: no answer of its own, or one that is above our caps."""
 
 
 class Verdict(Struct, frozen=True):
@@ -122,6 +125,8 @@ def judge(
         return _NO_CONNECTION if error.code in _DIAL_CLOCKS else _FAIL
     if was_cut_short and isinstance(error, DeadlineExceeded):
         return NEUTRAL
+    if error.code in _A_CLIENTS_CODES:
+        return NEUTRAL
     if isinstance(error, UpstreamUnreachable) and error.code == _NETWORK_DOWN:
         return _NO_NETWORK
     kinds = type(error).__mro__
@@ -132,7 +137,7 @@ def judge(
     if verdict is _RATE_LIMIT:
         return Verdict("hold", hold_s=hold_s, cause="rate_limit")
     if isinstance(error, UpstreamOverloaded):
-        return Verdict("fail", hold_s=hold_s, cause="failures")
+        return Verdict("fail", hold_s=hold_s, cause="overloaded")
     return verdict
 
 

@@ -101,7 +101,11 @@ def _read(ask: Ask, body: bytes, repair: Repair | None) -> CheckedAnswer:
         # Vectors are never taken apart whole: they may have millions of numbers.
         return _read_vectors(ask, body if repair is None else _regular(body, repair))
     if holds_too_many_values(body):
-        raise UpstreamTooLarge("The provider's answer has more parts than this proxy accepts.")
+        # Log probabilities of a long answer come to that: the client has asked for them.
+        raise UpstreamTooLarge(
+            "The provider's answer has more parts than this proxy accepts.",
+            code="answer_too_large",
+        )
     return _read_choices(ask, body if repair is None else _regular(body, repair))
 
 

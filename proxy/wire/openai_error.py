@@ -18,12 +18,12 @@ from proxy.domain.errors import (
     UpstreamRateLimited,
     UpstreamRedirect,
     UpstreamRejected,
-    UpstreamServerError,
     UpstreamTimeout,
 )
 from proxy.wire.error_text import clean_text
 from proxy.wire.json_text import encode, holds_too_many_values
 from proxy.wire.provider_fault import UpstreamFault, parse_fault, read_fault
+from proxy.wire.request_fault import MODEL_WORDS, NO_WAIT_HELPS, find_own_fault, judge_rest
 from proxy.wire.retry_after import (
     find_said_wait,
     parse_duration,
@@ -37,7 +37,7 @@ NO_VALUE = msgspec.Raw(b"")
 _FALSY = (b"", b"null", b"false", b'""', b"{}", b"[]", b"0")
 
 _REJECTING = frozenset((400, 413, 415, 422, 451))
-"""Statuses that speak of the client's request; what else is 4xx speaks of how we sent it."""
+"""Statuses that speak of the client's request, in words that are its to read."""
 _MAY_TELL_CONTENT = frozenset((400, 403, 413, 422, 500))
 
 _QUOTA_WORDS = frozenset(("insufficient_quota", "credit_balance_exhausted", "payment_required"))
@@ -55,7 +55,7 @@ _OVERLOAD_WORDS = frozenset(
     )
 )
 _TIMEOUT_WORDS = frozenset(("timeout", "timeout_error"))
-_MODEL_WORDS = frozenset(("model_not_found", "DeploymentNotFound", "NotFoundError"))
+_NOT_FOUND_WORDS = frozenset(("NotFoundError", "not_found_error"))
 _REQUEST_WORDS = frozenset(
     ("invalid_request_error", "invalid_request", "BadRequestError", "not_supported_error")
 )
@@ -189,21 +189,25 @@ def classify_fault(status: int, fault: UpstreamFault) -> UpstreamError:
         return UpstreamRedirect()
     if status in _MAY_TELL_CONTENT and (rejected := _reject_content(fault, words)):
         return rejected
-    if words & _QUOTA_WORDS or status == 402 or (status in (403, 429) and _is_quota(fault)):
+    is_quota = bool(words & _QUOTA_WORDS) or status == 402
+    is_quota = is_quota or (status in (403, 429) and _is_quota(fault))
+    is_rate = status == 429 or bool(words & _RATE_WORDS)
+    if own := find_own_fault(status, fault, is_quota=is_quota, is_rate=is_rate):
+        return own
+    if is_quota:
         return UpstreamQuotaExhausted()
     if status in (401, 403, 407) or words & _AUTH_WORDS or _is_refused_key(status, fault):
         return UpstreamAuthError()
-    if status == 429 or words & _RATE_WORDS:
+    if is_rate:
         return UpstreamRateLimited()
     if status in (498, 503, 529) or words & _OVERLOAD_WORDS:
         return UpstreamOverloaded()
     if status in (408, 504, 524) or words & _TIMEOUT_WORDS:
         return UpstreamTimeout()
-    if status in (404, 410) or words & _MODEL_WORDS:
+    if words & MODEL_WORDS:
         return UpstreamModelNotFound()
-    if status in _REJECTING or "not_supported_error" in words:
-        return _reject(status if status in _REJECTING else 400, fault, fault.code)
-    return UpstreamServerError()
+    is_rejected = status in _REJECTING or "not_supported_error" in words
+    return _reject(status, fault, fault.code) if is_rejected else judge_rest(status, fault)
 
 
 def _find_wait(
@@ -211,6 +215,8 @@ def _find_wait(
 ) -> float | None:
     """Return when a provider wants to be asked again: what says it most plainly goes first."""
     if not isinstance(error, UpstreamRateLimited | UpstreamOverloaded):
+        return None
+    if error.code in NO_WAIT_HELPS:
         return None
     wait_s = parse_retry_after(headers, now_at)
     if isinstance(error, UpstreamQuotaExhausted):
@@ -225,6 +231,8 @@ def _find_wait(
 def _guess_status(fault: UpstreamFault) -> int:
     """Return the status that an error inside a 200 stands for and does not name."""
     words = {fault.code, fault.type, fault.reason}
+    if words & _NOT_FOUND_WORDS:
+        return 404
     is_the_clients = words & (_REQUEST_WORDS | _CONTEXT_WORDS | _FILTER_WORDS)
     return 400 if is_the_clients else 500
 
@@ -248,7 +256,7 @@ def _reject_content(fault: UpstreamFault, words: set[str]) -> UpstreamRejected |
 
 def _reject(status: int, fault: UpstreamFault, code: str) -> UpstreamRejected:
     return UpstreamRejected(
-        status,
+        status if status in _REJECTING else 400,
         clean_text(fault.message) or None,
         param=clean_text(fault.param) or None,
         code=clean_text(code) or None,

@@ -39,6 +39,8 @@ class UpstreamFault(Struct, frozen=True):
     """The names of the quotas that Google says are used up."""
     headers: dict[str, str] = {}
     """OpenRouter's `metadata.headers`, names in lower case: of who answered it."""
+    is_page: bool = False
+    """It is no JSON: a page, or plain words."""
 
 
 def parse_fault(body: bytes) -> UpstreamFault:
@@ -53,7 +55,9 @@ def parse_fault(body: bytes) -> UpstreamFault:
         return read_fault(msgspec.json.decode(body))
     except (ValueError, RecursionError):
         text = body[:_MOST_MESSAGE_BYTES].decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
-        return UpstreamFault() if text.startswith(("{", "[")) else UpstreamFault(message=text)
+        if text.startswith(("{", "[")):
+            return UpstreamFault()
+        return UpstreamFault(message=text, is_page=True)
 
 
 def read_fault(value: object) -> UpstreamFault:

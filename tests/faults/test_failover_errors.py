@@ -35,7 +35,7 @@ FAILURES: dict[str, tuple[Deed, int, str]] = {
     "reset": (reset(build_good(False), 0), 502, "upstream_disconnected"),
     "quota": (_refuse(402), 429, "insufficient_quota"),
     "key": (_refuse(401), 502, "upstream_auth"),
-    "model": (_refuse(404), 502, "upstream_model_not_found"),
+    "model": (_refuse(404, code="model_not_found"), 502, "upstream_model_not_found"),
 }
 """What a provider does, and what its client is told if nobody does anything better."""
 _RANKS = ["limit", "overload", "late", "fault", "page reset", "quota key model"]
@@ -126,7 +126,8 @@ HELD: dict[str, tuple[Deed, str, str, float]] = {
     "u22 402": (_refuse(402), "key:a", "quota", 300.0),
     "u25": (_refuse(401), "key:a", "auth", 60.0),
     "u25 403": (_refuse(403), "key:a", "auth", 60.0),
-    "u26": (_refuse(404), "a/m", "misconfigured", 300.0),
+    "u26": (_refuse(404, code="model_not_found"), "a/m", "misconfigured", 300.0),
+    "u26 403": (_refuse(403, code="model_not_found"), "a/m", "misconfigured", 300.0),
 }
 """What a provider answers, what is held for it, why, and for how many seconds."""
 

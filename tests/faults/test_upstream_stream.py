@@ -305,7 +305,7 @@ async def test_u15_a_whole_answer_above_the_cap(framing: Framing) -> None:
     data = build_reply(b"[" * 100_000, "application/json", framing)
     async with judging_faults(cut(data), max_answer_bytes=65_536) as (judge, _):
         outcome = await judge.ask()
-    assert outcome.verdict == ("refused", 502, "upstream_too_large")
+    assert outcome.verdict == ("refused", 502, "answer_too_large")
 
 
 async def test_u15_an_endless_whole_answer() -> None:
@@ -314,7 +314,7 @@ async def test_u15_an_endless_whole_answer() -> None:
     async with judging_faults(deed, max_answer_bytes=65_536) as (judge, _):
         async with asyncio.timeout(5.0):
             outcome = await judge.ask()
-    assert outcome.verdict == ("refused", 502, "upstream_too_large")
+    assert outcome.verdict == ("refused", 502, "answer_too_large")
 
 
 async def test_u17_an_endless_stream_ends_at_the_cap() -> None:

@@ -244,8 +244,9 @@ def test_an_answer_of_very_many_parts_is_refused(piece: bytes, repair: Marking |
     parts = b"[" + piece * (MAX_VALUES + 1) + b"0]"
     body = b'{"choices":[{"message":{"content":' + parts + b"}}]}"
     started_s = time.process_time()
-    with pytest.raises(UpstreamTooLarge):
+    with pytest.raises(UpstreamTooLarge) as raised:
         read_openai_answer(CHAT, body, repair)
+    assert raised.value.code == "answer_too_large"
     assert time.process_time() - started_s < 2.0
 
 

@@ -297,12 +297,6 @@ PROVIDERS_FAULT: list[tuple[str, int, object, type[e.UpstreamError]]] = [
         e.UpstreamRateLimited,
     ),
     ("mistral rate", 429, {"message": "Requests rate limit exceeded"}, e.UpstreamRateLimited),
-    (
-        "groq tokens a minute",
-        413,
-        openai("Request too large for model `m`", "tokens", code="rate_limit_exceeded"),
-        e.UpstreamRateLimited,
-    ),
     ("empty 429", 429, b"", e.UpstreamRateLimited),
     ("gemini day", 429, google(SPENT, DAY, retry_delay="36s"), e.UpstreamQuotaExhausted),
     ("gemini day, too", 429, [google(SPENT, MINUTE, DAY)], e.UpstreamQuotaExhausted),
@@ -331,14 +325,68 @@ PROVIDERS_FAULT: list[tuple[str, int, object, type[e.UpstreamError]]] = [
     ("server error", 500, openai("m", "server_error"), e.UpstreamServerError),
     ("bad gateway page", 502, b"<html><h1>502 Bad Gateway</h1></html>", e.UpstreamServerError),
     ("cloudflare", 520, b"error code: 520", e.UpstreamServerError),
-    ("conflict", 409, b"", e.UpstreamServerError),
-    ("client closed", 499, b"", e.UpstreamServerError),
-    ("method", 405, b"", e.UpstreamServerError),
-    ("failed dependency", 424, openai("m"), e.UpstreamServerError),
+    ("rate at another status", 409, openai("m", code="slow_down"), e.UpstreamRateLimited),
+    ("model at another status", 400, openai("m", code="unknown_model"), e.UpstreamModelNotFound),
     ("no such status", 999, b"", e.UpstreamServerError),
     ("redirect", 302, b"", e.UpstreamRedirect),
     ("redirect with words", 307, openai("m", code="insufficient_quota"), e.UpstreamRedirect),
 ]
+
+
+# (case, status, body) -> (class, public status, code)
+ABOUT_ONE_REQUEST: list[tuple[str, int, object, type[e.UpstreamError], int, str]] = [
+    (
+        "openrouter tools",
+        404,
+        {"error": {"message": "No endpoints found that support tool use.", "code": 404}},
+        e.UpstreamModelNotFound,
+        502,
+        "upstream_not_found",
+    ),
+    (
+        "openrouter money",
+        402,
+        {"error": {"message": "This request requires fewer max_tokens.", "code": 402}},
+        e.UpstreamQuotaExhausted,
+        429,
+        "request_too_costly",
+    ),
+    (
+        "groq tokens a minute",
+        413,
+        openai("Request too large for model `m`", "tokens", code="rate_limit_exceeded"),
+        e.UpstreamRateLimited,
+        429,
+        "request_exceeds_limit",
+    ),
+    ("conflict", 409, b"", e.UpstreamError, 502, "upstream_refused"),
+    ("client closed", 499, b"", e.UpstreamError, 502, "upstream_refused"),
+    ("method", 405, b"", e.UpstreamError, 502, "upstream_refused"),
+    (
+        "an image that the client named",
+        424,
+        openai("Failed to download image from https://client.example/x.png"),
+        e.UpstreamError,
+        502,
+        "upstream_refused",
+    ),
+]
+
+
+@pytest.mark.parametrize("case", ABOUT_ONE_REQUEST, ids=lambda case: case[0])
+def test_what_is_about_one_request_has_a_code_of_its_own(
+    case: tuple[str, int, object, type[e.UpstreamError], int, str],
+) -> None:
+    """Another provider may take it, none is waited for, and nothing of its words is shown."""
+    _, status, body, kind, public_status, code = case
+    told = {"retry-after": "60", "x-ratelimit-reset-tokens": "7s"}
+    error = answer(status, body, **told)
+    assert type(error) is kind
+    assert (error.status, error.code, error.param) == (public_status, code, None)
+    assert error.may_retry
+    assert error.retry_after_s is None
+    said = body["error"]["message"] if isinstance(body, dict) else "m"
+    assert said not in error.message
 
 
 @pytest.mark.parametrize("case", REJECTED, ids=lambda case: case[0])
@@ -506,6 +554,8 @@ INSIDE_200: list[tuple[object, type[e.UpstreamError]]] = [
     ({"message": "m", "code": CONTEXT}, e.UpstreamRejected),
     ({"message": "m", "code": "content_filter"}, e.UpstreamRejected),
     ({"message": "m", "type": "NotFoundError"}, e.UpstreamModelNotFound),
+    ({"message": "m", "code": 402}, e.UpstreamQuotaExhausted),
+    ({"message": "m", "code": 409}, e.UpstreamError),
     ({"object": "error", "message": "m", "code": 400}, e.UpstreamRejected),
     ({"error": {"message": "m", "code": 400}}, e.UpstreamRejected),
     ({"message": "m", "code": "9" * 5000}, e.UpstreamServerError),

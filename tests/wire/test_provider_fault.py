@@ -188,7 +188,14 @@ def test_each_shape_is_understood(name: str) -> None:
 )
 def test_what_is_no_json_is_text_or_nothing(body: bytes, message: str) -> None:
     """Pages and plain text are the message; JSON that cannot be read says nothing."""
-    assert parse_fault(body) == UpstreamFault(message)
+    assert parse_fault(body) == UpstreamFault(
+        message, is_page=body.lstrip()[:1] not in (b"{", b"[")
+    )
+
+
+def test_a_text_in_json_is_no_page() -> None:
+    """An API that answers with a string has spoken, a page has not."""
+    assert parse_fault(b'"Not found"') == UpstreamFault("Not found")
 
 
 @pytest.mark.parametrize("code", ["9" * 5000, 10**30, -400, 200, 399, 600, "\uff1400", True, 4.5])
