@@ -3,6 +3,7 @@
 --
 -- KEYS[1]  one breaker: an array of its fields, packed
 -- KEYS[2]  hash of all that are not closed, or not in their first epoch any more
+-- KEYS[3]  the order in which these have changed (breaker_order.lua)
 -- ARGV     what to do, the breaker's id, the field of KEYS[2] for it, the channel that hears of
 --          changes, rules (packed), what to do it with (packed), the time in ms ('': Redis's own)
 --
@@ -31,7 +32,7 @@ local CAUSES = {
 
 local OUR_OWN_CAUSES = { failures = true, slow = true, auth = true, misconfigured = true }
 
-local KEY, INDEX = KEYS[1], KEYS[2]
+local KEY, INDEX, ORDER = KEYS[1], KEYS[2], KEYS[3]
 local OP, ID, FIELD, CHANNEL = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local packed_rules = cmsgpack.unpack(ARGV[5])
 local rules = {
@@ -374,19 +375,20 @@ local function save()
 end
 
 local function index()
-  local entry = cmsgpack.pack({
-    ID, self.state, shown_epoch(), self.until_ms, self.cause, self.failures, self.trips,
-  })
   local known = redis.pcall('HGET', INDEX, FIELD)
   if type(known) == 'table' then
-    redis.call('DEL', INDEX)
+    redis.call('DEL', INDEX, ORDER)
     known = false
   end
-  if is_plain() then
-    if known then redis.call('HDEL', INDEX, FIELD) end
-  elseif known ~= entry then
-    redis.call('HSET', INDEX, FIELD, entry)
+  if is_plain() and not known then return end
+  local entry = pack_forgotten(ID)
+  if not is_plain() then
+    entry = cmsgpack.pack({
+      ID, self.state, shown_epoch(), self.until_ms, self.cause, self.failures, self.trips,
+    })
   end
+  if known == entry and find_number(ORDER, FIELD) then return end
+  announce(INDEX, ORDER, FIELD, entry)
 end
 
 if OP == 'read' then return cmsgpack.pack({ now_ms, cmsgpack.unpack(pack(self)) }) end

@@ -8,8 +8,9 @@ from proxy.stores.breaker_messages import (
     BREAKER_SCRIPT,
     INDEX_KEY,
     INDEX_SCRIPT,
+    ORDER_KEY,
     PREFIX,
-    Entry,
+    IndexPage,
     Stand,
     build_args,
     build_keys,
@@ -94,18 +95,29 @@ class BreakerCalls:
         self._link.post(BREAKER_SCRIPT, build_keys(breaker_id), args, take, lose)
 
     def post_index(
-        self, on_index: Callable[[int, int, list[Entry]], None], on_lost: Callable[[], None]
+        self,
+        where: tuple[int, int, int],
+        on_page: Callable[[int, IndexPage], None],
+        on_lost: Callable[[], None],
     ) -> None:
-        """Ask for the index: `on_index` gets the question's number, Redis's time, the entries."""
+        """
+        Ask for a page of the index.
+
+        Args:
+            where: `first`, `told` and `place` of the page before; zeros begin anew.
+            on_page: gets the question's number and the page.
+            on_lost: called in its stead, as `RedisLink.post` says.
+        """
         asked = self._views.ask()
 
         def take(reply: Reply) -> None:
-            on_index(asked, *read_index(reply))
+            on_page(asked, read_index(reply))
 
         def lose(_: RedisUnavailable) -> None:
             on_lost()
 
-        self._link.post(INDEX_SCRIPT, [INDEX_KEY], [PREFIX, self._read_now()], take, lose)
+        keys, args = (INDEX_KEY, ORDER_KEY), (PREFIX, self._read_now(), *where)
+        self._link.post(INDEX_SCRIPT, keys, args, take, lose)
 
     async def read(self, breaker_id: str) -> tuple[int, Breaker]:
         """

@@ -21,10 +21,11 @@ from proxy.stores.redis_script import read_script
 PREFIX = KEY_PREFIX + "{breakers}:"
 """With the braces a cluster keeps all of it in one place."""
 INDEX_KEY = PREFIX + "open"
+ORDER_KEY = PREFIX + "order"
 CHANNEL = PREFIX + "changes"
 
-BREAKER_SCRIPT = read_script("breaker")
-INDEX_SCRIPT = read_script("breaker_index")
+BREAKER_SCRIPT = read_script("breaker", "breaker_order")
+INDEX_SCRIPT = read_script("breaker_index", "breaker_order")
 
 Number = Annotated[int, Meta(ge=0, le=2**53)]
 Id = Annotated[str, Meta(max_length=8192)]
@@ -56,6 +57,24 @@ class Entry(Struct, frozen=True, array_like=True):
     cause: BreakerCause
     failures: Number
     trips: Number
+
+
+class IndexPage(Struct, frozen=True):
+    """What a poll is told: entries of the index that have changed since another poll."""
+
+    now_ms: int
+    """Redis's time."""
+    first: int
+    """The number with which the index began; another one than before says that it began anew."""
+    since: int
+    """The number after which it tells; 0 where it tells everything."""
+    told: int
+    """The number up to which it tells."""
+    is_more: bool
+    """There is more to be told after `told`."""
+    place: int
+    """Where Redis should look next for entries whose breaker is gone."""
+    entries: list[Entry]
 
 
 class ChangeMessage(Struct, frozen=True, array_like=True):
@@ -95,9 +114,9 @@ def name_field(breaker_id: str) -> str:
     return hashlib.sha256(breaker_id.encode()).hexdigest()[:32]
 
 
-def build_keys(breaker_id: str) -> tuple[str, str]:
+def build_keys(breaker_id: str) -> tuple[str, str, str]:
     """Return KEYS for `breaker.lua`."""
-    return PREFIX + name_field(breaker_id), INDEX_KEY
+    return PREFIX + name_field(breaker_id), INDEX_KEY, ORDER_KEY
 
 
 def encode_rules(rules: BreakerRules) -> bytes:
@@ -143,16 +162,21 @@ def read_breaker(reply: Reply) -> tuple[int, Breaker]:
     return _decode_read(_take_bytes(reply))
 
 
-def read_index(reply: Reply) -> tuple[int, list[Entry]]:
+def read_index(reply: Reply) -> IndexPage:
     """
-    Return the time and all entries that can be read; others are as good as none.
+    Return a page with all entries that can be read; others are as good as none.
 
     Raises:
         ValueError: the reply has another shape.
     """
-    if not isinstance(reply, list) or not reply or not isinstance(reply[0], int):
+    if not isinstance(reply, list):
         raise ValueError("not an index of breakers")
-    return reply[0], [entry for each in reply[1:] if (entry := _read_entry(each)) is not None]
+    numbers = [each for each in reply[:6] if isinstance(each, int)]
+    if len(numbers) < 6:
+        raise ValueError("not an index of breakers")
+    now_ms, first, since, told, more, place = numbers
+    entries = [entry for each in reply[6:] if (entry := _read_entry(each)) is not None]
+    return IndexPage(now_ms, first, since, told, bool(more), place, entries)
 
 
 def read_change(message: bytes) -> ChangeMessage | None:

@@ -1,11 +1,11 @@
 """How shared breakers stand, as far as this process has heard: what requests go by."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Container
 
 from msgspec import Struct
 
 from proxy.domain.breaker import CLOSED, BreakerCause, BreakerChange, BreakerState, BreakerView
-from proxy.stores.breaker_messages import ChangeMessage, Entry, Stand
+from proxy.stores.breaker_messages import ChangeMessage, Entry, IndexPage, Stand
 
 
 class Known(Struct, frozen=True):
@@ -23,7 +23,7 @@ class BreakerViews:
 
     Epochs only grow, so what tells of a lower one is old news, and news by another way have
     overtaken it; unless it answers what was asked after those were heard: then Redis has
-    forgotten, and begun anew.
+    forgotten, and begun anew. What is published of the epoch that is known is no news either.
     """
 
     def __init__(
@@ -37,8 +37,19 @@ class BreakerViews:
         self._known: dict[str, Known] = {}
         self._told: dict[str, BreakerState] = {}
         self._asked = 0
+        self._own: set[str] = set()
+        """Those of which the view is this process's own."""
+        self._plain: dict[str, float] = {}
+        """When those were heard of that Redis does not list; the oldest is the first."""
         self.longest_ms = 0
         """The longest wait that there can be."""
+        self.window_s = 0.0
+        """For so long a failure of one that is closed is of interest."""
+
+    @property
+    def has_own(self) -> bool:
+        """Some are this process's own views, whatever Redis knows."""
+        return bool(self._own)
 
     def look(self, breaker_id: str) -> BreakerView:
         """Return a view; one that was never heard of is closed."""
@@ -79,41 +90,47 @@ class BreakerViews:
             change.id, self._build(change.id, change, change.after, change.wait_ms), change.trips
         )
 
-    def learn_index(
-        self,
-        now_ms: int,
-        entries: Iterable[Entry],
-        asked: int,
-        kept: Collection[str] = (),
-    ) -> None:
+    def learn_page(self, page: IndexPage, asked: int, kept: Container[str] = ()) -> None:
         """
-        Take note of all that is not closed, and so of all that is.
+        Take note of what has changed in the index.
 
         Args:
-            now_ms: Redis's time.
-            entries: the whole index.
+            page: a reply to a poll.
             asked: the number of the question.
             kept: ids that this process knows better for now.
         """
-        found = set(kept)
-        for entry in entries:
-            if entry.id in found:
+        for entry in page.entries:
+            if entry.id in kept:
                 continue
-            found.add(entry.id)
             is_open = entry.state == "open"
-            wait_ms = min(max(0, entry.until_ms - now_ms), self.longest_ms) if is_open else 0
+            wait_ms = min(max(0, entry.until_ms - page.now_ms), self.longest_ms) if is_open else 0
             self._learn(
                 entry.id, self._build(entry.id, entry, entry.state, wait_ms), entry.trips, asked
             )
-        for breaker_id in [e for e, view in self._views.items() if view.epoch and e not in found]:
+
+    def learn_rest(self, listed: Container[str], asked: int) -> None:
+        """Take note that the index was told to its end: all is as it says, the rest is closed."""
+        for breaker_id in [e for e, v in self._views.items() if v.epoch and e not in listed]:
             self._learn(breaker_id, CLOSED, 0, asked)
-        for breaker_id in list(self._told):
-            if breaker_id not in kept:
+        if self.is_telling:
+            # What was heard before that began was not told.
+            for breaker_id in [*self._views, *self._told]:
                 self._tell_view(breaker_id, self.look(breaker_id))
+
+    def forget_plain(self) -> None:
+        """Forget closed ones that have failed once, and were not heard of for a window."""
+        oldest_s = self._read_clock_s() - self.window_s
+        while self._plain:
+            breaker_id = next(iter(self._plain))
+            if self._plain[breaker_id] >= oldest_s:
+                break
+            self._forget(breaker_id)
 
     def learn_own(self, breaker_id: str, view: BreakerView) -> None:
         """Go by what this process has decided by itself, until Redis is heard again."""
         self._views[breaker_id] = view
+        self._plain.pop(breaker_id, None)
+        self._own.add(breaker_id)
         self._tell_view(breaker_id, view)
 
     def tell(
@@ -154,9 +171,12 @@ class BreakerViews:
         self, breaker_id: str, view: BreakerView, trips: int, asked: int | None = None
     ) -> None:
         known = self._known.get(breaker_id)
-        is_older = known is not None and view.epoch < known.epoch
-        if known is not None and is_older and (asked is None or asked < known.heard):
-            return
+        if known is not None:
+            if asked is None and view.epoch <= known.epoch:
+                # Published once, when it began: since then its end may have moved.
+                return
+            if asked is not None and view.epoch < known.epoch and asked < known.heard:
+                return
         self._keep(breaker_id, view, trips)
         if self.is_telling:
             self._tell_view(breaker_id, view)
@@ -167,10 +187,16 @@ class BreakerViews:
         self.tell(breaker_id, view.state, view.cause, wait_s)
 
     def _keep(self, breaker_id: str, view: BreakerView, trips: int) -> None:
+        self._forget(breaker_id)
         if view.state == "closed" and not (view.epoch or view.failures):
-            # It says what an unknown one does.
-            self._views.pop(breaker_id, None)
-            self._known.pop(breaker_id, None)
-        else:
-            self._views[breaker_id] = view
-            self._known[breaker_id] = Known(view.epoch, trips, self.ask())
+            return  # it says what an unknown one does
+        if view.state == "closed" and not view.epoch:
+            self._plain[breaker_id] = self._read_clock_s()
+        self._views[breaker_id] = view
+        self._known[breaker_id] = Known(view.epoch, trips, self.ask())
+
+    def _forget(self, breaker_id: str) -> None:
+        self._views.pop(breaker_id, None)
+        self._known.pop(breaker_id, None)
+        self._plain.pop(breaker_id, None)
+        self._own.discard(breaker_id)

@@ -50,6 +50,9 @@ class MemoryBreakers:
     def __len__(self) -> int:
         return len(self._breakers)
 
+    def __contains__(self, breaker_id: str) -> bool:
+        return breaker_id in self._breakers
+
     @property
     def is_shared(self) -> bool:
         """Return that no other process sees these."""
@@ -151,14 +154,11 @@ class MemoryBreakers:
         self._breakers.clear()
         self._views.clear()
 
-    def list_known(self) -> list[tuple[str, float, int, BreakerCause]]:
-        """Return (id, seconds still to wait, trips, cause) of all that others should know."""
-        now_ms = self._now_ms()
-        return [
-            (each, breaker.wait_ms(now_ms, self.rules) / 1000, breaker.trips, breaker.cause)
-            for each, breaker in self._breakers.items()
-            if breaker.trips or breaker.state == "open"
-        ]
+    def describe(self, breaker_id: str) -> tuple[str, float, int, BreakerCause]:
+        """Return (id, seconds still to wait, trips, cause) of one that is known."""
+        breaker = self._breakers[breaker_id]
+        wait_s = breaker.wait_ms(self._now_ms(), self.rules) / 1000
+        return breaker_id, wait_s, breaker.trips, breaker.cause
 
     def _now_ms(self) -> int:
         return int((self._read_clock_s() + self._offset_s) * 1000)
@@ -173,17 +173,18 @@ class MemoryBreakers:
         all_idle = (e for e, b in self._breakers.items() if b.is_idle(now_ms, self.rules))
         idle = list(islice(all_idle, MOST_FORGOTTEN))
         for each in idle:
-            self._drop(each)
+            breaker = self._drop(each)
+            if breaker.state != "closed":
+                # For those who hear of changes; whoever asks finds it closed as well.
+                self.on_change(BreakerChange(each, breaker.state, "closed", "", 0.0))
         left = len(self._breakers)
         is_rest_idle = len(idle) == MOST_FORGOTTEN
         self._look_at = max(FEWEST_KEPT, left + 1 if is_rest_idle else 2 * left)
 
-    def _drop(self, breaker_id: str) -> None:
-        """Forget a breaker; for those who hear of changes it is closed from now on."""
-        breaker = self._breakers.pop(breaker_id)
+    def _drop(self, breaker_id: str) -> Breaker:
+        """Forget a breaker, and return it."""
         self._views.pop(breaker_id, None)
-        if breaker.state != "closed":
-            self.on_change(BreakerChange(breaker_id, breaker.state, "closed", "", 0.0))
+        return self._breakers.pop(breaker_id)
 
     def _note(
         self, breaker_id: str, breaker: Breaker, before: BreakerState, now_ms: int

@@ -2,10 +2,18 @@
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 import msgspec
 
-from proxy.domain.breaker import BreakerCause, BreakerCommand, BreakerRules, BreakerView
+from proxy.domain.breaker import (
+    BreakerCause,
+    BreakerCommand,
+    BreakerRules,
+    BreakerState,
+    BreakerView,
+)
+from proxy.policy.breaker import Breaker
 from proxy.stores.breaker_messages import ReportRun
 from proxy.stores.breaker_views import BreakerViews
 from proxy.stores.memory_breakers import MemoryBreakers
@@ -35,9 +43,16 @@ class OwnBreakers(MemoryBreakers):
         super().__init__(weaken_rules(rules), read_clock_s, read_wall_s)
         self.commands: dict[str, BreakerCommand] = {}
         """What operators have said and only this process knows."""
+        self.news: dict[str, None] = {}
+        """
+        Ids of what was learned here, the oldest first.
+
+        What was taken over and has not moved since is nothing new: it is older than whatever
+        the others have by now.
+        """
         self._views_of_all = views
         self._taken: dict[str, BreakerView] = {}
-        """Those that were taken over, as they were then."""
+        """Those that were taken over or told, as they were then."""
 
     def take_over(self, breaker_id: str) -> None:
         """Begin with what is known of a shared breaker, if that is not closed."""
@@ -57,6 +72,7 @@ class OwnBreakers(MemoryBreakers):
             command: BreakerCommand = "open" if view.state == "forced_open" else "close"
             super().command_now(breaker_id, command)
         self._taken[breaker_id] = self.look(breaker_id)
+        self.news.pop(breaker_id, None)
 
     def report_run(self, breaker_id: str, run: ReportRun) -> None:
         """Take note of a report that Redis does not get."""
@@ -90,23 +106,40 @@ class OwnBreakers(MemoryBreakers):
         if self.commands.get(breaker_id) == command:
             del self.commands[breaker_id]
 
-    def list_to_tell(self) -> list[tuple[str, float, int, BreakerCause]]:
-        """
-        Return (id, seconds still to wait, trips, cause) of what was learned here.
+    def note_told(self, breaker_id: str, told: BreakerView) -> None:
+        """Take note that others know of what a view says: it is news only if it moves again."""
+        if breaker_id in self.news and self.look(breaker_id) is told:
+            self._taken[breaker_id] = told
+            del self.news[breaker_id]
 
-        What was taken over and has not moved since is nothing new: it is older than whatever
-        the others have by now.
-        """
-        return [each for each in self.list_known() if self._has_moved(each[0])]
+    def list_to_tell(self, most: int) -> list[tuple[str, float, int, BreakerCause]]:
+        """Return (id, seconds still to wait, trips, cause) of so many news."""
+        return [self.describe(each) for each in islice(self.news, most)]
 
     def forget(self) -> None:
         """Forget everything: Redis speaks for all from now on."""
         super().forget()
         self._taken.clear()
+        self.news.clear()
         self.commands.clear()
 
-    def _has_moved(self, breaker_id: str) -> bool:
-        taken, view = self._taken.get(breaker_id), self.look(breaker_id)
+    def _note(
+        self, breaker_id: str, breaker: Breaker, before: BreakerState, now_ms: int
+    ) -> BreakerView:
+        view = super()._note(breaker_id, breaker, before, now_ms)
+        if (breaker.trips or breaker.state == "open") and self._has_moved(breaker_id, view):
+            self.news[breaker_id] = None
+        else:
+            self.news.pop(breaker_id, None)
+        return view
+
+    def _drop(self, breaker_id: str) -> Breaker:
+        self._taken.pop(breaker_id, None)
+        self.news.pop(breaker_id, None)
+        return super()._drop(breaker_id)
+
+    def _has_moved(self, breaker_id: str, view: BreakerView) -> bool:
+        taken = self._taken.get(breaker_id)
         # A longer hold moves the end of an epoch, not the epoch.
         return (
             taken is None

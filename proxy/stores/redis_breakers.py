@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
 
@@ -20,15 +20,17 @@ from proxy.domain.breaker import (
 from proxy.stores.breaker_calls import OPERATOR_WAIT_S, BreakerCalls
 from proxy.stores.breaker_messages import (
     CHANNEL,
-    Entry,
+    IndexPage,
     ReportRun,
     find_longest_ms,
     leave_time_to_redis,
     read_change,
 )
 from proxy.stores.breaker_views import BreakerViews
+from proxy.stores.index_reader import IndexReader
 from proxy.stores.memory_breakers import describe_breaker, ignore_change
 from proxy.stores.own_breakers import OwnBreakers, weaken_rules
+from proxy.stores.own_news import OwnNews
 from proxy.stores.redis_errors import RedisUnavailable
 from proxy.stores.redis_link import RedisLink
 from proxy.stores.report_queue import ReportQueue
@@ -44,13 +46,14 @@ class RedisBreakers:
     It is always in one of three states:
 
     - *away*: the link is not joined. This process's own machines decide, by weaker rules.
-    - *joining*: the link is joined, and its first poll under way. The own machines still decide;
-      the poll tells Redis what they have learned, and asks how everything stands.
-    - *shared*: a poll was answered since. Requests go by views: of replies, of what others
-      publish, of the polls that follow. An attempt that ends is told behind the request's back.
+    - *joining*: the link is joined, and its first polls under way: they ask how everything
+      stands, and tell what the own machines have learned. These still decide.
+    - *shared*: the first question was answered to its end. Requests go by views: of replies, of
+      what others publish, of the polls that follow. An attempt that ends is told behind the
+      request's back, and so is, poll by poll, what is left to be told of the own machines.
 
-    From away to joining leads `_poll`, called by the link; from joining to shared only
-    `_take_index`, by way of `_begin_sharing`; from either back to away `_leave`.
+    From away to joining leads `_join`, called by the link; from joining to shared only
+    `_take_page`, by way of `_begin_sharing`; from either back to away `_leave`.
 
     Where Redis fails to do one thing while shared, the own machine of that breaker takes it over.
     Own machines are forgotten by the first poll that leaves nothing which only they know.
@@ -74,8 +77,9 @@ class RedisBreakers:
         self._own = OwnBreakers(self._views, rules, read_clock_s, read_wall_s)
         self._own.on_change = self._note_own_change
         self._calls = BreakerCalls(link, self._views, rules, read_now)
-        self._rules = rules
-        self._views.longest_ms = find_longest_ms(rules)
+        self._news = OwnNews(self._calls, self._own)
+        self._index = IndexReader(self._calls, self._views)
+        self.rules = rules
         self._is_shared = False
         """The state is shared; where it is not, the link knows whether it is away or joining."""
         self._queue = ReportQueue()
@@ -85,13 +89,11 @@ class RedisBreakers:
         """The timer is for the next turn of the loop."""
         self._poll_timer: asyncio.TimerHandle | None = None
         self._is_polling = False
-        self._has_telling_failed = False
-        """Redis has not taken something that this poll was to tell it, as far as is known."""
         self._name = f"{secrets.token_hex(8)}."
         self._tokens = count(1)
         self._asking: set[asyncio.Task[Permit | BreakerView]] = set()
         link.subscribe(CHANNEL, self._hear)
-        link.watch(self._poll, self._leave)
+        link.watch(self._join, self._leave)
 
     @property
     def rules(self) -> BreakerRules:
@@ -103,6 +105,7 @@ class RedisBreakers:
         self._rules = rules
         self._calls.set_rules(rules)
         self._views.longest_ms = find_longest_ms(rules)
+        self._views.window_s = rules.window_ms / 1000
         self._own.rules = weaken_rules(rules)
 
     @property
@@ -250,50 +253,51 @@ class RedisBreakers:
         if not self._under_way and self._queue.is_due:
             self._flush_soon()
 
+    def _join(self) -> None:
+        # What failed before counts no more: the link joins by a write that succeeds.
+        self._calls.has_last_failed = False
+        self._index.begin_anew()
+        self._poll()
+
     def _poll(self) -> None:
-        """Tell what only this process knows, and ask how everything stands; again and again."""
+        """Tell what only this process knows, and ask what has changed; again and again."""
         if self._poll_timer is not None:
             self._poll_timer.cancel()
         self._poll_timer = asyncio.get_running_loop().call_later(POLL_S, self._poll)
-        if self._is_polling:
+        self._views.forget_plain()
+        self._news.tell()
+        if not self._is_polling:
+            self._is_polling = True
+            # Behind what is told in the link's queue, so that the answer knows of it.
+            self._index.ask(self._take_page, self._lose_page)
+
+    def _take_page(self, asked: int, page: IndexPage) -> None:
+        """Go by what a poll was told, but for what only this process's own machines know."""
+        if not page.is_more:
+            self._begin_sharing()
+        self._index.take(asked, page, {*self._own.news, *self._own.commands})
+        if page.is_more:
+            self._index.ask(self._take_page, self._lose_page)
             return
-        self._is_polling, self._has_telling_failed = True, False
-        for breaker_id, command in list(self._own.commands.items()):
-            done = partial(self._own.forget_command, breaker_id, command)
-            self._calls.post("command", breaker_id, [command], done, self._note_failed_telling)
-        told = set()
-        for breaker_id, wait_s, trips, cause in self._own.list_to_tell():
-            told.add(breaker_id)
-            what = [round(wait_s * 1000), trips, cause]
-            self._calls.post("adopt", breaker_id, what, _do_nothing, self._note_failed_telling)
-        # Behind those in the link's queue, so that its answer knows of them.
-        self._calls.post_index(partial(self._take_index, told), self._lose_index)
-
-    def _note_failed_telling(self) -> None:
-        self._has_telling_failed = True
-
-    def _take_index(self, told: Set[str], asked: int, now_ms: int, entries: list[Entry]) -> None:
-        """Go by the answer of a poll, but for what only this process's own machines know."""
         self._is_polling = False
-        if not self._is_shared:
-            # What failed before counts no more: the link joins by a write that succeeds.
-            self._calls.has_last_failed = self._has_telling_failed
-        better_known = {each[0] for each in self._own.list_to_tell()} | set(self._own.commands)
-        redis_knows_all = better_known <= told and not self._has_telling_failed
-        if redis_knows_all and not self._calls.has_last_failed:
-            self._own.forget()
-            better_known = set()
-        self._begin_sharing()
-        for breaker_id in better_known:
-            self._views.learn_own(breaker_id, self._own.look(breaker_id))
-        self._views.learn_index(now_ms, entries, asked, better_known)
+        if self._news.is_told and not self._calls.has_last_failed:
+            self._forget_own()
+
+    def _lose_page(self) -> None:
+        self._is_polling = False
+
+    def _forget_own(self) -> None:
+        self._own.forget()
+        if self._views.has_own:
+            self._index.begin_anew()
 
     def _begin_sharing(self) -> None:
-        """Be shared, or stay so."""
+        """Be shared, or stay so: but of what Redis is not told yet the own machines speak."""
         self._is_shared = self._views.is_telling = True
-
-    def _lose_index(self) -> None:
-        self._is_polling = False
+        for breaker_id in (*self._own.news, *self._own.commands):
+            view = self._own.look(breaker_id)
+            if self._views.look(breaker_id) is not view:
+                self._views.learn_own(breaker_id, view)
 
     def _hear(self, message: bytes) -> None:
         change = read_change(message)
@@ -315,13 +319,10 @@ class RedisBreakers:
 
     def _note_own_change(self, change: BreakerChange) -> None:
         if self._is_shared:
-            self._views.learn_own(change.id, self._own.look(change.id))
+            if change.id in self._own:
+                self._views.learn_own(change.id, self._own.look(change.id))
         else:
             self._views.tell(change.id, change.after, change.cause, change.retry_in_s)
 
     def _tell(self, change: BreakerChange) -> None:
         self.on_change(change)
-
-
-def _do_nothing() -> None:
-    """Stand in where nothing is left to do."""

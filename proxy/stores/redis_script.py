@@ -20,7 +20,8 @@ def build_script(name: str, source: str) -> Script:
     return Script(name, source, digest)
 
 
-def read_script(name: str) -> Script:
-    """Read `<name>.lua`, which stands in this package."""
-    file = resources.files("proxy.stores").joinpath(f"{name}.lua")
-    return build_script(name, file.read_text("utf-8"))
+def read_script(name: str, *before: str) -> Script:
+    """Read `<name>.lua`, which stands in this package, behind others that it needs."""
+    folder = resources.files("proxy.stores")
+    sources = [folder.joinpath(f"{each}.lua").read_text("utf-8") for each in (*before, name)]
+    return build_script(name, "\n".join(sources))

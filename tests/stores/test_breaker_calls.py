@@ -65,12 +65,14 @@ async def test_the_index_comes_with_its_question(ground: Ground) -> None:
     """Behind what was posted before, with the time and everything that is not closed."""
     heard: list[Any] = []
     ground.calls.post("command", ID, ["open"], lambda: None, lambda: None)
-    ground.calls.post_index(lambda *told: heard.append(told), lambda: heard.append("lost"))
+    ground.calls.post_index(
+        (0, 0, 0), lambda *told: heard.append(told), lambda: heard.append("lost")
+    )
     await until(lambda: bool(heard))
-    ((asked, now_ms, entries),) = heard
+    ((asked, page),) = heard
     assert asked < ground.views.ask()
-    assert now_ms == 1_790_000_000_000
-    assert [(entry.id, entry.state) for entry in entries] == [(ID, "forced_open")]
+    assert page.now_ms == 1_790_000_000_000
+    assert [(entry.id, entry.state) for entry in page.entries] == [(ID, "forced_open")]
 
 
 async def test_the_time_can_be_left_to_redis(ground: Ground, redis_server: RedisServer) -> None:
@@ -86,7 +88,7 @@ async def test_without_a_link_everything_is_lost_at_once(redis_server: RedisServ
     ground = Ground(RedisLink(redis_server.unix_url))
     ends: list[str] = []
     ground.calls.post("command", ID, ["open"], lambda: None, lambda: ends.append("lost"))
-    ground.calls.post_index(lambda *told: None, lambda: ends.append("no index"))
+    ground.calls.post_index((0, 0, 0), lambda *told: None, lambda: ends.append("no index"))
     assert ends == ["lost", "no index"]
     assert ground.calls.has_last_failed
     ground.calls.has_last_failed = False

@@ -10,8 +10,10 @@ from proxy.policy.breaker import Breaker, Bucket, Lease
 from proxy.stores.breaker_messages import (
     CHANNEL,
     INDEX_KEY,
+    ORDER_KEY,
     PREFIX,
     Entry,
+    IndexPage,
     build_args,
     build_keys,
     encode,
@@ -50,7 +52,7 @@ def test_what_newer_processes_add_is_passed_over() -> None:
     assert read_stand(pack([*STAND, "more", 7])).wait_ms == 500
     told = read_change(pack([*CHANGE, 7]))
     assert told is not None and told.id == "a/b"
-    assert read_index([5, pack([*ENTRY, 7])])[1][0].until_ms == 99
+    assert read_index([5, 1, 0, 2, 0, 0, pack([*ENTRY, 7])]).entries[0].until_ms == 99
 
 
 @pytest.mark.parametrize(
@@ -92,26 +94,25 @@ def test_a_message_that_cannot_be_read_is_none(message: bytes) -> None:
 
 def test_entries_that_cannot_be_read_are_left_out() -> None:
     """One bad entry does not hide the good ones."""
-    assert read_index([5, b"junk", pack(ENTRY), 7, None, change(ENTRY, 1, 1)]) == (
-        5,
-        [Entry("a/b", "open", 12, 99, "failures", 5, 1)],
-    )
+    entry = Entry("a/b", "open", 12, 99, "failures", 5, 1)
+    reply: list[Any] = [5, 1, 2, 3, 1, 50, b"junk", pack(ENTRY), 7, None, change(ENTRY, 1, 1)]
+    assert read_index(reply) == IndexPage(5, 1, 2, 3, True, 50, [entry])
 
 
-@pytest.mark.parametrize("reply", [None, 7, b"x", [], [b"5"], [None]])
+@pytest.mark.parametrize("reply", [None, 7, b"x", [], [5, 1, 0, 2, 0], [5, 1, 0, 2, 0, b"0", b""]])
 def test_an_index_of_another_shape_is_refused(reply: Any) -> None:
-    """It begins with the time, or it is a ValueError."""
+    """It begins with its six numbers, or it is a ValueError."""
     with pytest.raises(ValueError, match="index"):
         read_index(reply)
 
 
 def test_everything_is_in_one_slot_under_one_prefix() -> None:
     """Keys, index and channel carry the version and one hash tag; ids appear only hashed."""
-    key, index = build_keys("secret model / with spaces")
-    assert index == INDEX_KEY
+    key, index, order = build_keys("secret model / with spaces")
+    assert (index, order) == (INDEX_KEY, ORDER_KEY)
     assert key == PREFIX + name_field("secret model / with spaces")
     assert "secret" not in key and len(name_field("x")) == 32
-    for name in (key, index, CHANNEL):
+    for name in (key, index, order, CHANNEL):
         assert name.startswith("llm-proxy:v1:{breakers}:")
 
 

@@ -1,7 +1,7 @@
 """Views: what was heard last is what holds, whichever way it came, and is told once."""
 
 from proxy.domain.breaker import CLOSED, BreakerChange, BreakerState, BreakerView
-from proxy.stores.breaker_messages import ChangeMessage, Entry, Stand
+from proxy.stores.breaker_messages import ChangeMessage, Entry, IndexPage, Stand
 from proxy.stores.breaker_views import BreakerViews
 from tests.stores.breaker_contract import ID, Clock
 
@@ -14,6 +14,7 @@ class Heard:
         self.changes: list[BreakerChange] = []
         self.views = BreakerViews(self.clock.read_s, self.changes.append)
         self.views.longest_ms = 330_000
+        self.views.window_s = 30.0
         self.views.is_telling = True
 
     @property
@@ -35,7 +36,8 @@ class Heard:
     def index(self, *entries: Entry, asked: int | None = None, kept: tuple[str, ...] = ()) -> None:
         """Hear the whole index."""
         asked = self.views.ask() if asked is None else asked
-        self.views.learn_index(1000, entries, asked, kept)
+        self.views.learn_page(IndexPage(1000, 1, 0, 2, False, 0, list(entries)), asked, kept)
+        self.views.learn_rest({*kept, *(each.id for each in entries)}, asked)
 
 
 def entry(state: BreakerState, epoch: int, until_ms: int = 0) -> Entry:
@@ -67,6 +69,15 @@ def test_news_are_not_overtaken_by_older_ones() -> None:
     assert [change.after for change in heard.changes] == ["half_open"]
 
 
+def test_what_is_published_late_moves_no_end() -> None:
+    """A message of the epoch that a reply has told says less than that reply."""
+    heard = Heard()
+    heard.reply("open", 5, wait_ms=9000)
+    heard.clock.now_s += 4
+    heard.message("closed", "open", 5)
+    assert heard.views.look(ID).retry_at_s == heard.clock.now_s + 5
+
+
 def test_who_asks_afterwards_hears_that_redis_has_forgotten() -> None:
     """A lower epoch in an answer to a later question is Redis's new beginning."""
     heard = Heard()
@@ -92,6 +103,35 @@ def test_what_says_nothing_is_not_kept() -> None:
     assert heard.views.look(ID).epoch == 9
     heard.index()
     assert heard.views.look(ID) is CLOSED
+
+
+def test_a_failure_is_of_interest_for_a_window() -> None:
+    """Closed ones that have failed and are in no index go when nothing was heard for a window."""
+    heard = Heard()
+    for number in range(9):
+        stand = Stand("closed", 0, 0, "", 1, 0, 0, 0)
+        heard.views.learn_stand(f"acme/{number}", stand, heard.views.ask())
+    heard.reply("open", 5, wait_ms=1000)
+    heard.clock.now_s += 20
+    heard.views.learn_stand("acme/3", stand, heard.views.ask())
+    heard.clock.now_s += 11
+    heard.views.forget_plain()
+    kept = [number for number in range(9) if heard.views.look(f"acme/{number}").failures]
+    assert (kept, heard.state) == ([3], "open")
+    heard.clock.now_s += 20
+    heard.views.forget_plain()
+    assert heard.views.look("acme/3") is CLOSED
+    assert heard.state == "open"
+
+
+def test_it_knows_whether_views_are_of_this_process_alone() -> None:
+    """From its own word until Redis is heard of the same breaker again."""
+    heard = Heard()
+    assert not heard.views.has_own
+    heard.views.learn_own(ID, BreakerView("open", 3, heard.clock.now_s + 9, "failures", 3))
+    assert heard.views.has_own
+    heard.reply("closed", 0)
+    assert (heard.views.has_own, heard.state) == (False, "closed")
 
 
 def test_the_waits_of_the_index_are_counted_from_its_time() -> None:

@@ -84,13 +84,13 @@ async def test_the_wall_clock_is_read_once() -> None:
 
 
 async def test_what_others_knew_can_be_taken_over_and_told() -> None:
-    """Adopted openings are open for the rest of their time; all that is known can be listed."""
+    """Adopted openings are open for the rest of their time, and can be told again."""
     clock = Clock()
     store = MemoryBreakers(RULES, clock.read_s, clock.read_s)
     store.adopt(ID, 12.5, 2, "failures")
     store.report("acme/closed", "fail")
-    assert store.list_known() == [(ID, 12.5, 2, "failures")]
+    assert store.describe(ID) == (ID, 12.5, 2, "failures")
     clock.now_s += 10
-    assert store.list_known() == [(ID, 2.5, 2, "failures")]
+    assert store.describe(ID) == (ID, 2.5, 2, "failures")
     store.forget()
     assert (store.look(ID), len(store)) == (CLOSED, 0)

@@ -5,6 +5,7 @@ import pytest
 from proxy.domain.breaker import BreakerRules, BreakerState, Permit
 from proxy.stores.breaker_messages import ReportRun, Stand
 from proxy.stores.breaker_views import BreakerViews
+from proxy.stores.memory_breakers import FEWEST_KEPT
 from proxy.stores.own_breakers import OwnBreakers, weaken_rules
 from tests.stores.breaker_contract import ID, RULES, Clock
 
@@ -37,10 +38,10 @@ def test_the_rest_of_a_wait_is_taken_over() -> None:
     alone.hear("open", 7, wait_ms=4000, trips=2)
     alone.own.take_over(ID)
     assert alone.own.look(ID).state == "open"
-    assert alone.own.list_known() == [(ID, 4.0, 2, "failures")]
-    assert alone.own.list_to_tell() == []
+    assert alone.own.describe(ID) == (ID, 4.0, 2, "failures")
+    assert alone.own.list_to_tell(99) == []
     alone.own.take_over(ID)
-    assert alone.own.list_known() == [(ID, 4.0, 2, "failures")]
+    assert alone.own.describe(ID) == (ID, 4.0, 2, "failures")
 
 
 @pytest.mark.parametrize("state", ["open", "half_open"])
@@ -87,11 +88,40 @@ def test_what_has_moved_is_news() -> None:
     alone.hear("open", 7, wait_ms=4000, trips=1)
     alone.own.take_over(ID)
     alone.own.report_run("acme/other", ReportRun("hold", 0, "", 9000, "quota"))
-    assert [each[0] for each in alone.own.list_to_tell()] == ["acme/other"]
+    assert [each[0] for each in alone.own.list_to_tell(99)] == ["acme/other"]
     alone.own.report_run(ID, ReportRun("hold", 0, "", 60_000, "quota"))
-    told = {each[0]: each[1:] for each in alone.own.list_to_tell()}
+    told = {each[0]: each[1:] for each in alone.own.list_to_tell(99)}
     assert told[ID][0] >= 60
     assert told[ID][1:] == (1, "quota")
+
+
+def test_what_was_told_is_no_news() -> None:
+    """One by one, but for what has moved since it was told, until it moves again."""
+    alone = Alone()
+    for name in ("acme/a", "acme/b", "acme/c"):
+        alone.own.report_run(name, ReportRun("hold", 0, "", 9000, "quota"))
+    told = {name: alone.own.look(name) for name in ("acme/a", "acme/b", "acme/c")}
+    assert [each[0] for each in alone.own.list_to_tell(2)] == ["acme/a", "acme/b"]
+    alone.own.report_run("acme/b", ReportRun("hold", 0, "", 60_000, "quota"))
+    for name, view in told.items():
+        alone.own.note_told(name, view)
+    assert list(alone.own.news) == ["acme/b"]
+    assert alone.own.look("acme/a").state == "open"
+    alone.own.report_run("acme/a", ReportRun("hold", 0, "", 60_000, "quota"))
+    assert list(alone.own.news) == ["acme/b", "acme/a"]
+    alone.own.command_now("acme/b", "reset")
+    assert list(alone.own.news) == ["acme/a"]
+
+
+async def test_what_nobody_asks_for_is_no_news_any_more() -> None:
+    """Thousands that have opened while Redis was away do not pile up, here or as news."""
+    alone = Alone()
+    for number in range(3 * FEWEST_KEPT):
+        alone.own.report_run(f"acme/{number}", ReportRun("hold", 0, "", 9000, "quota"))
+        alone.clock.now_s += 1
+    assert len(alone.own) <= 2 * FEWEST_KEPT
+    assert len(alone.own.news) == len(alone.own)
+    assert "acme/0" not in alone.own
 
 
 def test_commands_are_kept_until_others_know() -> None:

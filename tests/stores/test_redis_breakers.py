@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from proxy.domain.breaker import BreakerResult, BreakerRules, Permit
-from proxy.stores.breaker_messages import CHANNEL, INDEX_KEY, build_keys
+from proxy.stores.breaker_messages import CHANNEL, INDEX_KEY, ORDER_KEY, build_keys
 from tests.fakes.redis_server import RedisServer
 from tests.stores.breaker_contract import FAIL, ID, LEASE_S, BreakerContract, Clock
 from tests.stores.redis_stores import RedisGround, opened_store, until
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
-KEY, _ = build_keys(ID)
+KEY, *_ = build_keys(ID)
 HOUR_S = 3600.0
 
 
@@ -230,6 +230,11 @@ async def test_i6_a_script_flush_is_not_seen(
         ("SET", INDEX_KEY, "a"),
         ("HSET", INDEX_KEY, "a", "b", "c", ""),
         ("LPUSH", INDEX_KEY, "a"),
+        ("SET", ORDER_KEY, "a"),
+        ("HSET", ORDER_KEY, "a", "b"),
+        ("ZADD", ORDER_KEY, "inf", "a"),
+        ("ZADD", ORDER_KEY, "9", ""),
+        ("ZADD", ORDER_KEY, "9", "", "10", "a"),
     ],
     ids=lambda words: f"{words[0]} {words[1][-4:]} {len(words[-1])}",
 )
@@ -243,6 +248,7 @@ async def test_foreign_values_are_as_good_as_none(
     assert (await ground.read()).state == "open"
     assert redis_server.command("TYPE", KEY) == b"string"
     assert redis_server.command("TYPE", INDEX_KEY) == b"hash"
+    assert redis_server.command("TYPE", ORDER_KEY) == b"zset"
     assert ground.store.is_shared
 
 
@@ -258,16 +264,6 @@ async def test_foreign_entries_and_messages_change_nothing(
     await ground.open()
     await until(lambda: other.store.look(ID).state == "open")
     assert other.told == [("closed", "open")]
-
-
-async def test_an_entry_without_its_breaker_goes(
-    redis_server: RedisServer, ground: RedisGround
-) -> None:
-    """A breaker that Redis has evicted is closed within a poll, and out of the index."""
-    await ground.store.command(ID, "open")
-    redis_server.command("DEL", KEY)
-    await until(lambda: ground.store.look(ID).state == "closed")
-    assert redis_server.command("HLEN", INDEX_KEY) == 0
 
 
 async def test_what_is_kept_outlives_every_wait(

@@ -1,16 +1,18 @@
 """Breakers while Redis is away, slow, full or cut off from some: each process by its own."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 
 import pytest
 
 from proxy.domain.breaker import Permit
-from proxy.stores.breaker_messages import build_keys
+from proxy.stores.breaker_messages import INDEX_KEY, build_keys
 from proxy.stores.own_breakers import weaken_rules
+from proxy.stores.redis_link import MAX_QUEUED
 from tests.fakes.redis_server import RedisServer
 from tests.stores.breaker_contract import FAIL, ID, LEASE_S, RULES, Clock
-from tests.stores.redis_stores import RedisGround, opened_store, until
+from tests.stores.redis_stores import WITHIN_S, RedisGround, opened_store, until
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -140,6 +142,50 @@ async def test_back_again_redis_learns_what_was_found_out(
     assert len(ground.told) == len(set(ground.changes))
 
 
+async def test_i1_back_again_it_shares_at_once_however_much_it_has_to_tell(
+    own_redis_server: RedisServer, ground: RedisGround, clock: Clock
+) -> None:
+    """With more openings than the link's queue has places it is shared within two seconds, and
+    tells all of them, while each of them holds."""
+    own_redis_server.kill()
+    await leave(ground)
+    ids = [f"acme/{number}" for number in range(MAX_QUEUED + 500)]
+    for breaker_id in ids:
+        ground.store.report(breaker_id, "hold", hold_s=200, cause="quota")
+    own_redis_server.start()
+    assert await ground.link.wait_joined(WITHIN_S)
+    began_s = time.perf_counter()
+    await ground.until_shared()
+    assert time.perf_counter() - began_s < 2
+    assert ground.link.busy == 0
+    assert {ground.store.look(each).state for each in ids} == {"open"}
+    # In a quarter of a second it tells a portion; this test has no time for all of them.
+    while own_redis_server.command("HLEN", INDEX_KEY) < len(ids):
+        assert {ground.store.look(each).state for each in ids[-3:]} == {"open"}
+        ground.redis_store._poll()
+        await asyncio.sleep(0)
+    async with opened_store(own_redis_server.unix_url, clock) as other:
+        assert {other.store.look(each).cause for each in ids} == {"quota"}
+    assert len(ground.told) == len(ids)
+
+
+async def test_own_machines_that_are_forgotten_leave_no_view_behind(
+    own_redis_server: RedisServer, ground: RedisGround, clock: Clock
+) -> None:
+    """A breaker that this process alone has tried and closed is open again once Redis, which
+    knows it as open, is heard: Redis's word is read again."""
+    await ground.open()
+    clock.now_s += 11
+    own_redis_server.command("CLIENT", "PAUSE", 9000, "WRITE")
+    permit = await ground.store.acquire(ID, LEASE_S)
+    assert isinstance(permit, Permit)
+    ground.store.report(ID, "ok", epoch=permit.epoch, token=permit.token)
+    assert ground.store.look(ID).state == "closed"
+    own_redis_server.command("CLIENT", "UNPAUSE")
+    await until(lambda: ground.store.look(ID).state != "closed")
+    await ground.until_shared()
+
+
 async def test_back_again_it_goes_by_redis(
     own_redis_server: RedisServer, ground: RedisGround, clock: Clock
 ) -> None:
@@ -203,7 +249,7 @@ async def test_i4_a_full_redis_is_as_good_as_none(
     assert ground.store.look(ID).state == "open"
     own_redis_server.command("CONFIG", "SET", "maxmemory", "0")
     await ground.until_shared()
-    assert own_redis_server.command("EXISTS", build_keys(ID)[0]) == 1
+    await until(lambda: own_redis_server.command("EXISTS", build_keys(ID)[0]) == 1)
     assert ground.told == [("closed", "open")]
 
 

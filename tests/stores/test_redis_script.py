@@ -15,3 +15,10 @@ def test_a_script_is_read_from_the_file_of_its_name() -> None:
     script = read_script("breaker")
     assert script == build_script("breaker", script.source)
     assert "redis.call" in script.source
+
+
+def test_what_a_script_needs_stands_in_front() -> None:
+    """Of two files one script is made, with a digest of its own."""
+    script, needed = read_script("breaker_index", "breaker_order"), read_script("breaker_order")
+    assert script.source == needed.source + "\n" + read_script("breaker_index").source
+    assert script == build_script("breaker_index", script.source)

@@ -25,6 +25,7 @@ from proxy.policy.breaker import (
 from proxy.stores.breaker_messages import (
     BREAKER_SCRIPT,
     INDEX_KEY,
+    ORDER_KEY,
     PREFIX,
     Entry,
     ReportRun,
@@ -76,7 +77,7 @@ class Twins:
     """One breaker, held by both; time stands still until it is moved."""
 
     def __init__(self, client: redis.Redis, now_ms: int, rules: BreakerRules) -> None:
-        client.delete(KEY, INDEX_KEY)
+        client.delete(KEY, INDEX_KEY, ORDER_KEY)
         self._client = client
         self.now_ms = now_ms
         self.rules = rules
@@ -93,7 +94,7 @@ class Twins:
         """Put both into some state, wherever they were."""
         self.machine = machine
         self.tokens = [Permit(machine.epoch, lease.token) for lease in machine.leases]
-        self._client.delete(INDEX_KEY)
+        self._client.delete(INDEX_KEY, ORDER_KEY)
         self._client.set(KEY, msgspec.msgpack.encode(machine))
 
     def acquire(self, lease_ms: int) -> None:
