@@ -381,12 +381,9 @@ local function index()
     known = false
   end
   if is_plain() and not known then return end
-  local entry = pack_forgotten(ID)
-  if not is_plain() then
-    entry = cmsgpack.pack({
-      ID, self.state, shown_epoch(), self.until_ms, self.cause, self.failures, self.trips,
-    })
-  end
+  local entry = is_plain() and pack_forgotten(ID) or cmsgpack.pack({
+    ID, self.state, shown_epoch(), self.until_ms, self.cause, self.failures, self.trips,
+  })
   if known == entry and find_number(ORDER, FIELD) then return end
   announce(INDEX, ORDER, FIELD, entry)
 end

@@ -1,6 +1,6 @@
 """How shared breakers stand, as far as this process has heard: what requests go by."""
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Set
 
 from msgspec import Struct
 
@@ -46,10 +46,9 @@ class BreakerViews:
         self.window_s = 0.0
         """For so long a failure of one that is closed is of interest."""
 
-    @property
-    def has_own(self) -> bool:
-        """Some are this process's own views, whatever Redis knows."""
-        return bool(self._own)
+    def has_own_besides(self, kept: Set[str]) -> bool:
+        """Return whether any view but those is this process's own, whatever Redis knows."""
+        return not self._own <= kept
 
     def look(self, breaker_id: str) -> BreakerView:
         """Return a view; one that was never heard of is closed."""

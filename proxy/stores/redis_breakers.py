@@ -275,21 +275,19 @@ class RedisBreakers:
         """Go by what a poll was told, but for what only this process's own machines know."""
         if not page.is_more:
             self._begin_sharing()
-        self._index.take(asked, page, {*self._own.news, *self._own.commands})
+        better_known = {*self._own.news, *self._own.commands}
+        self._index.take(asked, page, better_known)
         if page.is_more:
             self._index.ask(self._take_page, self._lose_page)
             return
         self._is_polling = False
+        if self._views.has_own_besides(better_known):
+            self._index.begin_anew()
         if self._news.is_told and not self._calls.has_last_failed:
-            self._forget_own()
+            self._own.forget()
 
     def _lose_page(self) -> None:
         self._is_polling = False
-
-    def _forget_own(self) -> None:
-        self._own.forget()
-        if self._views.has_own:
-            self._index.begin_anew()
 
     def _begin_sharing(self) -> None:
         """Be shared, or stay so: but of what Redis is not told yet the own machines speak."""

@@ -127,11 +127,13 @@ def test_a_failure_is_of_interest_for_a_window() -> None:
 def test_it_knows_whether_views_are_of_this_process_alone() -> None:
     """From its own word until Redis is heard of the same breaker again."""
     heard = Heard()
-    assert not heard.views.has_own
+    assert not heard.views.has_own_besides(set())
     heard.views.learn_own(ID, BreakerView("open", 3, heard.clock.now_s + 9, "failures", 3))
-    assert heard.views.has_own
+    assert heard.views.has_own_besides({"acme/b"})
+    assert not heard.views.has_own_besides({ID, "acme/b"})
     heard.reply("closed", 0)
-    assert (heard.views.has_own, heard.state) == (False, "closed")
+    assert not heard.views.has_own_besides(set())
+    assert heard.state == "closed"
 
 
 def test_the_waits_of_the_index_are_counted_from_its_time() -> None:

@@ -1,6 +1,6 @@
 """The index is read page by page, then only what has changed, and all of it now and then."""
 
-import re
+import statistics
 import time
 from collections.abc import AsyncIterator
 
@@ -121,11 +121,11 @@ async def test_a_poll_of_many_costs_no_more_than_one_of_few(ground: Ground) -> N
         await ground.open(*(f"acme/{each}" for each in range(number, number + 300)))
     while not ground.pages or ground.pages[-1].is_more:
         await ground.read()
-    ground.redis_server.command("CONFIG", "RESETSTAT")
-    for _ in range(20):
+    ground.redis_server.command("CONFIG", "SET", "slowlog-log-slower-than", 0)
+    for _ in range(21):
         await ground.read()
-    assert all(not page.entries for page in ground.pages[-20:])
-    assert _read_us_per_call(ground.redis_server) < 1000
+    assert all(not page.entries for page in ground.pages[-21:])
+    assert _read_usual_us(ground.redis_server) < 1000
 
 
 async def test_everything_is_read_again_now_and_then(ground: Ground) -> None:
@@ -231,9 +231,8 @@ def _ago_us(ago_s: float) -> int:
     return int((time.time() - ago_s) * 1_000_000)
 
 
-def _read_us_per_call(redis_server: RedisServer) -> float:
-    """Return how long a script has taken on average, in microseconds of Redis's time."""
-    stats = redis_server.command("INFO", "commandstats").decode()
-    found = re.search(r"cmdstat_evalsha:.*usec_per_call=([0-9.]+)", stats)
-    assert found is not None
-    return float(found[1])
+def _read_usual_us(redis_server: RedisServer) -> float:
+    """Return how long Redis takes for a script as a rule, on a busy machine too."""
+    slow = redis_server.command("SLOWLOG", "GET", 1000)
+    taken_us: list[int] = [each[2] for each in slow if each[3][0] == b"EVALSHA"]
+    return statistics.median(taken_us)

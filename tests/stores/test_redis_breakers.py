@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from proxy.domain.breaker import BreakerResult, BreakerRules, Permit
+from proxy.domain.breaker import CLOSED, BreakerResult, BreakerRules, Permit
 from proxy.stores.breaker_messages import CHANNEL, INDEX_KEY, ORDER_KEY, build_keys
 from tests.fakes.redis_server import RedisServer
 from tests.stores.breaker_contract import FAIL, ID, LEASE_S, BreakerContract, Clock
@@ -186,6 +186,14 @@ async def test_what_was_reported_is_told_before_the_end(
         for _ in range(7):
             ending.store.report(ID, "ok")
     assert (await ground.read()).calls == 7
+
+
+async def test_a_failure_is_forgotten_after_a_window(ground: RedisGround, clock: Clock) -> None:
+    """A model that has failed once and is not asked for any more takes no room in the views."""
+    await ground.report("fail")
+    assert ground.store.look(ID).failures == 1
+    clock.now_s += 31
+    await until(lambda: ground.store.look(ID) is CLOSED)
 
 
 async def test_i4_flushed_it_begins_closed(

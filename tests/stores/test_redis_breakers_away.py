@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from proxy.domain.breaker import Permit
+from proxy.domain.breaker import BreakerChange, Permit
 from proxy.stores.breaker_messages import INDEX_KEY, build_keys
 from proxy.stores.own_breakers import weaken_rules
 from proxy.stores.redis_link import MAX_QUEUED
@@ -169,21 +169,34 @@ async def test_i1_back_again_it_shares_at_once_however_much_it_has_to_tell(
     assert len(ground.told) == len(ids)
 
 
-async def test_own_machines_that_are_forgotten_leave_no_view_behind(
+async def test_what_an_own_machine_says_does_not_outlast_the_next_polls(
     own_redis_server: RedisServer, ground: RedisGround, clock: Clock
 ) -> None:
-    """A breaker that this process alone has tried and closed is open again once Redis, which
-    knows it as open, is heard: Redis's word is read again."""
+    """A breaker that this process alone has tried and closed is open again once Redis is heard,
+    which knows it as open."""
     await ground.open()
+    await until(lambda: ground.redis_store._index._told > 0)
     clock.now_s += 11
     own_redis_server.command("CLIENT", "PAUSE", 9000, "WRITE")
     permit = await ground.store.acquire(ID, LEASE_S)
     assert isinstance(permit, Permit)
+    await ground.settle()
     ground.store.report(ID, "ok", epoch=permit.epoch, token=permit.token)
     assert ground.store.look(ID).state == "closed"
     own_redis_server.command("CLIENT", "UNPAUSE")
+    began_s = time.perf_counter()
     await until(lambda: ground.store.look(ID).state != "closed")
-    await ground.until_shared()
+    assert time.perf_counter() - began_s < 5, "long before everything is read again anyway"
+
+
+async def test_an_own_machine_that_nobody_asks_for_says_nothing_of_the_shared_one(
+    ground: RedisGround,
+) -> None:
+    """That this process forgets its own machine does not close what Redis knows as open."""
+    await ground.open()
+    ground.redis_store._own.on_change(BreakerChange(ID, "open", "closed", "", 0.0))
+    assert ground.store.look(ID).state == "open"
+    assert ground.told == [("closed", "open")]
 
 
 async def test_back_again_it_goes_by_redis(
