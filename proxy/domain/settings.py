@@ -22,6 +22,10 @@ class Clocks(Struct, frozen=True):
     total_s: float = 1800.0
     answer_s: float = 300.0
 
+    def to_content_s(self, streams: bool) -> float:
+        """Return how long an attempt may take by these until it has something to show."""
+        return max(self.headers_s, self.first_token_s) if streams else self.answer_s
+
 
 class ClientClocks(Struct, frozen=True):
     """

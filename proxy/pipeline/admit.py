@@ -4,14 +4,13 @@ from proxy.domain.breaker import Permit
 from proxy.domain.catalog import Deployment
 from proxy.pipeline.board import Board, Place, Ticket
 from proxy.pipeline.context import Exchange
-from proxy.policy.admission import PROBE_AGAIN_S, Admission, describe_refusal
+from proxy.policy.admission import FREE, NO_PERMIT, Admission, describe_refusal
 from proxy.policy.admission import admit as decide
 
 LEASE_SLACK_S = 5.0
 """What an attempt with a permit may take beyond its own clocks until it has told of it."""
 ASK_AGAIN_S = 0.1
 """So long nobody asks again for a permit after there was none: each would wait for a store."""
-_FREE = ("closed", "disabled")
 
 
 async def admit(
@@ -35,7 +34,7 @@ async def admit(
     now_s = board.read_clock_s()
     if now_s < place.ask_at_s:
         # Another request has just been told that all permits are out.
-        return Admission("refuse", "half_open", PROBE_AGAIN_S)
+        return NO_PERMIT
     answer = await _ask(board, place, _lease_s(exchange, deployment))
     if isinstance(answer, Admission) and answer.reason == "half_open":
         place.ask_at_s = board.read_clock_s() + ASK_AGAIN_S
@@ -50,13 +49,13 @@ async def _ask(board: Board, place: Place, lease_s: float) -> Ticket | Admission
     try:
         for breaker_id in (place.key_id, place.host_id, place.id):
             view = breakers.look(breaker_id)
-            if view.state not in _FREE:
+            if view.state not in FREE:
                 answer = await breakers.acquire(breaker_id, lease_s)
                 if isinstance(answer, Permit):
                     permits.append((breaker_id, answer))
                     continue
                 view = answer
-            if view.state not in _FREE:
+            if view.state not in FREE:
                 board.give_back(Ticket(permits=tuple(permits)))
                 return describe_refusal(view, breaker_id == place.host_id, board.read_clock_s())
             epoch = view.epoch
@@ -68,9 +67,8 @@ async def _ask(board: Board, place: Place, lease_s: float) -> Ticket | Admission
 
 def _lease_s(exchange: Exchange, deployment: Deployment) -> float:
     """Return how long the attempt can take until it has proven something, at most."""
-    ask, clocks = exchange.ask, deployment.provider.clocks
+    ask = exchange.ask
     lease_s = exchange.snapshot.settings.request_timeout_s
     if ask is not None and not exchange.is_buffered:
-        own_s = max(clocks.headers_s, clocks.first_token_s) if ask.streams else clocks.answer_s
-        lease_s = min(lease_s, own_s)
+        lease_s = min(lease_s, deployment.provider.clocks.to_content_s(ask.streams))
     return lease_s + LEASE_SLACK_S

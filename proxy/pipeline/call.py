@@ -302,10 +302,9 @@ class _Search:
         its own clocks are shorter. But long answers are no fault: nothing is cut short before it
         has taken three times as long as what is usual there, or while that is not known.
         """
-        clocks, place = deployment.provider.clocks, self._board.find_place(deployment)
-        own_s, typical_s = clocks.answer_s, place.whole.typical_s
-        if self._ask.streams:
-            own_s, typical_s = max(clocks.headers_s, clocks.first_token_s), place.latency.typical_s
+        streams, place = self._ask.streams, self._board.find_place(deployment)
+        own_s = deployment.provider.clocks.to_content_s(streams)
+        typical_s = (place.latency if streams else place.whole).typical_s
         half_s = (self._end_s - self._loop.time()) / 2
         if own_s <= half_s or typical_s is None or self._exchange.is_buffered:
             return None

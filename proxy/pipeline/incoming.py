@@ -136,7 +136,7 @@ class Incoming:
             if self._is_buffered:
                 return await self._hold(stream)
             await stream.wait_for_content()
-        except BaseException:
+        except BaseException:  # also a cancelled request lets go of its provider
             if exchange.reply.is_client_gone:
                 # It had the provider work. Who is still there has got nothing, and may yet get
                 # the answer of another attempt, which is what will count.

@@ -52,7 +52,8 @@ _ORDER: tuple[Reason, ...] = (
 """The gravest reason first: who may not be tried at all, then who is the worst to try."""
 PROBE_AGAIN_S = 1.0
 """All permits are out: when it is worth asking again, as clients are told."""
-_FREE = ("closed", "disabled")
+FREE = ("closed", "disabled")
+"""States that let everything through."""
 _LEAST_BAD: tuple[Reason, ...] = (
     "half_open",
     "open",
@@ -79,6 +80,7 @@ class Admission(Struct, frozen=True):
 GO = Admission("go", "closed")
 ASK = Admission("ask", "probe")
 FULL = Admission("refuse", "full")
+NO_PERMIT = Admission("refuse", "half_open", PROBE_AGAIN_S)
 
 
 def admit(
@@ -103,11 +105,11 @@ def admit(
 
     Source: design.md, "Attempts" and "Breaker"; docs/routing.md lists the reasons.
     """
-    if deployment.state in _FREE and host.state in _FREE and key.state in _FREE:
+    if deployment.state in FREE and host.state in FREE and key.state in FREE:
         return GO if has_room else FULL
     refused: Admission | None = None
     for view, is_host in ((deployment, False), (host, True), (key, False)):
-        if view.state in _FREE or view.state == "half_open":
+        if view.state in FREE or view.state == "half_open":
             continue
         if view.state == "open" and now_s >= view.retry_at_s:
             continue
@@ -131,7 +133,7 @@ def describe_refusal(view: BreakerView, is_host: bool, now_s: float) -> Admissio
     if view.state == "forced_open":
         return Admission("refuse", "forced_open")
     if view.state == "half_open":
-        return Admission("refuse", "half_open", PROBE_AGAIN_S)
+        return NO_PERMIT
     reason: Reason
     match view.cause:
         case "auth":
