@@ -1,5 +1,6 @@
 """The index is read page by page, then only what has changed, and all of it now and then."""
 
+import asyncio
 import statistics
 import time
 from collections.abc import AsyncIterator
@@ -52,22 +53,28 @@ class Ground:
 
     async def read(self, *kept: str) -> None:
         """Read one page."""
-        before = len(self.pages)
+        before, lost = len(self.pages), asyncio.Event()
 
         def take(asked: int, page: IndexPage) -> None:
             self.pages.append(page)
             self.reader.take(asked, page, kept)
 
-        self.reader.ask(take, lambda: pytest.fail("no page came"))
-        await until(lambda: len(self.pages) > before)
+        self.reader.ask(take, lost.set)
+        await until(lambda: len(self.pages) > before or lost.is_set())
+        assert not lost.is_set()
 
     async def open(self, *breaker_ids: str) -> None:
         """Have Redis, and nobody here, know that these are open."""
         ended: list[str] = []
         calls = BreakerCalls(self.calls._link, self.other().views, RULES, Clock().read_now)
         for each in breaker_ids:
-            calls.post("adopt", each, [60_000, 1, "quota"], lambda: ended.append(""), pytest.fail)
+            calls.post(
+                *("adopt", each, [60_000, 1, "quota"]),
+                on_done=lambda: ended.append("done"),
+                on_lost=lambda: ended.append("lost"),
+            )
         await until(lambda: len(ended) == len(breaker_ids))
+        assert "lost" not in ended
 
     def list_index(self) -> list[Entry]:
         """Return the entries that Redis keeps."""
