@@ -100,6 +100,19 @@ class ProviderConnection(ResponseHandler):
             body.set_exception(exc)
 
 
+def protocol_of(connection: Connection) -> ProviderConnection:
+    """
+    Return the connection that aiohttp has given out.
+
+    Raises:
+        aiohttp.ServerDisconnectedError: it was closed while it changed hands.
+    """
+    protocol = connection.protocol
+    if not isinstance(protocol, ProviderConnection):
+        raise aiohttp.ServerDisconnectedError
+    return protocol
+
+
 class Pool:
     """Gives out connections: pooled ones, or on request one that is certainly new."""
 
