@@ -221,7 +221,11 @@ async def test_u39_a_provider_that_has_become_slow(monkeypatch: pytest.MonkeyPat
         assert (await served.read_breaker("a/m")).state == "closed"
 
 
-@pytest.mark.parametrize("jump_s", [3600.0, -3600.0, -time.time(), 86_400.0 * 3650])
+@pytest.mark.parametrize(
+    "jump_s",
+    [3600.0, -3600.0, -time.time(), 86_400.0 * 3650],
+    ids=["an hour", "an hour back", "1970", "a decade"],
+)
 async def test_i17_the_wall_clock_jumps(jump_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """I17: an hour, a decade, back to 1970: breakers keep their waits, no duration is odd."""
     read_wall_s = time.time

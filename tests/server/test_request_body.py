@@ -204,19 +204,20 @@ async def test_a_dribbling_body_is_a_timeout(settings: dict[str, Any], least_s: 
 
 async def test_a_slow_body_that_is_fast_enough_is_taken() -> None:
     """Longer than `body_s` is fine for a body that keeps coming at its least speed."""
-    clocks = ClientClocks(body_s=0.2)
+    # More than a machine stands still for: a pause must not look like silence.
+    clocks = ClientClocks(body_s=1.0)
     settings: dict[str, Any] = {"client_clocks": clocks, "min_body_bytes_per_s": 1}
     async with (
         open_raw_upstream(answering(ANSWER)) as upstream,
         proxying(upstream.url, **settings) as server,
     ):
-        head = build_head(f"Content-Length: {len(CHAT) + 30}")
+        head = build_head(f"Content-Length: {len(CHAT) + 22}")
         async with connecting(server.port, head) as client:
-            for _ in range(30):
+            for _ in range(22):
                 client.writer.write(b" ")
                 # Nothing announces that time passes; the body must take longer than its clock.
                 with pytest.raises(TimeoutError):
-                    await asyncio.wait_for(client.reader.read(1), 0.02)
+                    await asyncio.wait_for(client.reader.read(1), 0.05)
             await client.send(CHAT)
             assert (await client.read_answer()).status == 200
 

@@ -46,10 +46,9 @@ def test_a_signal_for_everybody_does_not_end_it() -> None:
     """What a terminal or a reload sends to the whole group is ignored by a worker."""
     spawned = spawn_worker()
     try:
-        # It says that it has begun by reading what comes; before, Python's own handler is there.
-        spawned.connection.settimeout(20)
-        wait_until_ignoring(spawned.process.pid, signal.SIGINT)
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+            # Until its own first lines have run, a signal does what it does to any process.
+            wait_until_ignoring(spawned.process.pid, number)
             spawned.process.send_signal(number)
         assert spawned.process.poll() is None
     finally:
