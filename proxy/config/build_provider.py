@@ -109,6 +109,7 @@ def build_provider(
         private_networks=tuple(entry.private_networks),
         model_info=build_model_info(entry.model_info),
         transport=SIMULATOR_TYPE if kind.type == SIMULATOR_TYPE else entry.transport,
+        ca_file=entry.ca_file,
     )
     return BuiltProvider(
         provider=provider,

@@ -173,6 +173,18 @@ class ProviderEntry(Section):
         description="Headers that are added to each request to this provider.",
         json_schema_extra=SECRET,
     )
-    transport: Literal["aiohttp"] = Field(
-        default="aiohttp", description="The implementation that carries the bytes."
+    transport: Literal["httptools", "aiohttp"] = Field(
+        default="httptools",
+        description=(
+            "The implementation that carries the bytes: our own, or aiohttp's, which needs more "
+            "CPU."
+        ),
+    )
+    ca_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description=(
+            "A PEM file with certificates to trust besides the system's, for a provider behind an "
+            "authority of your own. It is read when the first connection is made."
+        ),
     )

@@ -63,7 +63,9 @@ class Provider(Struct, frozen=True, gc=False):
     headers: Mapping[str, str] = field(default_factory=dict)
     clocks: Clocks = Clocks()
     pool: PoolLimits = PoolLimits()
-    transport: str = "aiohttp"
+    transport: str = "httptools"
+    ca_file: str | None = None
+    """Certificates that are trusted besides the system's, in PEM."""
     private_networks: tuple[str, ...] = ()
     """Networks in CIDR notation that `base_url` may lead to although they are not public."""
     model_info: Mapping[str, ModelInfo] = field(default_factory=dict)

@@ -50,7 +50,11 @@ class OpenedResponse(Protocol):
         """
 
     def close(self) -> None:
-        """Drop the body and its connection, which is never reused; returns at once."""
+        """
+        Drop the body and its connection; returns at once.
+
+        The connection is never used again, unless the whole body had come already.
+        """
 
 
 class Transport(Protocol):

@@ -1,6 +1,11 @@
-"""A number of connections that may be in use at once; shared by whoever takes of it."""
+"""Numbers of connections that may be in use at once; shared by whoever takes of them."""
 
 import asyncio
+
+from proxy.domain.errors import UpstreamPoolFull
+
+POOL_WAIT_S = 2.0
+"""How long a request waits for a connection where as many as are allowed are in use."""
 
 
 class ConnectionCap:
@@ -50,3 +55,53 @@ class ConnectionCap:
                 waiter.set_result(None)
                 return
         self._free += 1
+
+
+class ConnectionCaps:
+    """Several caps of which each connection needs a slot; none at all is no limit."""
+
+    __slots__ = ("_caps",)
+
+    def __init__(self, *caps: ConnectionCap | None) -> None:
+        """
+        Take of these caps, always in this order.
+
+        The narrowest comes first: who waits for it must not hold what others could use.
+        """
+        self._caps = tuple(cap for cap in caps if cap is not None)
+
+    @property
+    def has_room(self) -> bool:
+        """Every cap has a slot."""
+        # A generator in all() would be made anew for each attempt.
+        for cap in self._caps:  # noqa: SIM110
+            if not cap.has_room:
+                return False
+        return True
+
+    async def take(self) -> None:
+        """
+        Take a slot of each, waiting for them for POOL_WAIT_S in all.
+
+        Raises:
+            UpstreamPoolFull: one of them had none; nothing has been taken.
+        """
+        if not self._caps:
+            return
+        until_s = asyncio.get_running_loop().time() + POOL_WAIT_S
+        taken: list[ConnectionCap] = []
+        try:
+            for cap in self._caps:
+                await cap.take(until_s)
+                taken.append(cap)
+        except BaseException as error:  # also a cancelled request gives its slots back
+            for cap in taken:
+                cap.give_back()
+            if isinstance(error, TimeoutError):
+                raise UpstreamPoolFull from None
+            raise
+
+    def give_back(self) -> None:
+        """Return a slot of each."""
+        for cap in self._caps:
+            cap.give_back()

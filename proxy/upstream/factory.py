@@ -1,7 +1,6 @@
 """Opens the transport that a provider's configuration names."""
 
 from proxy.domain.catalog import Provider
-from proxy.upstream.aiohttp_transport import AiohttpTransport
 from proxy.upstream.base import Transport
 from proxy.upstream.connection_cap import ConnectionCap
 from proxy.upstream.resolver import Resolver
@@ -15,4 +14,12 @@ def open_transport(
 
     All transports of a worker share one `resolver`, and one `shared_cap` if there is one.
     """
-    return AiohttpTransport(provider, resolver or Resolver(), shared_cap)
+    resolver = resolver or Resolver()
+    # Here and not above: a worker loads the one that it uses.
+    if provider.transport == "aiohttp":
+        from proxy.upstream.aiohttp_transport import AiohttpTransport
+
+        return AiohttpTransport(provider, resolver, shared_cap)
+    from proxy.upstream.httptools_transport import HttptoolsTransport
+
+    return HttptoolsTransport(provider, resolver, shared_cap)

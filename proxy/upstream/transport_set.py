@@ -90,4 +90,5 @@ def _identify(provider: Provider) -> tuple[object, ...]:
         provider.pool,
         provider.private_networks,
         provider.transport,
+        provider.ca_file,
     )

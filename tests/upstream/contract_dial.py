@@ -10,7 +10,7 @@ import pytest
 
 from proxy.domain.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from proxy.upstream import resolver
-from proxy.upstream.aiohttp_pool import NEXT_ADDRESS_S
+from proxy.upstream.dialer import NEXT_ADDRESS_S
 from proxy.upstream.base import Transport
 from proxy.upstream.resolver import Resolver
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
@@ -35,7 +35,7 @@ def break_network(patch: pytest.MonkeyPatch, numbers: Mapping[int, int]) -> None
                 raise OSError(numbers[self.family], "made up")
             super().connect(address)  # type: ignore[arg-type]
 
-    patch.setattr("proxy.upstream.aiohttp_pool.socket.socket", Broken)
+    patch.setattr("socket.socket", Broken)
 
 
 class DialContract:

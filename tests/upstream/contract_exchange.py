@@ -189,10 +189,10 @@ class ExchangeContract:
         count = 3
 
         async def script(connection: UpstreamConnection) -> None:
-            await connection.read_request()
-            await connection.write(b"HTTP/1.1 103 Early\r\n\r\n" * count)
-            await connection.answer(b"{}")
-            await stay_until_closed(connection)
+            while True:
+                await connection.read_request()
+                await connection.write(b"HTTP/1.1 103 Early\r\n\r\n" * count)
+                await connection.answer(b"{}")
 
         async with open_raw_upstream(script) as upstream:
             opened = await transport.open(build_request(upstream), RecordingSink())

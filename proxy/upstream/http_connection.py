@@ -1,0 +1,219 @@
+"""One connection to an origin: a request goes out, its response comes in, then the next."""
+
+import asyncio
+import socket
+from typing import Protocol, cast
+
+from proxy.domain.errors import ProxyError, UpstreamDisconnected, UpstreamProtocolError
+from proxy.domain.exchange import OutboundRequest
+from proxy.upstream.base import BodySink
+from proxy.upstream.http_answer import Answer
+from proxy.upstream.http_response import ResponseParser
+from proxy.upstream.origin import Origin
+
+STREAM_BUFFER_BYTES = 64 * 1024
+"""What the kernel is asked to hold of a stream that we do not read; it allows itself twice as
+much, and megabytes if it is not asked. One read takes all of it at once, and so it is also what
+a paused stream may still push."""
+WHOLE_BUFFER_BYTES = 4 * 1024 * 1024
+"""The same for an answer that is read as fast as it comes: with little room a large one from
+far away would wait for each of its windows to be acknowledged."""
+_JOINED_BODY_BYTES = 64 * 1024
+
+
+class Owner(Protocol):
+    """Who keeps connections that are free."""
+
+    def take_back(self, connection: "HttpConnection", *, is_reusable: bool) -> None:
+        """Be told, once for each request, that a connection is free or closed."""
+
+    def forget(self, connection: "HttpConnection") -> None:
+        """Be told that a connection which was free has closed."""
+
+
+class HttpConnection(asyncio.Protocol):
+    """
+    A connection that has at most one request under way, and at most one response.
+
+    Nothing that is unclear goes on: bytes that nobody asked for, a response above our limits, a
+    request that its response has overtaken, and a caller that has left, all close it.
+    """
+
+    __slots__ = (
+        "_answer",
+        "_is_deaf",
+        "_is_for_streams",
+        "_loop",
+        "_owner",
+        "_parser",
+        "_transport",
+        "free_since_s",
+        "has_answered",
+        "origin",
+        "was_used",
+    )
+
+    def __init__(self, origin: Origin, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
+        self.origin = origin
+        self.free_since_s = 0.0
+        self.was_used = False
+        """It has waited in the pool since its last request, and may have died there unnoticed."""
+        self.has_answered = False
+        """A byte has come since the request was sent: it must not be sent a second time."""
+        self._owner = owner
+        self._loop = loop
+        self._parser = ResponseParser()
+        self._answer: Answer | None = None
+        self._transport: asyncio.Transport | None = None
+        self._is_deaf = False
+        self._is_for_streams: bool | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """It can take a request, as far as is known here."""
+        return self._transport is not None
+
+    def send(self, request: OutboundRequest, first_lines: bytes, sink: BodySink) -> Answer:
+        """Send a request; what becomes of it is the answer's to tell."""
+        answer = self._answer = Answer(self, sink, self._loop)
+        transport = self._transport
+        if transport is None:
+            self._fail(UpstreamDisconnected())
+            return answer
+        self.has_answered = False
+        self._size_buffer(transport, request.streams)
+        self._parser.begin()
+        body = request.body
+        fields = "".join([f"{name}: {value}\r\n" for name, value in request.headers.items()])
+        head = b"%b%bContent-Length: %d\r\n\r\n" % (
+            first_lines,
+            fields.encode("latin-1"),
+            len(body),
+        )
+        if len(body) <= _JOINED_BODY_BYTES:
+            transport.write(head + body)
+        else:
+            transport.write(head)
+            transport.write(body)
+        return answer
+
+    def disconnect(self) -> None:
+        """Close it now; a response under way fails."""
+        self._fail(UpstreamDisconnected())
+
+    # For the answer.
+
+    def listen(self) -> None:
+        """Go on reading."""
+        if self._is_deaf and self._transport is not None:
+            self._is_deaf = False
+            self._transport.resume_reading()
+
+    def stop_listening(self) -> None:
+        """Read no more."""
+        if not self._is_deaf and self._transport is not None:
+            self._is_deaf = True
+            self._transport.pause_reading()
+
+    def abort(self) -> None:
+        """Close it at once; nobody waits for its response any more."""
+        transport, self._transport = self._transport, None
+        answer, self._answer = self._answer, None
+        if transport is not None:
+            # Not close(): it would go on sending a request that nobody waits for, and over TLS
+            # wait for a farewell.
+            transport.abort()
+            self._parser.close()
+        if answer is not None:
+            self._owner.take_back(self, is_reusable=False)
+        elif transport is not None:
+            self._owner.forget(self)
+
+    # For the loop.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take note that it is open."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Read what has come, and push it; at the end of a response be free for the next."""
+        answer = self._answer
+        if answer is None:
+            # Nobody has asked: what answer this belongs to is unknown.
+            self.abort()
+            return
+        self.has_answered = True
+        parser = self._parser
+        try:
+            parser.feed(data)
+        except UpstreamProtocolError as error:
+            self._fail(error)
+            return
+        if parser.head is None:
+            return
+        if not answer.has_head:
+            answer.take_head(parser.head)
+        chunks = parser.chunks
+        if parser.is_complete:
+            self._complete(answer, chunks)
+        elif chunks:
+            parser.chunks = []
+            answer.take(chunks)
+
+    def eof_received(self) -> bool:
+        """Take note that nothing more will come; the loop then closes the connection."""
+        answer = self._answer
+        if answer is not None and self._parser.feed_end():
+            self._complete(answer, self._parser.chunks)
+        else:
+            self.disconnect()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take note that it has ended, by either side."""
+        self._fail(UpstreamDisconnected())
+
+    # Inside.
+
+    def _complete(self, answer: Answer, chunks: list[bytes]) -> None:
+        """Be free again, or closed, before anybody is told: they may ask at once."""
+        parser, transport = self._parser, self._transport
+        self._answer = None
+        parser.chunks = []
+        is_reusable = (
+            transport is not None
+            and parser.may_follow
+            and not parser.has_surplus
+            # Else the answer came before its request was sent: what is left of that must not go
+            # out in front of another.
+            and not transport.get_write_buffer_size()
+        )
+        if is_reusable:
+            self.listen()
+        elif transport is not None:
+            self._transport = None
+            transport.abort()
+            parser.close()
+        self._owner.take_back(self, is_reusable=is_reusable)
+        answer.end(chunks)
+
+    def _fail(self, error: ProxyError) -> None:
+        """Close, and have the response under way fail behind what of it is good."""
+        answer = self._answer
+        chunks, self._parser.chunks = self._parser.chunks, []
+        self.abort()
+        if answer is not None:
+            answer.end(chunks, error)
+
+    def _size_buffer(self, transport: asyncio.Transport, is_for_stream: bool) -> None:
+        """Have the kernel hold little of a stream and much of any other answer."""
+        if self._is_for_streams is is_for_stream:
+            return
+        if is_for_stream or self._is_for_streams:  # by itself it holds much
+            size_bytes = STREAM_BUFFER_BYTES if is_for_stream else WHOLE_BUFFER_BYTES
+            sock = transport.get_extra_info("socket")
+            try:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size_bytes)
+            except OSError:
+                return  # it has just closed, which writing to it will tell
+        self._is_for_streams = is_for_stream

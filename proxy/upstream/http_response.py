@@ -1,0 +1,199 @@
+"""
+Bytes -> heads and bodies of HTTP/1.1 responses; pure, over the parser of `httptools`.
+
+The parser is strict about what a response is made of (RFC 9112); what it lets pass, and how much
+of everything may come, is judged here.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from proxy.domain.errors import UpstreamProtocolError
+from proxy.domain.exchange import ResponseHead
+
+MAX_FIELDS: Final = 128
+"""Headers and trailers of one response, together."""
+MAX_FIELD_BYTES: Final = 8190
+"""A header's name, its value, or the reason after the status."""
+MAX_FRAMING_BYTES: Final = 64 * 1024
+"""What is no body: heads, chunk sizes and extensions, trailers. Each byte of body allows more."""
+MAX_INTERIM: Final = 64
+"""Responses of 1xx in front of the one that was asked for."""
+
+_FRAMING_PER_BODY: Final = 8
+"""Chunks of a single byte need five bytes more for each; a few more are a short extension."""
+_VERSIONS = frozenset(("1.1", "1.0"))
+_WITHOUT_BODY = frozenset((204, 304))
+_LENGTH = b"content-length"
+_ENCODING = b"transfer-encoding"
+
+
+class FieldMap(Mapping[str, str]):
+    """Headers by name in lower case; of several with one name, the first. Decoded when read."""
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, raw: dict[bytes, bytes]) -> None:
+        """Take names in lower case, and their values without the blanks around them."""
+        self._raw = raw
+
+    def __getitem__(self, name: str) -> str:
+        """Return a value; bytes that are not ASCII are taken for Latin-1, as RFC 9110 has it."""
+        return self._raw[name.encode("latin-1", "replace")].decode("latin-1")
+
+    def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
+        """Return a value, or the default if there is none of that name."""
+        value = self._raw.get(name.encode("latin-1", "replace"))
+        return default if value is None else value.decode("latin-1")
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names."""
+        return (name.decode("latin-1") for name in self._raw)
+
+    def __len__(self) -> int:
+        """Count the names."""
+        return len(self._raw)
+
+
+class ResponseParser:
+    """
+    Reads the responses of one connection, one after the other.
+
+    After `begin()`, `feed()` takes what has come; the response so far is in `head`, `chunks`
+    and `is_complete`. Whoever takes chunks leaves an empty list.
+    """
+
+    __slots__ = (
+        "_body_bytes",
+        "_fed_bytes",
+        "_feed",
+        "_fields",
+        "_has_length",
+        "_interim",
+        "_parser",
+        "_raw",
+        "_reason_bytes",
+        "chunks",
+        "has_surplus",
+        "head",
+        "is_complete",
+        "may_follow",
+    )
+
+    def __init__(self) -> None:
+        self._parser: HttpResponseParser | None = HttpResponseParser(self)
+        self._feed: Callable[[bytes], None] = self._parser.feed_data
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin with the next response: a request has been sent."""
+        self.head: ResponseHead | None = None
+        """None until the last byte of the head of a response that is not 1xx."""
+        self.chunks: list[bytes] = []
+        """Pieces of the body, none of them empty."""
+        self.is_complete = False
+        """The body has ended as its framing says."""
+        self.has_surplus = False
+        """More came than one response: what it belongs to is unknown."""
+        self.may_follow = False
+        """The connection stays open behind this response, as far as its head says."""
+        self._raw: dict[bytes, bytes] = {}
+        self._fields = self._interim = self._reason_bytes = 0
+        self._fed_bytes = self._body_bytes = 0
+        self._has_length = False
+
+    def feed(self, data: bytes) -> None:
+        """
+        Read what has come.
+
+        Raises:
+            UpstreamProtocolError: it is not HTTP/1.1, or above our limits; `chunks` holds the
+                good ones before it, and nothing more may be fed.
+        """
+        try:
+            self._feed(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            if self.is_complete:
+                self.has_surplus = True
+                return
+            raise UpstreamProtocolError from error
+        self._fed_bytes += len(data)
+        framing_bytes = self._fed_bytes - self._body_bytes * (1 + _FRAMING_PER_BODY)
+        if framing_bytes > MAX_FRAMING_BYTES and not self.is_complete:
+            raise UpstreamProtocolError
+
+    def feed_end(self) -> bool:
+        """Take note of the end of the connection; return whether it completes the response."""
+        head = self.head
+        if not self.is_complete and head is not None and not self._has_length:
+            self.is_complete = head.status not in _WITHOUT_BODY
+        return self.is_complete
+
+    def close(self) -> None:
+        """Let go of the parser, which holds this object: a ring would wait for the collector."""
+        self._parser = None
+        self._feed = _feed_nobody
+
+    # What follows is called by the parser.
+
+    def on_message_begin(self) -> None:
+        """Refuse a response that nobody has asked for."""
+        if self.is_complete:
+            raise UpstreamProtocolError
+
+    def on_status(self, reason: bytes) -> None:
+        """Count the reason, which comes in as many pieces as were read."""
+        self._reason_bytes += len(reason)
+        if self._reason_bytes > MAX_FIELD_BYTES:
+            raise UpstreamProtocolError
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header, or a trailer, which is dropped."""
+        self._fields += 1
+        if self._fields > MAX_FIELDS or max(len(name), len(value)) > MAX_FIELD_BYTES:
+            raise UpstreamProtocolError
+        if self.head is None:
+            name = name.lower()
+            if name == _ENCODING:
+                # Several are no chunks either: they can be applied only once.
+                if name in self._raw or value.strip().lower() != b"chunked":
+                    raise UpstreamProtocolError
+                self._has_length = True
+            elif name == _LENGTH:
+                self._has_length = True
+            self._raw.setdefault(name, value.rstrip(b" \t"))
+
+    def on_headers_complete(self) -> None:
+        """Judge a head that is complete."""
+        parser = self._parser
+        if parser is None or parser.get_http_version() not in _VERSIONS:
+            raise UpstreamProtocolError
+        status = parser.get_status_code()
+        if 200 <= status <= 599:
+            self.may_follow = parser.should_keep_alive()
+            self.head = ResponseHead(status, FieldMap(self._raw))
+        elif 100 <= status <= 199 and status != 101 and self._interim < MAX_INTERIM:
+            self._interim += 1
+        else:
+            # 101 too: nobody has asked for another protocol.
+            raise UpstreamProtocolError
+
+    def on_body(self, piece: bytes) -> None:
+        """Take a piece of the body."""
+        self._body_bytes += len(piece)
+        self.chunks.append(piece)
+
+    def on_message_complete(self) -> None:
+        """Take note of the end of a response, or of a 1xx in front of it."""
+        if self.head is not None:
+            self.is_complete = True
+            return
+        self._raw = {}
+        self._fields = self._reason_bytes = 0
+        self._has_length = False
+
+
+def _feed_nobody(_: object) -> None:
+    """Stand in for a parser that is gone."""

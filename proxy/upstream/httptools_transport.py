@@ -1,0 +1,94 @@
+"""
+The Transport of our own: HTTP/1.1 over TCP and TLS, for nothing but what a provider is asked.
+
+A request costs one write, one await and one callback for each read: no stream object, no task,
+and nothing built that is not read. Each file beside this one holds one part: `http_pool.py` the
+connections, `dialer.py` how they are made, `http_connection.py` one of them, `http_response.py`
+what is read from it, and `http_answer.py` the way of a body to its sink.
+"""
+
+from proxy.domain.catalog import Provider
+from proxy.domain.errors import ProxyError, UpstreamDisconnected, UpstreamTimeout
+from proxy.domain.exchange import OutboundRequest
+from proxy.upstream.base import BodySink, OpenedResponse
+from proxy.upstream.connection_cap import ConnectionCap, ConnectionCaps
+from proxy.upstream.deadline import Deadline
+from proxy.upstream.dialer import Dialer
+from proxy.upstream.guard import Guard
+from proxy.upstream.http_answer import Answer
+from proxy.upstream.http_pool import HttpPool
+from proxy.upstream.origin import Target, read_target
+from proxy.upstream.resolver import Resolver
+
+MAX_TARGETS = 1024
+"""URLs that are kept as they were read; some providers have a client's model name in theirs."""
+
+
+class HttptoolsTransport:
+    """A Transport (see `upstream/base.py`) with a pool of its own; made inside a running loop."""
+
+    def __init__(
+        self, provider: Provider, resolver: Resolver, shared_cap: ConnectionCap | None = None
+    ) -> None:
+        limit = provider.pool.max_connections
+        own_cap = None if limit is None else ConnectionCap(limit)
+        guard = Guard(provider.base_url, provider.private_networks)
+        dialer = Dialer(resolver, guard, provider.ca_file)
+        self._pool = HttpPool(provider.pool, ConnectionCaps(own_cap, shared_cap), dialer)
+        self._targets: dict[tuple[str, str], Target] = {}
+
+    @property
+    def has_room(self) -> bool:
+        """A connection could be had now without waiting (see `upstream/base.py`)."""
+        return self._pool.has_room
+
+    async def open(self, request: OutboundRequest, sink: BodySink) -> OpenedResponse:
+        """Send a request and return its answer's head (see `upstream/base.py`)."""
+        clocks = request.clocks
+        target = self._find_target(request)
+        try:
+            with Deadline(clocks.headers_s if request.streams else clocks.answer_s):
+                connection = await self._pool.take(target.origin, clocks)
+                answer = connection.send(request, target.first_lines, sink)
+                error = await _wait_for_head(answer)
+                if (
+                    isinstance(error, UpstreamDisconnected)
+                    and connection.was_used
+                    and not connection.has_answered
+                ):
+                    # It had died in the pool unnoticed, and nothing came back on it: once more
+                    # on one that is certainly new.
+                    connection = await self._pool.take(target.origin, clocks, is_new=True)
+                    answer = connection.send(request, target.first_lines, sink)
+                    error = await _wait_for_head(answer)
+        except TimeoutError:
+            raise UpstreamTimeout(code="upstream_header_timeout") from None
+        if error is not None:
+            raise error
+        return answer
+
+    def retire(self) -> None:
+        """Keep no connection any more (see `upstream/base.py`)."""
+        self._pool.retire()
+
+    async def close(self) -> None:
+        """Close every connection (see `upstream/base.py`)."""
+        self._pool.close()
+
+    def _find_target(self, request: OutboundRequest) -> Target:
+        key = (request.method, request.url)
+        target = self._targets.get(key)
+        if target is None:
+            target = read_target(*key)
+            if len(self._targets) >= MAX_TARGETS:
+                self._targets.clear()
+            self._targets[key] = target
+        return target
+
+
+async def _wait_for_head(answer: Answer) -> ProxyError | None:
+    try:
+        return await answer.arrived
+    except BaseException:  # a cancelled request, too, lets go of its connection at once
+        answer.close()
+        raise
