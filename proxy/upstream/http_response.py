@@ -98,7 +98,7 @@ class ResponseParser:
         self.has_surplus = False
         """More came than one response: what it belongs to is unknown."""
         self.may_follow = False
-        """The connection stays open behind this response, as far as its head says."""
+        """The connection stays open behind this response, as far as head and trailers say."""
         self._raw: dict[bytes, bytes] = {}
         self._fields = self._interim = self._reason_bytes = 0
         self._fed_bytes = self._body_bytes = 0
@@ -172,7 +172,6 @@ class ResponseParser:
             raise UpstreamProtocolError
         status = parser.get_status_code()
         if 200 <= status <= 599:
-            self.may_follow = parser.should_keep_alive()
             self.head = ResponseHead(status, FieldMap(self._raw))
         elif 100 <= status <= 199 and status != 101 and self._interim < MAX_INTERIM:
             self._interim += 1
@@ -187,8 +186,11 @@ class ResponseParser:
 
     def on_message_complete(self) -> None:
         """Take note of the end of a response, or of a 1xx in front of it."""
-        if self.head is not None:
+        parser = self._parser
+        if self.head is not None and parser is not None:
             self.is_complete = True
+            # Not earlier: a trailer, too, can say that the connection closes.
+            self.may_follow = parser.should_keep_alive()
             return
         self._raw = {}
         self._fields = self._reason_bytes = 0
