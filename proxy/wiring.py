@@ -32,6 +32,7 @@ from proxy.stores.memory import MemoryRateStore
 from proxy.telemetry.health import UptimeTracker, is_ready
 from proxy.telemetry.log_writer import LogWriter
 from proxy.telemetry.loop_lag import LoopLag
+from proxy.telemetry.loop_tasks import LoopTasks
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.observer import ManyObservers
 from proxy.telemetry.reload_news import describe_reload
@@ -64,6 +65,7 @@ class Service:
         self._stores = stores
         self._metrics = metrics
         self._lag = LoopLag(metrics.count_blocked_loop)
+        self._tasks = LoopTasks(metrics.set_tasks)
         self._hurried = asyncio.Event()
         self._within_s = math.inf
 
@@ -129,6 +131,7 @@ class Service:
     async def close(self) -> None:
         """Cancel what is still open, close the connections to providers, then the metrics."""
         self._lag.close()
+        self._tasks.close()
         self._state.events.end()
         await self._runner.cleanup()
         await self._transports.close()

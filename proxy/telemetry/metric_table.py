@@ -164,6 +164,12 @@ LOOP_BLOCKED = Metric(
     (),
     "How often a worker's event loop did not turn for more than a second: a fault of ours.",
 )
+TASKS = Metric(
+    "llm_proxy_tasks",
+    "gauge",
+    (),
+    "Tasks of the workers' event loops, counted every 5 s; it goes back to where it was at rest.",
+)
 CONFIG_GENERATION = Metric(
     "llm_proxy_config_generation",
     "gauge",
@@ -220,6 +226,7 @@ METRICS: tuple[Metric, ...] = (
     ANOMALIES,
     CONNECTION_FAULTS,
     LOOP_BLOCKED,
+    TASKS,
     CONFIG_GENERATION,
     CONFIG_RELOADS,
     WORKERS_READY,

@@ -72,6 +72,7 @@ class Metrics:
         self._model_duration: dict[tuple[str, str], Histogram] = {}
         self._dropped = self._store.open_number(table.LOG_LINES_DROPPED)
         self._loop_blocked = self._store.open_number(table.LOOP_BLOCKED)
+        self._tasks = self._store.open_number(table.TASKS)
         self._egress_down = self._store.open_number(table.EGRESS_DOWN)
         self._store.open_number(table.HEALTH_CACHE_SIZE)
         self._store.open_number(table.BUILD_INFO, version).set(1.0)
@@ -220,6 +221,10 @@ class Metrics:
     def count_blocked_loop(self) -> None:
         """Count that the event loop stood still; a `LoopLag` calls it, from its thread."""
         self._loop_blocked.add(1.0)
+
+    def set_tasks(self, count: int) -> None:
+        """Tell how many tasks the event loop has now."""
+        self._tasks.set(float(count))
 
     def set_egress_down(self, is_down: bool) -> None:
         """Tell whether this machine looks cut off from all its providers."""
