@@ -23,7 +23,13 @@ _SOCKET = 3
 class Service:
     """One started service; its log is in `output`."""
 
-    def __init__(self, config: Path, folder: Path, listener: socket.socket | None = None) -> None:
+    def __init__(
+        self,
+        config: Path,
+        folder: Path,
+        listener: socket.socket | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         """
         Start it.
 
@@ -32,6 +38,7 @@ class Service:
             folder: where its state and its output go. Not beside the configuration: whatever is
                 written there wakes the watch for edits.
             listener: handed over as systemd would; without one it opens its own.
+            variables: more of its environment.
         """
         state = folder / "state"
         self._arguments = ["--config", str(config), "--state-dir", str(state)]
@@ -44,7 +51,7 @@ class Service:
             self._popen = subprocess.Popen(
                 command,
                 cwd=folder,
-                env=_build_variables(),
+                env={**_build_variables(), **(variables or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
