@@ -1,8 +1,10 @@
 """
-The way of encoded log lines to standard output or a file, off the event loop.
+The way of log lines to standard output or a file, off the event loop.
 
 Lines are buffered and written by one thread: the first line wakes it, it lets more lines
 gather for `interval_s`, and writes them all with one call. Nothing runs while no line comes.
+A line that is handed over as what makes it is made by that thread as well: hundreds in a row
+cost half of what each costs between two steps of a request.
 A target that blocks (a full pipe, a stopped journal, a hung disk) blocks that thread alone:
 the buffer fills up to `max_bytes`, then the oldest lines are dropped and counted.
 What a line looks like is the business of `request_log.py` and `logs.py`.
@@ -21,6 +23,8 @@ from pathlib import Path
 
 INTERVAL_S = 0.05
 MAX_BUFFER_BYTES = 8 * 1024 * 1024
+UNMADE_LINE_BYTES = 1024
+"""What a line counts in the buffer that is not made yet."""
 STDOUT_FD = 1
 
 
@@ -78,8 +82,9 @@ class LogWriter:
         self._interval_s = interval_s
         self._max_bytes = max_bytes
         self.on_dropped = on_dropped
-        self._state = threading.Condition(threading.Lock())
-        self._lines: deque[bytes] = deque()
+        self._lock = threading.Lock()
+        self._state = threading.Condition(self._lock)
+        self._lines: deque[bytes | Callable[[], bytes]] = deque()
         self._waiting_bytes = 0
         self._dropped = 0
         self._is_awake = False
@@ -98,12 +103,19 @@ class LogWriter:
 
     def write(self, line: bytes) -> None:
         """Queue one line, which ends in a newline; returns at once, whatever the target does."""
-        with self._state:
+        self._queue(line, len(line))
+
+    def write_later(self, make_line: Callable[[], bytes]) -> None:
+        """Queue one line that the writing thread makes; it is counted as lost if that fails."""
+        self._queue(make_line, UNMADE_LINE_BYTES)
+
+    def _queue(self, line: bytes | Callable[[], bytes], size_bytes: int) -> None:
+        with self._lock:
             if self._is_closed:
                 self._count_dropped(1)
                 return
             self._lines.append(line)
-            self._waiting_bytes += len(line)
+            self._waiting_bytes += size_bytes
             if self._waiting_bytes > self._max_bytes:
                 self._drop_oldest()
             if not self._is_awake:
@@ -171,7 +183,8 @@ class LogWriter:
     def _drop_oldest(self) -> None:
         count = 0
         while self._waiting_bytes > self._max_bytes:
-            self._waiting_bytes -= len(self._lines.popleft())
+            line = self._lines.popleft()
+            self._waiting_bytes -= len(line) if isinstance(line, bytes) else UNMADE_LINE_BYTES
             count += 1
         self._count_dropped(count)
 
@@ -195,13 +208,13 @@ class LogWriter:
                         return
                     self._state.wait()
                 self._state.wait_for(lambda: self._is_hurried or self._is_closed, self._interval_s)
-                batch = b"".join(self._lines)
-                self._lines.clear()
+                lines, self._lines = self._lines, deque()
                 self._waiting_bytes = 0
                 self._is_hurried = False
                 self._is_writing = True
                 self._swap_fd()
-            lost = self._write_batch(batch)
+            made = [line if isinstance(line, bytes) else _make(line) for line in lines]
+            lost = made.count(b"") + self._write_batch(b"".join(made))
             with self._state:
                 self._is_writing = False
                 if lost:
@@ -256,6 +269,15 @@ class LogWriter:
             if poll.poll(1000):
                 return True
         return False
+
+
+def _make(make_line: Callable[[], bytes]) -> bytes:
+    """Return the line, b"" if it cannot be made."""
+    try:
+        return make_line()
+    except Exception:  # noqa: BLE001
+        # One line that is our fault must not end the log; it shows in the count of lost ones.
+        return b""
 
 
 def _is_stream(fd: int) -> bool:

@@ -8,6 +8,7 @@ makes one per worker.
 import logging
 import re
 import time
+from functools import partial
 
 import orjson
 
@@ -55,10 +56,12 @@ class RequestLog:
         """Write nothing: a flood of connections would be a flood of lines; they are counted."""
 
     def request_ended(self, record: RequestRecord) -> None:
-        """Write the request's one line."""
+        """Have the request's one line written; the writer's thread makes it."""
         level, level_name = _decide_level(record)
-        if level < self._least:
-            return
+        if level >= self._least:
+            self._writer.write_later(partial(self._build_line, record, level_name))
+
+    def _build_line(self, record: RequestRecord, level_name: str) -> bytes:
         usage = record.usage
         line = {
             "timestamp": self._format_time(record.started_at + record.duration_s),
@@ -91,7 +94,7 @@ class RequestLog:
             "anomalies": record.anomalies,
             "trace_id": None if record.trace_id is None else _clean_id(record.trace_id),
         }
-        self._writer.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
     def _format_time(self, at: float) -> str:
         second = int(at)

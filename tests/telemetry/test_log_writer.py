@@ -6,13 +6,14 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from proxy.telemetry.log_writer import LogWriter, open_log_writer
+from proxy.telemetry.log_writer import UNMADE_LINE_BYTES, LogWriter, open_log_writer
 
 NEVER_S = 3600.0
 
@@ -68,6 +69,63 @@ def test_a_thousand_lines_are_one_write(messages: tuple[socket.socket, socket.so
     with pytest.raises(BlockingIOError):
         read.recv(1)
     writer.close()
+
+
+def test_lines_that_are_made_later_keep_their_place(
+    messages: tuple[socket.socket, socket.socket],
+) -> None:
+    """A line made by the writing thread stands between those before and behind it."""
+    written, read = messages
+    makers: list[int] = []
+
+    def make_line() -> bytes:
+        makers.append(threading.get_ident())
+        return b"two\n"
+
+    writer = LogWriter(written.fileno(), interval_s=NEVER_S)
+    writer.write(b"one\n")
+    writer.write_later(make_line)
+    writer.write(b"three\n")
+    writer.close()
+
+    assert read.recv(100) == b"one\ntwo\nthree\n"
+    assert len(makers) == 1
+    assert makers[0] != threading.get_ident()
+
+
+def test_a_line_that_cannot_be_made_is_counted(
+    messages: tuple[socket.socket, socket.socket],
+) -> None:
+    """A line whose making fails is told as lost; those around it are written."""
+    written, read = messages
+    told: list[int] = []
+
+    def make_line() -> bytes:
+        raise ValueError
+
+    writer = LogWriter(written.fileno(), interval_s=NEVER_S, on_dropped=told.append)
+    writer.write(b"one\n")
+    writer.write_later(make_line)
+    writer.write(b"three\n")
+    writer.close()
+
+    assert read.recv(100) == b"one\nthree\n"
+    assert told == [1]
+
+
+def test_lines_not_made_yet_are_dropped_as_well() -> None:
+    """While nobody reads, lines that are still to be made fill the buffer up to its cap."""
+    read_fd, write_fd = os.pipe()
+    _fill(write_fd)
+    writer = LogWriter(write_fd, interval_s=0.0, max_bytes=4 * UNMADE_LINE_BYTES)
+    for _ in range(100):
+        writer.write_later(lambda: b"line\n")
+
+    # Four are waiting, and up to four more are stuck in the write.
+    assert 92 <= writer.dropped <= 96
+    os.close(read_fd)
+    writer.close()
+    os.close(write_fd)
 
 
 def test_writes_are_an_interval_apart(messages: tuple[socket.socket, socket.socket]) -> None:

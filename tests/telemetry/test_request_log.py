@@ -1,6 +1,7 @@
 """The one JSON line of a request."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ CANARY = "cAnArY7f3K9qLm2XwZ8rT5vB1nD4"
 
 
 class Lines(LogWriter):
-    """A writer that keeps its lines."""
+    """A writer that makes its lines at once, and keeps them."""
 
     def __init__(self) -> None:
         super().__init__(1)
@@ -24,6 +25,9 @@ class Lines(LogWriter):
 
     def write(self, line: bytes) -> None:
         self.lines.append(line)
+
+    def write_later(self, make_line: Callable[[], bytes]) -> None:
+        self.lines.append(make_line())
 
 
 def _write(level: str = "INFO", **changes: Any) -> list[dict[str, Any]]:
