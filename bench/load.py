@@ -1,6 +1,6 @@
 """The load generator `lg`: what it is asked, how it is called and what it answers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,6 +21,7 @@ class LoadPlan(Struct, frozen=True):
     chunks: int = 100
     delay_ms: int = 0
     ramp_ms: int = 0
+    prompt_bytes: int | None = None
 
     @property
     def total_s(self) -> float:
@@ -57,14 +58,20 @@ class LoadResult(Struct, frozen=True):
         return self.ok == 0 and self.chunks == 0
 
 
-def build_command(lg: Path, url: str, api_key: str, plan: LoadPlan) -> list[str]:
-    """Return the argv that runs `plan` against `url`."""
+def build_command(
+    lg: Path, url: str, api_key: str, plan: LoadPlan, headers: Mapping[str, str] | None = None
+) -> list[str]:
+    """Return the argv that runs `plan` against `url`, with `headers` in each request."""
     argv = [str(lg), "-u", url, "-H", f"Authorization: Bearer {api_key}"]
+    for name, value in (headers or {}).items():
+        argv += ["-H", f"{name}: {value}"]
     argv += ["-c", str(plan.connections), "-t", f"{plan.measure_s:g}", "-w", f"{plan.warmup_s:g}"]
     if plan.streams:
         argv += ["-s", "-n", str(plan.chunks), "-d", str(plan.delay_ms)]
     if plan.ramp_ms:
         argv += ["-R", str(plan.ramp_ms)]
+    if plan.prompt_bytes is not None:
+        argv += ["-B", str(plan.prompt_bytes)]
     return argv
 
 

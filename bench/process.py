@@ -43,15 +43,15 @@ class StartedProcess:
         argv: Sequence[str],
         *,
         log_file: Path,
-        core: int | None,
+        cores: Sequence[int],
         cwd: Path,
         variables: Mapping[str, str] | None = None,
     ) -> None:
-        """Start `argv` on `core`; its output goes to `log_file`."""
+        """Start `argv` on `cores`; its output goes to `log_file`."""
         environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
         environment.update(variables or {})
         self._log_file = log_file
-        with log_file.open("wb") as log, pinned_to(core):
+        with log_file.open("wb") as log, pinned_to(cores):
             self.started_monotonic_s = time.monotonic()
             self._popen = subprocess.Popen(
                 list(argv),

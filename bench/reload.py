@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from bench.load import LoadFailed, LoadPlan
+from bench.own_systems import Proxy, build_proxy_config
 from bench.process import StartedProcess, read_rss_bytes
 from bench.results import RowResult
 from bench.rows import Row, Target, run_load
-from bench.systems import MODEL, Ground, Proxy, build_proxy_config
+from bench.systems import MODEL, Ground
 from bench.toolchain import Tools
 
 NAME = "reload"
@@ -48,7 +49,7 @@ class Watched(Struct):
 def build_reload_row(is_quick: bool) -> Row:
     """Return the row; its window must hold several reloads."""
     plan = LoadPlan(1, 10.0 if is_quick else 20.0, 0.5)
-    return Row(NAME, "1 client, JSON, while 10,000 models are reloaded", plan)
+    return Row(NAME, "1 client, JSON, while 10,000 models are reloaded", plan, start="own")
 
 
 def build_mark(version: int) -> str:
@@ -115,9 +116,7 @@ class _Worker:
     def _look(self, watched: Watched) -> bool:
         """Wait a moment, look at the memory, and say whether the newest version is served."""
         time.sleep(LOOK_S)
-        watched.peak_rss_bytes = max(
-            watched.peak_rss_bytes, read_rss_bytes(self._target.serving_pids)
-        )
+        watched.peak_rss_bytes = max(watched.peak_rss_bytes, self._target.read_rss_bytes())
         client = http.client.HTTPConnection(self._address, timeout=IN_FORCE_WITHIN_S)
         try:
             headers = {"Authorization": f"Bearer {self._target.api_key}"}

@@ -7,8 +7,10 @@ import msgspec
 
 from bench.budgets import (
     BUDGETS,
+    MUST,
     REDIS_ADDS_AT_MOST,
     STAGES,
+    WITH_AIOHTTP,
     WITH_REDIS,
     Budget,
     find_figure,
@@ -17,6 +19,7 @@ from bench.budgets import (
     scale_limit,
 )
 from bench.figures import FIGURES, Figure
+from bench.plots import draw_plots
 from bench.results import MachineInfo, Results, SystemInfo
 from bench.summary import (
     BUSY_CORE_SHARE,
@@ -30,7 +33,18 @@ from bench.summary import (
 RESULTS_FOLDER = Path(__file__).resolve().parent / "results"
 SUBJECT = "proxy"
 SHARING = "proxy-redis"
+WITH_TWO_WORKERS = "proxy-2"
+OVER_AIOHTTP = "proxy-aiohttp"
 BASES = ("bare", "nginx")
+SET_AGAINST_BASES = ("bare", SUBJECT, OVER_AIOHTTP)
+FOR_TWO_WORKERS = (
+    "requests_per_s",
+    "cpu_us_per_request",
+    "cpu_us_per_chunk",
+    "chunks_per_s",
+    "rss_idle_mb",
+    "rss_busy_mb",
+)
 Summary = Mapping[str, Mapping[str, Spread]]
 
 HOW_TO_READ = f"""\
@@ -43,11 +57,17 @@ HOW_TO_READ = f"""\
   most that anything behind it can make.
 - `bare` is an aiohttp server and an aiohttp client and nothing else. The ratio to it says what our
   features cost, on any machine.
+- `proxy-aiohttp` is `proxy` with aiohttp's client in front of the provider instead of its own.
 - `proxy-redis` is `proxy` with its circuit breakers in a Redis on the other core.
+- `proxy-2` has two workers and two cores, and its memory is that of one of them on the average. If
+  the machine has no third core, the tools that load it run on one of the two: its rates are what is
+  left, and CPU per request is what can be compared.
+- Systems compile nothing as they start, as on every start but the first; "nothing compiled" is a
+  start without any compiled file, not even those of Python's own library.
 - Where a share of all requests is cut off or gets 429, requests that fail are what is measured, and
   no errors.
 - 100,000 chunks/s are offered to the 1000 streams: more cannot be reached.
-- The limits are absolute and come from one machine. The column "{STAGES[1]}, scaled" carries the
+- The limits are absolute and come from one machine. The column "{MUST}, scaled" carries the
   limit over to this one by the speed of `bare`, then and now.
 - **Bold** marks bad answers and missed limits. A figure with errors is not a result.
 
@@ -56,12 +76,27 @@ What is behind the rows: [docs/benchmarks.md](../../docs/benchmarks.md).
 
 
 def write_results(results: Results, folder: Path = RESULTS_FOLDER) -> list[Path]:
-    """Write both files and return where they are."""
+    """Write the report, what was measured and the pictures of it; return where they are."""
     folder.mkdir(parents=True, exist_ok=True)
     markdown, data = folder / "latest.md", folder / "latest.json"
     markdown.write_text(build_markdown(results), encoding="utf-8")
     data.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
-    return [markdown, data]
+    return [markdown, data, *write_plots(results, folder)]
+
+
+def write_plots(results: Results, folder: Path) -> list[Path]:
+    """Draw the results; pictures of figures that were not measured this time are removed."""
+    for stale in folder.glob("*.svg"):
+        stale.unlink()
+    pictures = draw_plots([info.name for info in results.systems], summarize(results.slots))
+    for name, text in pictures.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in pictures]
+
+
+def read_results(folder: Path = RESULTS_FOLDER) -> Results:
+    """Return the run that was written last."""
+    return msgspec.json.decode((folder / "latest.json").read_bytes(), type=Results)
 
 
 def build_markdown(results: Results) -> str:
@@ -77,7 +112,12 @@ def build_markdown(results: Results) -> str:
     if ratios:
         parts.append("## Ratios\n\n" + ratios)
     if SUBJECT in summary:
-        parts.append("## Limits\n\n" + build_limit_table(summary))
+        parts.append("## Limits\n\n" + build_limit_table(summary, SUBJECT, STAGES))
+    if OVER_AIOHTTP in summary:
+        table = build_limit_table(summary, OVER_AIOHTTP, (WITH_AIOHTTP,))
+        parts.append("## Limits with aiohttp's client\n\n" + table)
+    if SUBJECT in summary and WITH_TWO_WORKERS in summary:
+        parts.append("## Two workers\n\n" + build_two_workers_table(summary))
     if SUBJECT in summary and SHARING in summary:
         parts.append("## With Redis\n\n" + build_redis_table(summary))
     parts.append(HOW_TO_READ)
@@ -113,6 +153,8 @@ def _build_notes(results: Results) -> Iterable[str]:
             "Fewer than two cores: the system and the tools that load it shared one. "
             "These figures cannot be compared with any others."
         )
+    for row, reason in results.skipped_rows.items():
+        yield f"Row {row} was not measured: {reason}."
     share = find_foreign_share(results.slots)
     if share >= BUSY_CORE_SHARE:
         yield (
@@ -137,7 +179,7 @@ def build_ratio_table(measured: Sequence[SystemInfo], summary: Summary) -> str:
     pairs = [
         (info.name, base)
         for info in measured
-        if info.name not in ("direct", "nginx", SHARING)
+        if info.name in SET_AGAINST_BASES
         for base in BASES
         if base in summary and base != info.name
     ]
@@ -166,22 +208,35 @@ def build_redis_table(summary: Summary) -> str:
     return _build_table(["", SUBJECT, SHARING, "ratio", limit], rows)
 
 
-def build_limit_table(summary: Summary) -> str:
-    """Return the proxy's figures beside their limits, each met or missed."""
-    scaled_title = f"{STAGES[1]}, scaled"
-    titles = ["", SUBJECT, *STAGES[:2], scaled_title, *STAGES[2:]]
+def build_two_workers_table(summary: Summary) -> str:
+    """Return what a second worker on a second core makes of the figures."""
     rows = []
-    for budget in BUDGETS:
-        row = _build_limit_row(budget, summary)
-        if row:
-            rows.append(row)
-    return _build_table(titles, rows)
+    for figure in map(find_figure, FOR_TWO_WORKERS):
+        one = read_median(summary, SUBJECT, figure.name)
+        two = read_median(summary, WITH_TWO_WORKERS, figure.name)
+        if one and two is not None:
+            cells = [figure.format(one), figure.format(two), f"{two / one:.2f}"]
+            rows.append([f"{figure.title}, {figure.unit}", *cells])
+            if figure.name == "cpu_us_per_request":
+                per_core = [f"{1e6 / one:,.0f}", f"{1e6 / two:,.0f}", f"{one / two:.2f}"]
+                rows.append(["requests for each second of CPU, 64 clients", *per_core])
+    return _build_table(["", SUBJECT, WITH_TWO_WORKERS, "ratio"], rows)
 
 
-def _build_limit_row(budget: Budget, summary: Summary) -> list[str]:
+def build_limit_table(summary: Summary, system: str, stages: Sequence[str]) -> str:
+    """Return a system's figures beside their limits, each met or missed."""
+    titles = ["", system, stages[0], f"{stages[0]}, scaled", *stages[1:]]
+    rows = [_build_limit_row(budget, summary, system, stages) for budget in BUDGETS]
+    return _build_table(titles, [row for row in rows if row])
+
+
+def _build_limit_row(
+    budget: Budget, summary: Summary, system: str, stages: Sequence[str]
+) -> list[str]:
     figure = find_figure(budget.figure)
-    value = read_median(summary, SUBJECT, figure.name)
-    if value is None:
+    value = read_median(summary, system, figure.name)
+    limit = budget.limits.get(stages[0])
+    if value is None or limit is None:
         return []
     bare = read_median(summary, "bare", figure.name)
     title = f"{figure.title}, {figure.unit}"
@@ -192,9 +247,9 @@ def _build_limit_row(budget: Budget, summary: Summary) -> list[str]:
         value -= under
         bare = None if bare is None else bare - under
         title = f"{figure.title}, added to {budget.over}, {figure.unit}"
-    scaled = scale_limit(figure.name, budget.limits[STAGES[1]], bare)
-    cells = [format_limit(figure, value, budget.limits.get(stage)) for stage in STAGES]
-    cells.insert(2, format_limit(figure, value, scaled))
+    scaled = scale_limit(figure.name, limit, bare)
+    cells = [format_limit(figure, value, budget.limits.get(stage)) for stage in stages]
+    cells.insert(1, format_limit(figure, value, scaled))
     return [title, figure.format(value), *cells]
 
 

@@ -35,6 +35,7 @@ class SystemInfo(Struct, frozen=True):
     title: str
     version: str
     skipped: str | None = None
+    core_count: int = 1
 
 
 class MachineInfo(Struct, frozen=True):
@@ -60,3 +61,5 @@ class Results(Struct, frozen=True):
     machine: MachineInfo
     systems: tuple[SystemInfo, ...]
     slots: tuple[SlotResult, ...]
+    skipped_rows: Mapping[str, str] = {}
+    """Rows that could not be measured, each with the reason."""

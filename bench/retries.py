@@ -20,9 +20,10 @@ from msgspec import Struct, field
 
 from bench.cores import pinned_to
 from bench.load import LoadFailed, LoadPlan, LoadResult
+from bench.own_systems import Proxy, build_proxy_config
 from bench.results import RowResult
 from bench.rows import Row, Target
-from bench.systems import CHAT_PATH, Ground, Launch, Proxy, build_proxy_config
+from bench.systems import CHAT_PATH, Ground, Launch
 
 NAME = "retries"
 CUT, LIMITED = "cut-10", "limited-20"
@@ -65,9 +66,8 @@ class Seen(Struct):
 
 def build_retries_row(is_quick: bool) -> Row:
     """Return the row; a 429 takes its second, of which the window must hold several."""
-    return Row(
-        NAME, "a provider that fails now and then", LoadPlan(18, 4.0 if is_quick else 8.0, 0.0)
-    )
+    plan = LoadPlan(18, 4.0 if is_quick else 8.0, 0.0)
+    return Row(NAME, "a provider that fails now and then", plan, start="own")
 
 
 def measure_retries(row: Row, target: Target) -> RowResult:
@@ -75,7 +75,7 @@ def measure_retries(row: Row, target: Target) -> RowResult:
     end_s = time.monotonic() + row.plan.measure_s
     seen = {(kind, way): Seen() for kind in CLIENTS for way in (NONE, DEFAULT)}
     # Threads stay on the core of who has started them.
-    with pinned_to(target.tools_core), ThreadPoolExecutor(row.plan.connections) as pool:
+    with pinned_to(target.tools_cores), ThreadPoolExecutor(row.plan.connections) as pool:
         runs = [
             pool.submit(_ask_until, target, build_model(*key), each, end_s)
             for key, each in seen.items()

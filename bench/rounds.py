@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from bench.cores import Cores
+from bench.readiness import SystemFailed
 from bench.results import RowResult, SlotResult, SystemInfo
 from bench.rows import Row
-from bench.slot import SystemFailed, run_slot, try_out
+from bench.slot import run_slot, try_out
 from bench.systems import System
 from bench.toolchain import Tools
 
@@ -38,7 +39,7 @@ def choose_ready(plan: Plan, tools: Tools, cores: Cores) -> tuple[list[System], 
         if obstacle is not None:
             _say(f"{system.name} is not measured: {obstacle}")
         version = system.read_version() if obstacle is None else ""
-        infos.append(SystemInfo(system.name, system.title, version, obstacle))
+        infos.append(SystemInfo(system.name, system.title, version, obstacle, system.core_count))
     return ready, infos
 
 
@@ -64,7 +65,7 @@ def run_rounds(
 def _say_row(result: RowResult) -> None:
     figures = "  ".join(f"{name} {value:,.4g}" for name, value in result.figures.items())
     errors = f"  ERRORS {result.load.err}: {result.complaint}" if result.load.err else ""
-    _say(f"  {result.row:<8}{figures}{errors}")
+    _say(f"  {result.row:<10}{figures}{errors}")
 
 
 def _say(text: str) -> None:

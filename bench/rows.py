@@ -6,8 +6,8 @@ The rows of the benchmark: what load each one makes and which figures come out o
 
 import subprocess
 import time
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal, TypeVar
 
 from msgspec import Struct
 
@@ -15,38 +15,55 @@ from bench.cores import pinned_to
 from bench.load import LoadFailed, LoadPlan, LoadResult, build_command, parse_result
 from bench.process import StartedProcess, read_core_busy_ns, read_cpu_ns, read_rss_bytes
 from bench.results import RowResult
+from bench.systems import COLD
 from bench.toolchain import Tools
 
 RSS_SAMPLE_S = 0.1
 EDGE_S = 0.02
 """How far inside lg's window the CPU is read, so that both ends of it are under full load."""
 LG_GRACE_S = 30.0
+LARGE_PROMPT_BYTES = 32_500
+"""With what stands around it, the body of the request is 32 KiB."""
+# Rows of one kind, and what their figures' names begin with.
+REQUEST_ROWS = {"busy": "", "large": "large_", "tls": "tls_"}
+CHUNK_ROWS = {"paced": "", "tls-paced": "tls_"}
 
 T = TypeVar("T")
 
 
 class Row(Struct, frozen=True):
-    """One kind of load."""
+    """
+    One kind of load.
+
+    Rows of one `start` are measured one after the other; `own` is a start for this row alone.
+    """
 
     name: str
     title: str
     plan: LoadPlan
+    start: Literal["plain", "tls", "own"] = "plain"
 
 
 class Target(Struct, frozen=True):
     """
-    A system that is up: where it answers, with which key, on which core.
+    A system that is up: where it answers, with which key, on which cores.
 
     `tool_pids` are the processes of the benchmark that run beside `lg` on the tools' core,
-    `serving_pids` are those whose memory counts.
+    `serving_pids` are those whose memory counts, of which `workers` do the same work.
     """
 
     url: str
     api_key: str
-    core: int | None
-    tools_core: int | None
+    cores: tuple[int, ...]
+    tools_cores: tuple[int, ...]
     tool_pids: tuple[int, ...]
     serving_pids: tuple[int, ...]
+    workers: int = 1
+    headers: Mapping[str, str] = {}
+
+    def read_rss_bytes(self) -> int:
+        """Return the resident memory of what serves, for each worker."""
+        return read_rss_bytes(self.serving_pids) // self.workers
 
 
 class Usage(Struct, frozen=True):
@@ -68,9 +85,11 @@ def build_rows(is_quick: bool) -> tuple[Row, ...]:
     # The ramp must be over, and the first streams ended, before the window opens.
     paced = LoadPlan(64, measure_s, 1.2, streams=True, delay_ms=10, ramp_ms=500)
     wide = LoadPlan(1000, measure_s, 2.2, streams=True, delay_ms=10, ramp_ms=1000)
+    busy = LoadPlan(64, measure_s, short_s)
+    large = LoadPlan(64, measure_s, short_s, prompt_bytes=LARGE_PROMPT_BYTES)
     return (
         Row("single", "1 client, JSON", LoadPlan(1, measure_s, short_s)),
-        Row("busy", "64 clients, JSON", LoadPlan(64, measure_s, short_s)),
+        Row("busy", "64 clients, JSON", busy),
         Row("paced", "64 streams of 100 chunks, 10 ms apart", paced),
         Row(
             "first",
@@ -78,7 +97,15 @@ def build_rows(is_quick: bool) -> tuple[Row, ...]:
             LoadPlan(1, measure_s, 0.2, streams=True, chunks=10, delay_ms=10),
         ),
         Row("wide", "1000 streams of 100 chunks, 10 ms apart", wide),
+        Row("large", "64 clients, JSON, requests of 32 KB", large),
+        Row("tls", "64 clients, JSON, upstream behind TLS", busy, start="tls"),
+        Row("tls-paced", "64 streams, 10 ms apart, upstream behind TLS", paced, start="tls"),
     )
+
+
+def build_cold_row() -> Row:
+    """Return the row that has no load: a start of a system none of whose files is compiled."""
+    return Row(COLD, "start of what is not compiled", LoadPlan(0, 0.0, 0.0), start="own")
 
 
 def derive_figures(row_name: str, load: LoadResult, usage: Usage) -> dict[str, float]:
@@ -86,20 +113,53 @@ def derive_figures(row_name: str, load: LoadResult, usage: Usage) -> dict[str, f
     figures: dict[str, float] = {}
     if row_name == "single":
         figures["p50_ms"] = load.p50_us / 1000
-    elif row_name == "busy":
-        figures["requests_per_s"] = load.requests_per_s
-        figures["p99_ms"] = load.p99_us / 1000
+    elif row_name in REQUEST_ROWS:
+        prefix = REQUEST_ROWS[row_name]
+        figures[f"{prefix}requests_per_s"] = load.requests_per_s
         if load.requests_per_s:
-            figures["cpu_us_per_request"] = usage.cpu_us_per_s / load.requests_per_s
-    elif row_name == "paced":
+            figures[f"{prefix}cpu_us_per_request"] = usage.cpu_us_per_s / load.requests_per_s
+        if row_name == "busy":
+            figures["p99_ms"] = load.p99_us / 1000
+    elif row_name in CHUNK_ROWS:
         if load.chunks_per_s:
-            figures["cpu_us_per_chunk"] = usage.cpu_us_per_s / load.chunks_per_s
+            prefix = CHUNK_ROWS[row_name]
+            figures[f"{prefix}cpu_us_per_chunk"] = usage.cpu_us_per_s / load.chunks_per_s
     elif row_name == "first":
         figures["ttft_ms"] = load.ttft50_us / 1000
     elif row_name == "wide":
         figures["chunks_per_s"] = load.chunks_per_s
         figures["rss_busy_mb"] = usage.peak_rss_bytes / 1e6
     return {name: value for name, value in figures.items() if value >= 0}
+
+
+class _CpuWatch:
+    """The CPU time that some processes have used since a moment."""
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        self._pids = pids
+        self._begun_s = time.monotonic()
+        self._cpu_ns = read_cpu_ns(pids)
+
+    def read_us_per_s(self) -> float:
+        elapsed_s = time.monotonic() - self._begun_s
+        return (read_cpu_ns(self._pids) - self._cpu_ns) / 1e3 / elapsed_s
+
+
+class _CoreWatch:
+    """What everything but some processes has used of some cores since a moment."""
+
+    def __init__(self, cores: Iterable[int], pids: Sequence[int]) -> None:
+        self._cores = tuple(cores)
+        self._cpu = _CpuWatch(pids)
+        self._begun_s = time.monotonic()
+        self._busy_ns = sum(map(read_core_busy_ns, self._cores))
+
+    def read_foreign_share(self) -> float:
+        if not self._cores:
+            return 0.0
+        busy_ns = sum(map(read_core_busy_ns, self._cores)) - self._busy_ns
+        busy_us_per_s = busy_ns / 1e3 / (time.monotonic() - self._begun_s)
+        return max(0.0, (busy_us_per_s - self._cpu.read_us_per_s()) / 1e6)
 
 
 def measure_row(row: Row, target: Target, measured: StartedProcess, tools: Tools) -> RowResult:
@@ -134,8 +194,8 @@ def run_load(
     Raises:
         LoadFailed: `lg` gave no result.
     """
-    argv = build_command(tools.lg, target.url, target.api_key, plan)
-    with pinned_to(target.tools_core):
+    argv = build_command(tools.lg, target.url, target.api_key, plan, target.headers)
+    with pinned_to(target.tools_cores):
         begun_s = time.monotonic()
         lg = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
@@ -156,39 +216,24 @@ def run_load(
 def _watch(measured: StartedProcess, target: Target, lg_pid: int, end_s: float) -> Usage:
     # Looked up once: a walk through /proc at every sample would disturb the tools' core.
     pids = measured.find_pids()
-    system = _CoreWatch(target.core, pids)
-    tools = _CoreWatch(target.tools_core, [*target.tool_pids, lg_pid])
-    peak_rss_bytes = read_rss_bytes(target.serving_pids)
+    cpu = _CpuWatch(pids)
+    cores = _watch_cores(target, pids, [*target.tool_pids, lg_pid])
+    peak_rss_bytes = target.read_rss_bytes()
     while time.monotonic() < end_s:
         _sleep_until(min(end_s, time.monotonic() + RSS_SAMPLE_S))
-        peak_rss_bytes = max(peak_rss_bytes, read_rss_bytes(target.serving_pids))
+        peak_rss_bytes = max(peak_rss_bytes, target.read_rss_bytes())
     return Usage(
-        cpu_us_per_s=system.read_cpu_us_per_s(),
+        cpu_us_per_s=cpu.read_us_per_s(),
         peak_rss_bytes=peak_rss_bytes,
-        foreign_share=max(system.read_foreign_share(), tools.read_foreign_share()),
+        foreign_share=max(core.read_foreign_share() for core in cores),
     )
 
 
-class _CoreWatch:
-    """What some processes, and everything else on their core, have used since a moment."""
-
-    def __init__(self, core: int | None, pids: Sequence[int]) -> None:
-        self._core = core
-        self._pids = pids
-        self._begun_s = time.monotonic()
-        self._cpu_ns = read_cpu_ns(pids)
-        self._busy_ns = 0 if core is None else read_core_busy_ns(core)
-
-    def read_cpu_us_per_s(self) -> float:
-        elapsed_s = time.monotonic() - self._begun_s
-        return (read_cpu_ns(self._pids) - self._cpu_ns) / 1e3 / elapsed_s
-
-    def read_foreign_share(self) -> float:
-        if self._core is None:
-            return 0.0
-        own_ns = read_cpu_ns(self._pids) - self._cpu_ns
-        busy_ns = read_core_busy_ns(self._core) - self._busy_ns
-        return max(0.0, (busy_ns - own_ns) / 1e9 / (time.monotonic() - self._begun_s))
+def _watch_cores(target: Target, pids: Sequence[int], tool_pids: Sequence[int]) -> list[_CoreWatch]:
+    """Watch each side's core, or all cores at once where the two sides share one."""
+    if set(target.cores) & set(target.tools_cores):
+        return [_CoreWatch({*target.cores, *target.tools_cores}, [*pids, *tool_pids])]
+    return [_CoreWatch(target.cores, pids), _CoreWatch(target.tools_cores, tool_pids)]
 
 
 def _sleep_until(monotonic_s: float) -> None:

@@ -2,14 +2,20 @@
 
 import pytest
 
-from bench.cli import build_command_text, build_systems, read_options
+from bench.cli import OWN, build_command_text, build_systems, find_skipped_rows, read_options
 
 
 def test_without_options_everything_is_measured_three_times() -> None:
-    """The default is all rows of direct, bare, nginx and both proxies in three rounds."""
+    """The default is all rows of the yardsticks and of all our own proxies in three rounds."""
     options = read_options([], {})
-    assert options.systems == ("direct", "bare", "nginx", "proxy", "proxy-redis")
-    assert options.rows == ("single", "busy", "paced", "first", "wide", "reload", "retries")
+    assert options.systems == (
+        *("direct", "bare", "nginx"),
+        *("proxy", "proxy-2", "proxy-aiohttp", "proxy-redis"),
+    )
+    assert options.rows == (
+        *("single", "busy", "paced", "first", "wide", "large", "tls", "tls-paced"),
+        *("cold", "reload", "retries"),
+    )
     assert (options.rounds, options.is_quick, options.writes) == (3, False, True)
 
 
@@ -31,10 +37,11 @@ def test_rounds_come_from_option_then_environment(
 
 
 def test_peers_join_the_usual_systems() -> None:
-    """PEERS=litellm adds LiteLLM behind our own five."""
+    """PEERS=litellm adds LiteLLM behind all that is usual, and PEERS=all every peer."""
     options = read_options([], {"PEERS": "litellm"})
-    names = [system.name for system in build_systems(options)]
-    assert names == ["direct", "bare", "nginx", "proxy", "proxy-redis", "litellm"]
+    assert [system.name for system in build_systems(options)] == [*OWN, "litellm"]
+    everything = read_options([], {"PEERS": "all"})
+    assert everything.systems == (*OWN, "haproxy", "litellm", "portkey")
 
 
 def test_chosen_systems_and_rows_are_kept_in_order() -> None:
@@ -49,7 +56,7 @@ def test_chosen_systems_and_rows_are_kept_in_order() -> None:
     [
         (["--systems", "caddy"], {}, "--systems names 'caddy'; choose from direct, bare"),
         (["--rows", "p50"], {}, "--rows names 'p50'; choose from single, busy"),
-        ([], {"PEERS": "portkey"}, "PEERS names 'portkey'; choose from litellm"),
+        ([], {"PEERS": "caddy"}, "PEERS names 'caddy'; choose from haproxy, litellm"),
         (["--rounds", "0"], {}, "rounds is '0'; it must be a whole number from 1 on"),
         ([], {"ROUNDS": "many"}, "rounds is 'many'"),
     ],
@@ -65,6 +72,14 @@ def test_a_wrong_option_says_what_is_allowed(
         read_options(argv, environment)
     assert caught.value.code == 2
     assert words in capsys.readouterr().err
+
+
+def test_without_nginx_nothing_is_measured_behind_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows that need it are left out with the reason, the others are not."""
+    monkeypatch.setattr("shutil.which", lambda name, path=None: None)
+    skipped = find_skipped_rows(["busy", "tls", "tls-paced"])
+    assert list(skipped) == ["tls", "tls-paced"]
+    assert "nginx" in skipped["tls"]
 
 
 def test_the_printed_command_repeats_the_run_without_local_paths() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from bench.load import LoadFailed, LoadPlan, build_command, parse_result
 from bench.process import StartedProcess
-from bench.slot import find_free_port
+from bench.readiness import find_free_port
 from bench.toolchain import Tools
 
 PRINTED = (
@@ -53,6 +53,14 @@ def test_a_plan_for_json_asks_for_no_stream() -> None:
     ]
 
 
+def test_a_plan_may_ask_for_large_prompts_and_more_headers() -> None:
+    """The command says how long the prompt is, and each header behind the key."""
+    plan = LoadPlan(64, 3.0, 0.5, prompt_bytes=32_500)
+    argv = build_command(Path("lg"), "http://127.0.0.1:1/x", "sk-1", plan, {"x-a": "b"})
+    assert argv[3:7] == ["-H", "Authorization: Bearer sk-1", "-H", "x-a: b"]
+    assert argv[-2:] == ["-B", "32500"]
+
+
 def test_a_plan_for_streams_says_how_they_run() -> None:
     """The command asks for streams with their chunks, their delay and the ramp."""
     plan = LoadPlan(1000, 3.0, 2.2, streams=True, delay_ms=10, ramp_ms=1000)
@@ -67,7 +75,7 @@ def test_lg_counts_only_whole_streams_of_the_mock(tools: Tools, tmp_path: Path) 
     url = f"http://127.0.0.1:{port}/v1/chat/completions"
     json_plan = LoadPlan(4, 0.3, 0.1)
     stream_plan = LoadPlan(4, 0.3, 0.1, streams=True, chunks=5, delay_ms=2)
-    with StartedProcess(mock, log_file=tmp_path / "mock.log", core=None, cwd=tmp_path):
+    with StartedProcess(mock, log_file=tmp_path / "mock.log", cores=(), cwd=tmp_path):
         # A refused connection is tried again by lg, which bridges the mock's start.
         runs = [
             subprocess.run(

@@ -24,6 +24,6 @@ def test_what_is_not_installed_has_no_version() -> None:
 
 def test_a_description_does_not_name_the_machine() -> None:
     """Nothing in the description holds the host's name."""
-    described = describe_machine(Cores(0, 1))
+    described = describe_machine(Cores((0,), (1,)))
     assert described.are_cores_apart
     assert platform.node() not in str(described)

@@ -20,7 +20,7 @@ with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as up:
 
 
 def start_tree(
-    tmp_path: Path, core: int | None = None
+    tmp_path: Path, cores: tuple[int, ...] = ()
 ) -> tuple[StartedProcess, socket.socket, str]:
     """Start a program with one child and return it once both are up, with its variables."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -29,7 +29,7 @@ def start_tree(
         process = StartedProcess(
             [sys.executable, "-c", PARENT_AND_CHILD, port],
             log_file=tmp_path / "log",
-            core=core,
+            cores=cores,
             cwd=tmp_path,
             variables={"ADDED": "1"},
         )
@@ -51,7 +51,7 @@ def test_a_child_belongs_to_the_tree_and_ends_with_it(tmp_path: Path) -> None:
 def test_the_whole_tree_stays_on_its_core(tmp_path: Path) -> None:
     """Parent and child may run on the given core only."""
     core = max(os.sched_getaffinity(0))
-    process, connection, _ = start_tree(tmp_path, core)
+    process, connection, _ = start_tree(tmp_path, (core,))
     with connection, process:
         assert [{core}, {core}] == [os.sched_getaffinity(pid) for pid in process.find_pids()]
 
@@ -69,7 +69,7 @@ def test_the_end_of_the_log_is_kept(tmp_path: Path) -> None:
     """What a program prints last can be read after its end."""
     code = "import sys; print('first'); print('last', file=sys.stderr); sys.exit(3)"
     process = StartedProcess(
-        [sys.executable, "-u", "-c", code], log_file=tmp_path / "log", core=None, cwd=tmp_path
+        [sys.executable, "-u", "-c", code], log_file=tmp_path / "log", cores=(), cwd=tmp_path
     )
     process.wait(10)
     assert process.exit_status == 3

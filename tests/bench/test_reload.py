@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from bench import reload
-from bench.cores import Cores
+from bench.cores import NOT_PINNED
 from bench.figures import FIGURES
 from bench.load import LoadPlan
+from bench.own_systems import Proxy
 from bench.reload import MODELS_EACH, PROVIDERS, LargeProxy, build_mark, build_reload_row
 from bench.rows import Row
 from bench.slot import run_slot
-from bench.systems import Ground, Proxy
+from bench.systems import Ground
 from bench.toolchain import Tools
 from proxy.config.load import load_config
 from proxy.domain.identity import KeyHasher
@@ -37,7 +38,7 @@ def test_reloads_under_load_give_every_figure_of_theirs(
     monkeypatch.setattr(reload, "LAST_EDIT_S", 0.5)
     row = build_reload_row(is_quick=True)
     short = Row(row.name, row.title, LoadPlan(1, 1.5, 0.1))
-    slot = run_slot(Proxy(), 1, [short], tools, Cores(None, None), lambda result: None)
+    slot = run_slot(Proxy(), 1, [short], tools, NOT_PINNED, lambda result: None)
     assert slot.failure is None
     (result,) = slot.rows
     assert result.load.err == 0

@@ -7,10 +7,11 @@ import pytest
 from msgspec import structs
 
 from bench import retries
-from bench.cores import Cores
+from bench.cores import NOT_PINNED
 from bench.figures import FIGURES
 from bench.flaky_upstream import GOOD, LIMITED, Flaky
 from bench.load import LoadPlan
+from bench.own_systems import Proxy
 from bench.retries import (
     CUT,
     DEFAULT,
@@ -22,7 +23,7 @@ from bench.retries import (
     derive_figures,
 )
 from bench.slot import run_slot
-from bench.systems import Ground, Proxy
+from bench.systems import Ground
 from bench.toolchain import Tools
 from proxy.config.load import load_config
 from proxy.domain.identity import KeyHasher
@@ -71,7 +72,7 @@ def test_the_real_server_is_asked_both_ways(tools: Tools, monkeypatch: pytest.Mo
     monkeypatch.setattr(retries, "PAUSE_S", 0.0)
     row = build_retries_row(is_quick=True)
     short = structs.replace(row, plan=LoadPlan(row.plan.connections, 0.5, 0.0))
-    slot = run_slot(Proxy(), 1, [short], tools, Cores(None, None), lambda result: None)
+    slot = run_slot(Proxy(), 1, [short], tools, NOT_PINNED, lambda result: None)
     assert slot.failure is None
     figures = slot.rows[0].figures
     assert figures["cut_share_none"] < figures["cut_share"]

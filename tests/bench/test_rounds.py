@@ -3,14 +3,15 @@
 import shlex
 import sys
 
-from bench.cores import Cores
+from bench.cores import NOT_PINNED
 from bench.load import LoadPlan
+from bench.own_systems import Proxy
+from bench.reverse_proxies import Nginx
 from bench.rounds import Plan, choose_ready, run_rounds
 from bench.rows import Row
-from bench.systems import Direct, Nginx, Proxy
+from bench.systems import Direct
 from bench.toolchain import Tools
 
-NOT_PINNED = Cores(None, None)
 ROW = Row("single", "1 client", LoadPlan(1, 0.1, 0.05))
 
 

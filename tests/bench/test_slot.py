@@ -6,15 +6,17 @@ import sys
 import pytest
 from msgspec.structs import replace
 
-from bench.cores import Cores
+from bench.cores import NOT_PINNED
 from bench.load import LoadPlan
+from bench.own_systems import Proxy
+from bench.readiness import SystemFailed
 from bench.results import RowResult
-from bench.rows import Row
-from bench.slot import SystemFailed, run_slot, try_out
-from bench.systems import Bare, Direct, Ground, Launch, Proxy
+from bench.reverse_proxies import find_tls_obstacle
+from bench.rows import Row, build_cold_row
+from bench.slot import run_slot, try_out
+from bench.systems import Bare, Direct, Ground, Launch
 from bench.toolchain import Tools
 
-NOT_PINNED = Cores(None, None)
 LISTENS = """
 import socket, sys
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
@@ -81,3 +83,43 @@ def test_a_system_that_ends_at_once_is_told_with_its_last_words(tools: Tools) ->
     slot = run_slot(failing, 1, ROWS, tools, NOT_PINNED, lambda row: None)
     assert slot.failure == "ended with status 3 before it was ready"
     assert slot.rows == ()
+
+
+@pytest.mark.skipif(find_tls_obstacle() is not None, reason="needs nginx")
+def test_a_row_behind_tls_has_a_start_of_its_own(tools: Tools) -> None:
+    """The pass-through checks the certificate of the TLS in front of the mock, and is measured."""
+    rows = (Row("tls", "2 clients", LoadPlan(2, 0.3, 0.2), start="tls"),)
+    slot = run_slot(Bare(), 1, rows, tools, NOT_PINNED, lambda row: None)
+    assert slot.failure is None
+    assert slot.rows[0].load.err == 0
+    assert slot.rows[0].figures["tls_requests_per_s"] > 0
+
+
+def test_rows_that_a_system_leaves_out_are_not_measured(tools: Tools) -> None:
+    """Nothing is started or loaded for them."""
+    rows = (Row("tls", "2 clients", LoadPlan(2, 0.3, 0.2), start="tls"),)
+    slot = run_slot(Direct(), 1, rows, tools, NOT_PINNED, lambda row: None)
+    assert (slot.failure, slot.rows) == (None, ())
+
+
+def test_a_cold_start_finds_nothing_compiled(tools: Tools) -> None:
+    """It takes longer than one that need not compile, and has no load."""
+    slot = run_slot(Bare(), 1, [build_cold_row()], tools, NOT_PINNED, lambda row: None)
+    assert slot.failure is None
+    assert slot.figures["start_cold_s"] > slot.figures["start_s"]
+    assert slot.rows == ()
+
+
+class NeverReady(Bare):
+    """The pass-through, asked for words that the mock never says."""
+
+    def build_launch(self, ground: Ground) -> Launch:
+        """Wait for them a short while."""
+        launch = super().build_launch(ground)
+        return replace(launch, ready_words=b"two workers", ready_within_s=1.0)
+
+
+def test_a_system_without_its_words_is_not_ready(tools: Tools) -> None:
+    """Status 200 alone is not enough where the launch asks for more."""
+    with pytest.raises(SystemFailed, match="was not ready within 1 s"):
+        try_out(NeverReady(), tools, NOT_PINNED)

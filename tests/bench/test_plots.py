@@ -1,0 +1,111 @@
+"""Tests of the pictures: their scales, what they show and that the shipped ones are current."""
+
+from collections.abc import Mapping
+from xml.etree import ElementTree
+
+import pytest
+
+from bench.budgets import find_figure
+from bench.plots import PLOTS, Plot, choose_scale, draw, draw_plots
+from bench.report import RESULTS_FOLDER, read_results
+from bench.summary import Spread, build_spread, summarize
+
+SVG = "{http://www.w3.org/2000/svg}"
+REQUESTS, CPU = Plot("requests.svg", "requests_per_s"), Plot("cpu.svg", "cpu_us_per_request")
+
+
+def build_spreads(**medians: float) -> dict[str, Spread]:
+    """Return spreads of one round, by system."""
+    return {name: build_spread([value]) for name, value in medians.items()}
+
+
+def read_dots(text: str) -> dict[str, float]:
+    """Return system -> place of its dot, from top to bottom."""
+    root = ElementTree.fromstring(text)
+    names = [str(each.text) for each in root.iter(f"{SVG}text") if each.get("text-anchor") == "end"]
+    places = [float(str(each.get("cx"))) for each in root.iter(f"{SVG}circle")]
+    return dict(zip(names, places, strict=True))
+
+
+def draw_of(plot: Plot, spreads: Mapping[str, Spread]) -> dict[str, float]:
+    """Return the dots of a picture."""
+    return read_dots(draw(plot, spreads))
+
+
+def test_every_picture_is_of_a_figure() -> None:
+    """Each shows a known figure, in a file of its own."""
+    assert len({plot.name for plot in PLOTS}) == len(PLOTS)
+    for plot in PLOTS:
+        assert find_figure(plot.figure).name == plot.figure
+
+
+def test_the_best_system_is_on_top() -> None:
+    """Most requests first, and least CPU first."""
+    medians = build_spreads(bare=60.0, proxy=100.0, other=80.0)
+    assert list(draw_of(REQUESTS, medians)) == ["proxy", "other", "bare"]
+    assert list(draw_of(CPU, medians)) == ["bare", "other", "proxy"]
+
+
+def test_even_steps_begin_at_nothing() -> None:
+    """Among values of one size, twice as much stands twice as far from 0."""
+    scale = choose_scale([30.0, 60.0])
+    zero = scale.find_x(0.0)
+    assert not scale.is_log
+    assert scale.find_x(60.0) - zero == pytest.approx(2 * (scale.find_x(30.0) - zero))
+    assert scale.ticks == (0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0)
+
+
+def test_values_of_many_sizes_stand_on_even_factors() -> None:
+    """From ten times on, equal factors are equal steps, and the picture says so."""
+    scale = choose_scale([13.0, 8_000.0])
+    assert scale.is_log
+    assert scale.ticks == (10.0, 100.0, 1_000.0, 10_000.0)
+    step = scale.find_x(1_000.0) - scale.find_x(100.0)
+    assert scale.find_x(100.0) - scale.find_x(10.0) == pytest.approx(step)
+    assert "logarithmic scale" in draw(CPU, build_spreads(nginx=13.0, other=8_000.0))
+
+
+@pytest.mark.parametrize("values", [[7.0], [0.2, 0.9], [100.0], [1.0, 1_000.0], [0.15, 28.0]])
+def test_nothing_stands_outside_the_scale(values: list[float]) -> None:
+    """The smallest and the largest value are within its ends."""
+    scale = choose_scale(values)
+    assert scale.low <= min(values)
+    assert max(values) <= scale.high
+    assert {scale.low, scale.high} <= set(scale.ticks)
+
+
+def test_a_picture_shows_median_and_range() -> None:
+    """The dot is at the median, the line goes from the lowest round to the highest."""
+    root = ElementTree.fromstring(draw(REQUESTS, {"proxy": build_spread([50.0, 60.0, 40.0])}))
+    (dot,) = root.iter(f"{SVG}circle")
+    (line,) = (each for each in root.iter(f"{SVG}line") if each.get("class") == "subject")
+    scale = choose_scale([40.0, 60.0])
+    places = [float(str(each)) for each in (line.get("x1"), dot.get("cx"), line.get("x2"))]
+    assert places == pytest.approx([scale.find_x(value) for value in (40, 50, 60)], abs=0.1)
+    assert "50" in [each.text for each in root.iter(f"{SVG}text")]
+
+
+def test_a_picture_tells_its_title_and_can_be_read_in_the_dark() -> None:
+    """It names its figure for those who do not see it, and has colours for both schemes."""
+    text = draw(REQUESTS, build_spreads(proxy=50.0))
+    title = ElementTree.fromstring(text).find(f"{SVG}title")
+    assert title is not None
+    assert title.text == "requests, JSON, 64 clients, 1/s"
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_what_was_not_measured_has_no_picture() -> None:
+    """A figure without values gives no file; the mock alone and a rate of zero are no values."""
+    summary = {
+        "direct": build_spreads(requests_per_s=90_000.0),
+        "proxy": build_spreads(requests_per_s=0.0, cpu_us_per_request=70.0),
+    }
+    assert list(draw_plots(["direct", "proxy"], summary)) == ["cpu-per-request.svg"]
+
+
+def test_the_shipped_pictures_show_the_shipped_figures() -> None:
+    """Each picture beside latest.json is what would be drawn of it; `--redraw` mends it."""
+    results = read_results()
+    drawn = draw_plots([info.name for info in results.systems], summarize(results.slots))
+    shipped = {path.name: path.read_text() for path in RESULTS_FOLDER.glob("*.svg")}
+    assert drawn == shipped
