@@ -66,6 +66,8 @@ class Provider(Struct, frozen=True, gc=False):
     transport: str = "httptools"
     ca_file: str | None = None
     """Certificates that are trusted besides the system's, in PEM."""
+    proxy: Secret | None = None
+    """The URL of what it is asked through, which may hold a password."""
     private_networks: tuple[str, ...] = ()
     """Networks in CIDR notation that `base_url` may lead to although they are not public."""
     model_info: Mapping[str, ModelInfo] = field(default_factory=dict)

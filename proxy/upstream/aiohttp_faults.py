@@ -1,36 +1,22 @@
 """What aiohttp's connections raise -> the errors of this house, with a detail for the log."""
 
-import errno
-import os
-import re
-
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
 from proxy.domain.errors import (
-    UpstreamAddressRefused,
     UpstreamDisconnected,
     UpstreamError,
-    UpstreamNotDialled,
-    UpstreamPoolFull,
     UpstreamProtocolError,
     UpstreamTimeout,
     UpstreamTlsError,
     UpstreamUnreachable,
 )
-from proxy.upstream.aiohttp_pool import AddressRefused, DialTimeout, PoolFull
-from proxy.upstream.resolver import NameServersSilent, NobodyAsked, ResolutionFailed
+from proxy.upstream.aiohttp_pool import DialTimeout
+from proxy.upstream.aiohttp_tunnel import THE_PROXY, ProxyRefused
+from proxy.upstream.dial_faults import describe_dial, describe_lookup
+from proxy.upstream.resolver import ResolutionFailed
 
-_OUR_OWN = frozenset((errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM))
-"""What this machine is out of, files, ports or memory, no provider can be blamed for."""
-_NO_NETWORK = frozenset((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN))
-"""Nothing was let through, and so nothing came back: this machine may be cut off."""
-_NETWORK_DOWN = (
-    "The provider could not be reached: this server has no network to it, "
-    "or no name server that knows its host."
-)
-_ERRNO = re.compile(r"\[Errno (\d+)\]")
-_NO_ADDRESS = "The provider could not be reached: no address was found for its host name."
+_PROXY_REFUSED = "The provider could not be reached: the proxy in front of it lets nothing through."
 
 
 def describe_fault(
@@ -43,12 +29,16 @@ def describe_fault(
         return UpstreamTlsError(detail=getattr(refusal, "verify_message", None))
     if isinstance(error, DialTimeout):
         return UpstreamTimeout(code=error.code)
-    if isinstance(error, PoolFull):
-        return UpstreamPoolFull()
     if isinstance(error, ResolutionFailed):
-        return _describe_lookup(error)
+        return describe_lookup(error)
+    if isinstance(error, ProxyRefused):
+        detail = error.detail
+        return UpstreamUnreachable(_PROXY_REFUSED, code="upstream_proxy_refused", detail=detail)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return _describe_dial(error.os_error)
+        fault = describe_dial(error.os_error)
+        if isinstance(error, aiohttp.ClientProxyConnectionError):
+            fault.detail = f"{THE_PROXY}: {fault.detail or 'nobody answers'}"
+        return fault
     if isinstance(error, aiohttp.InvalidURL):
         return UpstreamUnreachable()
     if isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError):
@@ -60,36 +50,3 @@ def describe_break(error: BaseException) -> UpstreamError:
     """Return our word for what ended a body before its end."""
     is_junk = isinstance(error, HttpProcessingError)
     return UpstreamProtocolError() if is_junk else UpstreamDisconnected()
-
-
-def _describe_lookup(error: ResolutionFailed) -> UpstreamError:
-    detail = str(error)
-    if isinstance(error, NobodyAsked):
-        return UpstreamNotDialled(detail=detail)
-    if isinstance(error, NameServersSilent):
-        return _tell_network_down(detail)
-    return UpstreamUnreachable(_NO_ADDRESS, code="upstream_dns", detail=detail)
-
-
-def _describe_dial(cause: OSError) -> UpstreamError:
-    if isinstance(cause, AddressRefused):
-        return UpstreamAddressRefused(detail=cause.detail)
-    numbers = _read_numbers(cause)
-    detail = ", ".join(os.strerror(number) for number in numbers) or None
-    if numbers and _OUR_OWN.issuperset(numbers):
-        return UpstreamNotDialled(detail=detail)
-    if numbers and (_NO_NETWORK | _OUR_OWN).issuperset(numbers):
-        return _tell_network_down(detail)
-    return UpstreamUnreachable(detail=detail)
-
-
-def _tell_network_down(detail: str | None) -> UpstreamUnreachable:
-    return UpstreamUnreachable(_NETWORK_DOWN, code="upstream_network_down", detail=detail)
-
-
-def _read_numbers(cause: OSError) -> list[int]:
-    """Return the numbers of what went wrong; of several addresses, each that is different."""
-    if cause.errno is not None:
-        return [cause.errno]
-    # Addresses that fail in different ways are raised as one error, whose text lists them.
-    return sorted({int(number) for number in _ERRNO.findall(str(cause))})

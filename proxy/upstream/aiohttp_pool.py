@@ -2,9 +2,10 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -12,35 +13,26 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from proxy.domain.catalog import Provider
-from proxy.domain.errors import UpstreamAddressRefused
+from proxy.domain.errors import UpstreamAddressRefused, UpstreamTlsError
 from proxy.domain.exchange import OutboundRequest
-from proxy.domain.settings import Clocks, PoolLimits
-from proxy.upstream.connection_cap import ConnectionCap
+from proxy.domain.settings import Clocks
+from proxy.upstream.aiohttp_connection import ProviderConnection
+from proxy.upstream.aiohttp_tunnel import THE_PROXY, TunnelRequest, shake_hands
+from proxy.upstream.connection_cap import ConnectionCap, ConnectionCaps
 from proxy.upstream.deadline import Deadline
+from proxy.upstream.dial_faults import AddressRefused
 from proxy.upstream.guard import Guard
-from proxy.upstream.resolver import Resolver
-
-POOL_WAIT_S = 2.0
-"""How long a request waits for a connection where `max_connections` are in use."""
+from proxy.upstream.outgoing_proxy import OutgoingProxy, check_target, parse_proxy
+from proxy.upstream.resolver import AddressInfo, ResolutionFailed, Resolver
+from proxy.upstream.tls import build_context
 
 NEXT_ADDRESS_S = 0.25
 """How long an address may be silent before the next is dialled beside it, of the other family
 first; RFC 8305 ("happy eyeballs") calls it the connection attempt delay."""
 
+_Protocol = TypeVar("_Protocol", bound=asyncio.Protocol)
 # Our own clocks run while aiohttp dials: its own begin anew with each address.
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
-
-STREAM_BUFFER_BYTES = 64 * 1024
-"""What the kernel is asked to hold of a stream that we do not read; it allows itself twice as
-much, and megabytes if it is not asked. One read takes all of it at once, and so it is also what
-a paused stream may still push."""
-WHOLE_BUFFER_BYTES = 4 * 1024 * 1024
-"""The same for an answer that is read as fast as it comes: with little room a large one from
-far away would wait for each of its windows to be acknowledged."""
-
-
-class PoolFull(aiohttp.ClientError):
-    """No connection became free within POOL_WAIT_S."""
 
 
 class DialTimeout(aiohttp.ClientError):
@@ -51,68 +43,6 @@ class DialTimeout(aiohttp.ClientError):
         self.code = code
 
 
-class AddressRefused(OSError):
-    """The guard let an address not pass; an OSError, so that the next address is tried."""
-
-    def __init__(self, detail: str | None) -> None:
-        # Always the same words: aiohttp raises the first as it is if all that failed read alike.
-        super().__init__("the address is not one of this provider's")
-        self.detail = detail
-
-
-class ProviderConnection(ResponseHandler):
-    """aiohttp's connection, which also tells when a read has been parsed."""
-
-    was_pooled = False
-    """It has waited in the pool since its last request, and may have died there unnoticed."""
-    has_answered = False
-    """A byte has come since the request was written: it must not be sent a second time."""
-    _is_for_streams: bool | None = None
-    on_read: Callable[[], None] | None = None
-    """Called after each read: everything that it held has been pushed by then."""
-
-    def data_received(self, data: bytes) -> None:
-        """Called by the loop with what has come."""
-        self.has_answered = True
-        super().data_received(data)
-        if self.on_read is not None:
-            self.on_read()
-
-    def size_buffer(self, is_for_stream: bool) -> None:
-        """Have the kernel hold little of a stream and much of any other answer."""
-        if self._is_for_streams is is_for_stream or self.transport is None:
-            return
-        if is_for_stream or self._is_for_streams:  # by itself it holds much
-            size_bytes = STREAM_BUFFER_BYTES if is_for_stream else WHOLE_BUFFER_BYTES
-            sock = self.transport.get_extra_info("socket")
-            try:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size_bytes)
-            except OSError:
-                return  # it has just closed, which writing to it will tell
-        self._is_for_streams = is_for_stream
-
-    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
-        """Take note that the connection broke, or that what came on it is not HTTP."""
-        body = self._payload
-        super().set_exception(exc, *cause)
-        if body is not None and body.exception() is None and not body.is_eof():
-            # aiohttp forgets the body whose chunks it could not read: it would never end.
-            body.set_exception(exc)
-
-
-def protocol_of(connection: Connection) -> ProviderConnection:
-    """
-    Return the connection that aiohttp has given out.
-
-    Raises:
-        aiohttp.ServerDisconnectedError: it was closed while it changed hands.
-    """
-    protocol = connection.protocol
-    if not isinstance(protocol, ProviderConnection):
-        raise aiohttp.ServerDisconnectedError
-    return protocol
-
-
 class Pool:
     """Gives out connections: pooled ones, or on request one that is certainly new."""
 
@@ -121,34 +51,41 @@ class Pool:
     ) -> None:
         limit = provider.pool.max_connections
         own_cap = None if limit is None else ConnectionCap(limit)
-        # The provider's own first: who waits for it must not hold what others could use.
-        self._caps = tuple(cap for cap in (own_cap, shared_cap) if cap is not None)
-        guard = Guard(provider.base_url, provider.private_networks)
-        self._pooled = _Connector(provider.pool, resolver, guard, self._caps)
+        self._caps = ConnectionCaps(own_cap, shared_cap)
+        self._is_capped = own_cap is not None or shared_cap is not None
+        self._guard = Guard(provider.base_url, provider.private_networks)
+        self._proxy = None if provider.proxy is None else parse_proxy(provider.proxy.reveal())
+        if self._proxy is None:
+            self._pooled = _Connector(provider, resolver, self._guard, self._caps)
+        else:
+            # What is dialled is the proxy, and nobody else.
+            guard = Guard(self._proxy.url, provider.private_networks)
+            self._pooled = _ProxiedConnector(provider, resolver, guard, self._caps, self._proxy)
         self._targets: dict[tuple[str, str], tuple[aiohttp.ClientRequest, bytes]] = {}
+
+    @property
+    def is_proxied(self) -> bool:
+        """Requests go through a proxy, which may answer some itself."""
+        return self._proxy is not None
 
     @property
     def has_room(self) -> bool:
         """Every cap has a slot: idle connections are counted by none."""
-        # A generator in all() would be made anew for each attempt.
-        for cap in self._caps:  # noqa: SIM110
-            if not cap.has_room:
-                return False
-        return True
+        return self._caps.has_room
 
     async def connect(self, request: OutboundRequest) -> tuple[Connection, bytes]:
         """
         Return a connection to the request's origin, and the first lines of its head.
 
         Raises:
-            PoolFull: no connection became free in time.
+            UpstreamPoolFull: no connection became free in time.
             DialTimeout: dialling took too long.
             aiohttp.ClientError: no connection could be made.
             ResolutionFailed: the host has no address.
         """
         target, first_lines = self._find_target(request)
         while True:
-            if self._caps:
+            if self._is_capped:
                 connection = await self._give(target, request.clocks, is_new=False)
             else:
                 connection = await self._pooled.give(target, request.clocks, is_new=False)
@@ -175,19 +112,12 @@ class Pool:
         self, target: aiohttp.ClientRequest, clocks: Clocks, *, is_new: bool
     ) -> Connection:
         """Return a connection once every cap has a slot for it."""
-        until_s = asyncio.get_running_loop().time() + POOL_WAIT_S
-        taken: list[ConnectionCap] = []
+        await self._caps.take()
         try:
-            for cap in self._caps:
-                await cap.take(until_s)
-                taken.append(cap)
             # From here on the connection gives its slots back itself, when it is released.
             return await self._pooled.give(target, clocks, is_new=is_new)
-        except BaseException as error:  # also a cancelled request gives its slots back
-            for cap in taken:
-                cap.give_back()
-            if isinstance(error, TimeoutError) and len(taken) < len(self._caps):
-                raise PoolFull from None
+        except BaseException:  # also a cancelled request gives its slots back
+            self._caps.give_back()
             raise
 
     def _find_target(self, request: OutboundRequest) -> tuple[aiohttp.ClientRequest, bytes]:
@@ -198,8 +128,13 @@ class Pool:
             try:
                 url = URL(request.url, encoded=True)
                 asked = aiohttp.ClientRequest(request.method, url)
-                host = asked.headers["Host"]
-                lines = f"{request.method} {url.raw_path_qs} HTTP/1.1\r\nHost: {host}\r\n"
+                host, path, more = asked.headers["Host"], url.raw_path_qs, ""
+                if self._proxy is not None:
+                    check_target(url.raw_host or "", self._guard)
+                    if not asked.is_ssl():
+                        # The proxy itself reads this request, and passes it on.
+                        path, more = f"http://{host}{path}", self._proxy.build_credentials()
+                lines = f"{request.method} {path} HTTP/1.1\r\nHost: {host}\r\n{more}"
                 target = self._targets[key] = (asked, lines.encode("ascii"))
             except ValueError as error:
                 raise aiohttp.InvalidURL(request.url) from error
@@ -210,20 +145,17 @@ class _Connector(aiohttp.TCPConnector):
     """aiohttp's pool of idle connections; names, dials, clocks and limits are our own."""
 
     def __init__(
-        self,
-        limits: PoolLimits,
-        resolver: Resolver,
-        guard: Guard,
-        caps: tuple[ConnectionCap, ...],
+        self, provider: Provider, resolver: Resolver, guard: Guard, caps: ConnectionCaps
     ) -> None:
         super().__init__(
             limit=0,
-            keepalive_timeout=limits.keepalive_s,
+            keepalive_timeout=provider.pool.keepalive_s,
             resolver=aiohttp.ThreadedResolver(),  # never asked; the default may open sockets
             socket_factory=self._open_socket,
             happy_eyeballs_delay=NEXT_ADDRESS_S,
         )
-        self._max_idle = limits.max_keepalive_connections
+        self._max_idle = provider.pool.max_keepalive_connections
+        self._ca_file = provider.ca_file
         self._names = resolver
         self._guard = guard
         self._caps = caps
@@ -254,7 +186,7 @@ class _Connector(aiohttp.TCPConnector):
     async def _dial(self, target: aiohttp.ClientRequest, clocks: Clocks) -> ResponseHandler:
         host = target.url.raw_host or ""
         addresses = await self._names.resolve(host, target.port or 0)
-        tls = self._get_ssl_context(target)
+        tls = self._find_context(target)
         clock = Deadline(clocks.connect_s)
         code = "upstream_connect_timeout"
 
@@ -286,6 +218,15 @@ class _Connector(aiohttp.TCPConnector):
             raise aiohttp.ClientConnectorSSLError(target.connection_key, error.os_error) from error
         return protocol
 
+    def _find_context(self, target: aiohttp.ClientRequest) -> ssl.SSLContext | None:
+        if not target.is_ssl():
+            return None
+        try:
+            return build_context(self._ca_file)
+        except OSError as error:
+            detail = "the provider's ca_file cannot be read, or holds no certificate"
+            raise UpstreamTlsError(detail=detail) from error
+
     def _open_socket(self, info: tuple[Any, ...]) -> socket.socket:
         """Make the socket of one dial; every connection to a provider comes through here."""
         family, kind, protocol, _, address = info
@@ -307,5 +248,59 @@ class _Connector(aiohttp.TCPConnector):
         if isinstance(protocol, ProviderConnection) and not should_close:
             protocol.was_pooled = True
         super()._release(key, protocol, should_close=should_close)
-        for cap in self._caps:
-            cap.give_back()
+        self._caps.give_back()
+
+
+class _ProxiedConnector(_Connector):
+    """The same for a provider behind an outgoing proxy: no other address is dialled."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        resolver: Resolver,
+        guard: Guard,
+        caps: ConnectionCaps,
+        proxy: OutgoingProxy,
+    ) -> None:
+        super().__init__(provider, resolver, guard, caps)
+        self._proxy = proxy
+
+    async def _dial(self, target: aiohttp.ClientRequest, clocks: Clocks) -> ResponseHandler:
+        try:
+            addresses = await self._names.resolve(self._proxy.host, self._proxy.port)
+        except ResolutionFailed as error:
+            raise type(error)(f"{THE_PROXY}: {error}") from error
+        tls = self._find_context(target)
+        host, port = target.url.raw_host or "", target.port or 0
+        try:
+            # Two connections have to open: ours to the proxy, and the proxy's own.
+            with Deadline(clocks.connect_s):
+                if tls is None:
+                    return await self._reach(addresses, target, self._factory)
+                request = await self._reach(addresses, target, TunnelRequest)
+                tunnel = await request.ask(self._proxy.build_connect(host, port))
+        except TimeoutError:
+            raise DialTimeout("upstream_connect_timeout") from None
+        try:
+            with Deadline(clocks.tls_s):
+                return await shake_hands(tunnel, self._factory(), tls, host, clocks.tls_s)
+        except TimeoutError:
+            raise DialTimeout("upstream_tls_timeout") from None
+        except OSError as error:
+            raise aiohttp.ClientConnectorSSLError(target.connection_key, error) from error
+
+    async def _reach(
+        self,
+        addresses: list[AddressInfo],
+        target: aiohttp.ClientRequest,
+        make_protocol: Callable[[], _Protocol],
+    ) -> _Protocol:
+        """Return a new connection to the proxy, over which nothing was said yet."""
+        _, protocol = await self._wrap_create_connection(
+            make_protocol,
+            addr_infos=addresses,
+            req=target,
+            timeout=_NO_TIMEOUT,
+            client_error=aiohttp.ClientProxyConnectionError,
+        )
+        return cast(_Protocol, protocol)

@@ -14,8 +14,8 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from proxy.domain.errors import ProxyError, UpstreamDisconnected, UpstreamError
 from proxy.domain.exchange import ResponseHead
+from proxy.upstream.aiohttp_connection import ProviderConnection, protocol_of
 from proxy.upstream.aiohttp_faults import describe_break
-from proxy.upstream.aiohttp_pool import ProviderConnection, protocol_of
 from proxy.upstream.base import BodySink
 
 

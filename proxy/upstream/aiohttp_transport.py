@@ -8,6 +8,7 @@ version is pinned, and the contract suite walks every method that this leans on.
 """
 
 import asyncio
+from http import HTTPStatus
 
 import aiohttp
 from aiohttp.connector import Connection
@@ -19,9 +20,11 @@ from aiohttp.streams import StreamReader
 from proxy.domain.catalog import Provider
 from proxy.domain.errors import UpstreamTimeout
 from proxy.domain.exchange import OutboundRequest, ResponseHead
+from proxy.upstream.aiohttp_connection import ProviderConnection, protocol_of
 from proxy.upstream.aiohttp_faults import describe_fault
-from proxy.upstream.aiohttp_pool import Pool, ProviderConnection, protocol_of
+from proxy.upstream.aiohttp_pool import Pool
 from proxy.upstream.aiohttp_response import AiohttpResponse
+from proxy.upstream.aiohttp_tunnel import THE_PROXY, ProxyRefused
 from proxy.upstream.base import BodySink, OpenedResponse
 from proxy.upstream.connection_cap import ConnectionCap
 from proxy.upstream.deadline import Deadline
@@ -66,6 +69,9 @@ class AiohttpTransport:
             raise describe_fault(error) from error
         except TimeoutError:
             raise UpstreamTimeout(code="upstream_header_timeout") from None
+        if head.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and self._pool.is_proxied:
+            connection.close()
+            raise describe_fault(ProxyRefused(f"{THE_PROXY} answered {head.status}"))
         return AiohttpResponse(head, body, connection, sink, self._unfinished, self._loop)
 
     def retire(self) -> None:

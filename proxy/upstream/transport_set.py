@@ -91,4 +91,5 @@ def _identify(provider: Provider) -> tuple[object, ...]:
         provider.private_networks,
         provider.transport,
         provider.ca_file,
+        provider.proxy,
     )

@@ -10,7 +10,9 @@ from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
 
 from proxy.upstream.aiohttp_faults import describe_break, describe_fault
-from proxy.upstream.aiohttp_pool import AddressRefused, DialTimeout, PoolFull
+from proxy.upstream.aiohttp_pool import DialTimeout
+from proxy.upstream.aiohttp_tunnel import ProxyRefused
+from proxy.upstream.dial_faults import AddressRefused
 from proxy.upstream.resolver import NameServersSilent, NobodyAsked, ResolutionFailed
 
 KEY = ConnectionKey("llm.test", 443, True, True, None, None, None)
@@ -28,7 +30,6 @@ def _refused_certificate() -> aiohttp.ClientConnectorSSLError:
         (_refused_certificate(), "upstream_tls_error", "certificate has expired"),
         (aiohttp.ServerFingerprintMismatch(b"", b"", "h", 1), "upstream_tls_error", None),
         (DialTimeout("upstream_connect_timeout"), "upstream_connect_timeout", None),
-        (PoolFull(), "upstream_pool_full", None),
         (ResolutionFailed("no addresses"), "upstream_dns", "no addresses"),
         (NameServersSilent("no answer in time"), "upstream_network_down", "no answer in time"),
         (NobodyAsked("no thread"), "upstream_not_dialled", "no thread"),
@@ -58,6 +59,21 @@ def _refused_certificate() -> aiohttp.ClientConnectorSSLError:
             "Network is unreachable, Connection refused",
         ),
         (aiohttp.ClientConnectorError(KEY, OSError("several")), "upstream_unreachable", None),
+        (
+            ProxyRefused("the outgoing proxy answered 407"),
+            "upstream_proxy_refused",
+            "the outgoing proxy answered 407",
+        ),
+        (
+            aiohttp.ClientProxyConnectionError(KEY, ConnectionRefusedError(111, "at 10.0.0.5")),
+            "upstream_unreachable",
+            "the outgoing proxy: Connection refused",
+        ),
+        (
+            aiohttp.ClientProxyConnectionError(KEY, OSError("several")),
+            "upstream_unreachable",
+            "the outgoing proxy: nobody answers",
+        ),
         (aiohttp.InvalidURL("http://"), "upstream_unreachable", None),
         (aiohttp.ServerDisconnectedError(), "upstream_disconnected", None),
         (aiohttp.ClientPayloadError(), "upstream_disconnected", None),

@@ -4,16 +4,24 @@ import asyncio
 import ssl
 
 import pytest
-from aiohttp import connector
 from msgspec.structs import replace
 
+from proxy.domain.catalog import Provider
 from proxy.domain.errors import UpstreamUnreachable
 from proxy.domain.settings import PoolLimits
-from proxy.upstream.factory import open_transport
+from proxy.upstream.aiohttp_transport import AiohttpTransport
+from proxy.upstream.resolver import Resolver
+from proxy.upstream.tls import build_context
 from tests.fakes.proxy_server import build_provider
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
 from tests.fakes.recording_sink import RecordingSink
 from tests.upstream.asking import build_request, fetch
+
+
+def open_transport(provider: Provider) -> AiohttpTransport:
+    """Open a transport over aiohttp."""
+    return AiohttpTransport(provider, Resolver())
+
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -70,8 +78,7 @@ async def test_an_address_that_cannot_be_asked_is_unreachable() -> None:
 
 def test_certificates_are_always_verified() -> None:
     """What every connection over TLS uses asks for a certificate, its name, and TLS 1.2."""
-    context = connector._SSL_CONTEXT_VERIFIED
-    assert context is not None
+    context = build_context()
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
