@@ -1,8 +1,9 @@
 """
 Fixtures that every folder of tests may use: a free port, a state directory, a leak check.
 
-The hooks have the watch of `canaries.py` look on while each test runs. What belongs to one
-floor stands in that folder's own conftest.py.
+The hooks have the watch of `canaries.py` look on while each test runs; where several processes
+run them (`make test`), each one's watch tells what it has found to the process that reports.
+What belongs to one floor stands in that folder's own conftest.py.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import socket
 import warnings
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
@@ -26,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Have the watch look on from before the first fixture."""
     config.addinivalue_line("markers", "both_loops: also on uvloop, which workers run on")
     config.stash[_UNINSTALL] = install(WATCH)
+    config.stash[_LEFT] = []
 
 
 def pytest_asyncio_loop_factories(
@@ -50,7 +53,8 @@ def pytest_runtest_logstart(nodeid: str) -> None:
 def pytest_warning_recorded(
     warning_message: warnings.WarningMessage, when: str, nodeid: str
 ) -> None:
-    """Show the watch every warning."""
+    """Show the watch every warning; the process that reports is told of each one once more."""
+    WATCH.test = nodeid or WATCH.test
     WATCH.see(f"a warning ({when})", str(warning_message.message))
 
 
@@ -74,22 +78,35 @@ def pytest_runtest_makereport(
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Show the watch every file that was left, and fail the session if a canary is in one."""
+    config = session.config
+    told: dict[str, Any] | None = getattr(config, "workeroutput", None)
     WATCH.test = "the whole session"
-    if (folder := _base_folder(session.config)) is not None:
+    # The files of all processes lie below the folder of the one that reports.
+    if told is None and (folder := _base_folder(config)) is not None:
         WATCH.see_files(folder)
-    found = session.config.stash[_LEFT] = WATCH.take_findings()
+    found = WATCH.take_findings()
     WATCH.test = RAN_BEFORE
-    if found and session.exitstatus == pytest.ExitCode.OK:
+    if told is not None:
+        told["canaries"] = found
+        return
+    config.stash[_LEFT] += found
+    if config.stash[_LEFT] and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what the watch of a process that ran tests has found where it could fail none."""
+    node.config.stash[_LEFT] += getattr(node, "workeroutput", {}).get("canaries", [])
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Name what the watch has found where no single test could be failed for it."""
-    if found := config.stash.get(_LEFT, []):
+    if found := config.stash[_LEFT]:
         terminalreporter.section("canaries were seen", red=True)
-        for finding in found:
+        for finding in dict.fromkeys(found):
             terminalreporter.line(finding)
 
 

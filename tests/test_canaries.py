@@ -174,7 +174,8 @@ async def test_what_a_client_writes_is_its_own_business() -> None:
     assert found == []
 
 
-def test_a_canary_fails_its_test_or_the_session() -> None:
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_a_canary_fails_its_test_or_the_session(processes: str) -> None:
     """Tests that print one fail; a warning or a file with one fails the session, by name."""
     # Not below this session's own temporary directory, whose files are looked at too.
     with tempfile.TemporaryDirectory() as name, planting():
@@ -183,7 +184,7 @@ def test_a_canary_fails_its_test_or_the_session() -> None:
         (folder / "test_session.py").write_text(SESSION)
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rA",
-             "--basetemp", str(folder / "base"), str(folder)],
+             "-n", processes, "--basetemp", str(folder / "base"), str(folder)],
             cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True,
             text=True, check=False, timeout=60,
         )  # fmt: skip
@@ -192,6 +193,6 @@ def test_a_canary_fails_its_test_or_the_session() -> None:
     assert "PASSED test_session.py::test_that_is_quiet" in told
     assert "FAILED test_session.py::test_that_prints" in told
     assert "a key in Captured stdout call, during test_session.py::test_that_prints" in told
-    assert "a key in a warning (runtest), during" in told
-    assert "a key in the file test_that_leaves_a_file0/state/spool" in told
-    assert told.count("the file test_that") == 1
+    assert told.count("a key in a warning (runtest), during test_session.py::test_that_warns") == 1
+    assert told.count("test_that_leaves_a_file0/state/spool, during the whole session") == 1
+    assert told.count("a key in the file") == 1
