@@ -6,14 +6,13 @@ One client connection: aiohttp's protocol under our clocks, our caps and our las
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import StreamReader, hdrs, web
 from aiohttp.http import RawRequestMessage
-from aiohttp.web_protocol import RequestHandler, RequestPayloadError
+from aiohttp.web_protocol import RequestPayloadError
 
 from proxy.domain.errors import HeadTooLarge, ProxyError, RequestTimeout
 from proxy.domain.exchange import ConnectionFault
@@ -25,6 +24,7 @@ from proxy.server.refusal import (
     build_refusal,
     build_refusal_record,
 )
+from proxy.server.request_loop import RequestLoop
 from proxy.server.tcp_state import has_unread, hold_little, is_peer_gone, reset
 from proxy.server.write_stall import WriteStall
 from proxy.server.written_answer import WrittenResponse
@@ -49,12 +49,10 @@ the connection, and take away the answer that says what was wrong."""
 
 _HEAD_END = b"\r\n\r\n"
 
-_log = logging.getLogger("llm_proxy.server")
 
-
-class ClientConnection(RequestHandler):
+class ClientConnection(RequestLoop):
     """
-    aiohttp's connection, with two callbacks for the reply that is being written.
+    A loop of requests, with two callbacks for the reply that is being written.
 
     A client that is slow with a head, or takes nothing at all for a while, is cut off.
     """
@@ -237,22 +235,6 @@ class ClientConnection(RequestHandler):
         request.content.feed_eof()  # aiohttp would wait for the rest of a body
         return WrittenResponse(keeps_alive=False)
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """
-        Close the connection; called by aiohttp when an endpoint has failed.
-
-        Endpoints answer for their own failures. What comes here may have been answered in part,
-        and a second answer would be taken for that to the next request.
-        """
-        _log.error("a request failed outside of its endpoint", exc_info=exc)
-        raise ConnectionError
-
     def _make_error_handler(
         self, err_info: "_ErrInfo"
     ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
@@ -296,7 +278,7 @@ class ClientConnection(RequestHandler):
         if data:
             super().data_received(data)
 
-    def _break_off(self, is_again: bool = False) -> None:
+    def _break_off(self) -> None:
         """See to it that a request whose body the parser has refused does not wait for more."""
         messages = self._messages
         if len(messages) > 1:
@@ -304,10 +286,7 @@ class ClientConnection(RequestHandler):
                 del messages[-2]  # not begun yet: it is refused instead of answered
             return
         request = self._current_request
-        if request is None and not is_again:
-            # One that has left the queue may begin only with the loop's next turn.
-            self._loop.call_soon(self._break_off, True)
-        elif messages and request is not None and not request.content.is_eof():
+        if messages and request is not None and not request.content.is_eof():
             # Its own answer is the last one. A second, for the same request, would be taken
             # for that to the next.
             messages.clear()

@@ -491,7 +491,7 @@ async def test_a_body_that_breaks_off_has_one_answer() -> None:
 @pytest.mark.usefixtures("no_leaks")
 @pytest.mark.parametrize("turns", range(4))
 async def test_a_body_may_break_off_in_any_turn_of_the_loop(turns: int) -> None:
-    """Also between the turn that takes a request from the queue and the one that begins it."""
+    """Also before the turn that takes a request from the queue, and in it."""
     async with serving(build_snapshot(build_provider("http://127.0.0.1:1/v1"))) as server:
         async with connecting(server.port) as client, asyncio.timeout(SLACK):
             await until(lambda: any(c._is_waiting for c in server.runner.connections))
