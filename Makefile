@@ -55,7 +55,7 @@ lock: $(DEVELOPMENT) ## Write both lock files anew; UPGRADE=1 takes newer versio
 	$(COMPILE) --group build $(if $(UPGRADE),--upgrade) --output-file requirements.lock
 	$(COMPILE) --group dev $(if $(UPGRADE),--upgrade) --constraint requirements.lock --output-file requirements-dev.lock
 
-bench: $(DEVELOPMENT) ## Measure speed into bench/results/: PEERS=litellm QUICK=1
+bench: $(DEVELOPMENT) ## Measure speed into bench/results/: PEERS=all QUICK=1
 	$(BIN)/python -m bench
 
 campaign: $(DEVELOPMENT) ## Run a long test into campaigns/results/: NAME=old-sdk

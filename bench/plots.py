@@ -7,7 +7,8 @@ from xml.sax.saxutils import escape
 from msgspec import Struct
 
 from bench.budgets import find_figure
-from bench.summary import Spread
+from bench.results import Results, SystemInfo
+from bench.summary import Spread, summarize
 
 SUBJECT = "proxy"
 LEFT_OUT = ("direct",)
@@ -68,22 +69,25 @@ class Scale(Struct, frozen=True):
         return LEFT + width * (value - self.low) / (self.high - self.low)
 
 
-def draw_plots(
-    systems: Sequence[str], summary: Mapping[str, Mapping[str, Spread]]
-) -> dict[str, str]:
+def draw_plots(results: Results) -> dict[str, str]:
     """Return file name -> SVG of every picture for which there is something to show."""
+    summary = summarize(results.slots)
     pictures = {}
     for plot in PLOTS:
         found = {
-            system: spread
-            for system in systems
-            if system not in LEFT_OUT
-            and (spread := summary.get(system, {}).get(plot.figure)) is not None
+            _build_label(info): spread
+            for info in results.systems
+            if info.name not in LEFT_OUT
+            and (spread := summary.get(info.name, {}).get(plot.figure)) is not None
             and spread.low > 0
         }
         if found:
             pictures[plot.name] = draw(plot, found)
     return pictures
+
+
+def _build_label(info: SystemInfo) -> str:
+    return info.name if info.core_count == 1 else f"{info.name}, {info.core_count} cores"
 
 
 def draw(plot: Plot, spreads: Mapping[str, Spread]) -> str:

@@ -88,7 +88,7 @@ def write_plots(results: Results, folder: Path) -> list[Path]:
     """Draw the results; pictures of figures that were not measured this time are removed."""
     for stale in folder.glob("*.svg"):
         stale.unlink()
-    pictures = draw_plots([info.name for info in results.systems], summarize(results.slots))
+    pictures = draw_plots(results)
     for name, text in pictures.items():
         (folder / name).write_text(text, encoding="utf-8")
     return [folder / name for name in pictures]

@@ -33,6 +33,8 @@ BESIDE_READY_WITHIN_S = 10.0
 BETWEEN_ROWS_S = 0.2
 
 Kind = Literal["plain", "tls", "cold"]
+PLAIN: Kind = "plain"
+TLS: Kind = "tls"
 
 
 class Running(NamedTuple):
@@ -69,7 +71,7 @@ def run_slot(
         on_row(result)
 
     taken = [row for row in rows if row.name not in system.left_out]
-    behind_tls = [row for row in taken if row.start == "tls"]
+    fresh, behind_tls = ([row for row in taken if row.start == name] for name in ("fresh", "tls"))
     try:
         with _running(system, tools, cores) as up:
             figures.update(_measure_start(up))
@@ -79,10 +81,11 @@ def run_slot(
             for row in taken:
                 if row.start == "plain":
                     keep(_measure(row, up, tools))
-        if behind_tls:
-            with _running(system, tools, cores, "tls") as up:
-                for row in behind_tls:
-                    keep(_measure(row, up, tools))
+        for others, kind in ((fresh, PLAIN), (behind_tls, TLS)):
+            if others:
+                with _running(system, tools, cores, kind) as up:
+                    for row in others:
+                        keep(_measure(row, up, tools))
         for row in taken:
             if row.name == COLD and COLD in system.own_starts:
                 figures.update(_measure_cold_start(system, tools, cores))
@@ -137,7 +140,7 @@ def _check_alive(measured: StartedProcess, row: Row) -> None:
 
 
 @contextmanager
-def _running(system: System, tools: Tools, cores: Cores, kind: Kind = "plain") -> Iterator[Running]:
+def _running(system: System, tools: Tools, cores: Cores, kind: Kind = PLAIN) -> Iterator[Running]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llm-proxy-bench-")))
         ground = Ground(
@@ -145,7 +148,7 @@ def _running(system: System, tools: Tools, cores: Cores, kind: Kind = "plain") -
             mock_port=find_free_port(),
             folder=folder,
             beside_port=find_free_port(),
-            tls_port=find_free_port() if kind == "tls" else None,
+            tls_port=find_free_port() if kind == TLS else None,
         )
         tool_pids = [os.getpid()]
 

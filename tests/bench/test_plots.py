@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from xml.etree import ElementTree
 
 import pytest
+from msgspec.structs import replace
 
 from bench.budgets import find_figure
 from bench.plots import PLOTS, Plot, choose_scale, draw, draw_plots
 from bench.report import RESULTS_FOLDER, read_results
-from bench.summary import Spread, build_spread, summarize
+from bench.summary import Spread, build_spread
+from tests.bench.samples import build_busy_slot, build_results
 
 SVG = "{http://www.w3.org/2000/svg}"
 REQUESTS, CPU = Plot("requests.svg", "requests_per_s"), Plot("cpu.svg", "cpu_us_per_request")
@@ -96,16 +98,24 @@ def test_a_picture_tells_its_title_and_can_be_read_in_the_dark() -> None:
 
 def test_what_was_not_measured_has_no_picture() -> None:
     """A figure without values gives no file; the mock alone and a rate of zero are no values."""
-    summary = {
-        "direct": build_spreads(requests_per_s=90_000.0),
-        "proxy": build_spreads(requests_per_s=0.0, cpu_us_per_request=70.0),
+    direct = build_busy_slot("direct", 1, 90_000, 3.0)
+    silent = build_busy_slot("proxy", 1, 0, 70.0)
+    pictures = draw_plots(build_results(direct, silent))
+    assert {name: list(read_dots(text)) for name, text in pictures.items()} == {
+        "cpu-per-request.svg": ["proxy"]
     }
-    assert list(draw_plots(["direct", "proxy"], summary)) == ["cpu-per-request.svg"]
+
+
+def test_who_had_two_cores_is_marked() -> None:
+    """A system on several cores has their number behind its name."""
+    results = build_results(build_busy_slot("proxy-2", 1, 9_000, 70.0))
+    (info,) = results.systems
+    text = draw_plots(replace(results, systems=(replace(info, core_count=2),)))["requests.svg"]
+    assert list(read_dots(text)) == ["proxy-2, 2 cores"]
 
 
 def test_the_shipped_pictures_show_the_shipped_figures() -> None:
     """Each picture beside latest.json is what would be drawn of it; `--redraw` mends it."""
-    results = read_results()
-    drawn = draw_plots([info.name for info in results.systems], summarize(results.slots))
+    drawn = draw_plots(read_results())
     shipped = {path.name: path.read_text() for path in RESULTS_FOLDER.glob("*.svg")}
     assert drawn == shipped
