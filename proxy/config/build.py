@@ -31,7 +31,7 @@ class Built(Struct, frozen=True):
     snapshot: Snapshot
     providers: tuple[Provider, ...]
     """All entries, also those that are switched off."""
-    key_nodes: Mapping[str, Node]
+    secret_nodes: Mapping[tuple[str, str], Node]
     """The keys of providers that were found in variables, by the name of the provider."""
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
@@ -86,8 +86,11 @@ def build(
         install=_build_install(top, tree, listen, state_dir),
         snapshot=snapshot,
         providers=tuple(built.provider for built in providers),
-        key_nodes={
-            built.provider.name: built.key_node for built in providers if built.key_node is not None
+        secret_nodes={
+            (built.provider.name, key): node
+            for built in providers
+            for key, node in (("api_key", built.key_node), ("proxy", built.proxy_node))
+            if node is not None
         },
         problems=(
             *(problem for part in parts for problem in part.problems),

@@ -13,12 +13,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from proxy.config.build_model_info import build_model_info, find_unlisted_info
+from proxy.config.build_proxy import build_proxy
 from proxy.config.environment import Variable, read_variable
 from proxy.config.merge import PREFIX
 from proxy.config.node import Node
 from proxy.config.problem import Place, Problem
 from proxy.config.provider_address import find_address_doubts, find_address_problems
 from proxy.config.provider_schema import ProviderEntry
+from proxy.config.reference import REFERENCE, build_node, is_withheld
 from proxy.config.schema import ConfigFile
 from proxy.config.validate import CheckedProvider
 from proxy.domain.catalog import SIMULATED, SIMULATOR_TYPE, Provider
@@ -30,13 +32,7 @@ from proxy.providers.registry import find_kind
 LOCAL_FIRST_TOKEN_S = 600.0
 MAX_IDLE_S = 15.0
 
-_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}\Z")
 _READABLE = re.compile(r"PROXY_API_\w+\Z|\w+_(API_)?KEY\Z|\w+_TOKEN\Z")
-# Secrets that are ours or the machine's: no provider, wherever it is, gets to see them.
-_WITHHELD = re.compile(
-    r"PROXY_API_(MASTER_SECRET|API_KEYS|ADMIN_KEYS)\Z|LITELLM_\w+\Z|AWS_\w+\Z|\w*_SECRET_\w+\Z"
-    r"|\w*(DATABASE|REDIS)_URL\Z"
-)
 
 
 class BuiltProvider(Struct, frozen=True):
@@ -49,6 +45,8 @@ class BuiltProvider(Struct, frozen=True):
     """False if the operator took it out of service; a missing key leaves it on."""
     key_node: Node | None = None
     """The key with the variable it was found in; None if it stands in the entry, or nowhere."""
+    proxy_node: Node | None = None
+    """The same of its proxy's URL."""
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
 
@@ -74,6 +72,9 @@ def build_provider(
     warnings: list[Problem] = []
     place = tree.place_of(*steps, "name")
     found = _find_key(entry, kind, environment, tree, steps)
+    proxy = build_proxy(entry, kind, environment, tree, steps)
+    if proxy.problem is not None:
+        problems.append(proxy.problem)
     disabled_reason: str | None = None
     if not entry.enabled:
         disabled_reason = "switched off"
@@ -89,6 +90,7 @@ def build_provider(
         warnings.append(Problem(place, what, "list its models, or '\"*\"' for any"))
     if entry.enabled:
         warnings.extend(find_address_doubts(entry, tree, steps))
+        warnings.extend(proxy.warnings)
         if checked.is_sound:
             warnings.extend(find_unlisted_info(entry, tree, steps))
     provider = Provider(
@@ -110,12 +112,14 @@ def build_provider(
         model_info=build_model_info(entry.model_info),
         transport=SIMULATOR_TYPE if kind.type == SIMULATOR_TYPE else entry.transport,
         ca_file=entry.ca_file,
+        proxy=proxy.url,
     )
     return BuiltProvider(
         provider=provider,
         is_sound=checked.is_sound,
         is_on=entry.enabled,
         key_node=found.node,
+        proxy_node=proxy.node,
         problems=tuple(problems),
         warnings=tuple(warnings),
     )
@@ -157,7 +161,7 @@ def _find_key(
 ) -> _Key:
     place = tree.place_of(*steps, "api_key")
     if entry.api_key is not None and entry.api_key.strip():
-        reference = _REFERENCE.match(entry.api_key.strip())
+        reference = REFERENCE.match(entry.api_key.strip())
         if reference is None:
             return _check_key(entry.api_key, place)
         if not _may_read(reference[1]):
@@ -193,19 +197,10 @@ def _list_variables(entry: ProviderEntry, kind: Kind) -> tuple[str, ...]:
 
 def _read_key(environment: Mapping[str, Variable], name: str) -> _Key | None:
     variable = read_variable(environment, name)
-    if variable is None or _REFERENCE.match(variable.text.reveal().strip()):
+    if variable is None or REFERENCE.match(variable.text.reveal().strip()):
         return None
     found = _check_key(variable.text.reveal(), variable.place)
-    return found if found.key is None else replace(found, node=_build_key_node(variable))
-
-
-def _build_key_node(variable: Variable) -> Node:
-    lower = variable.replaced
-    return Node(
-        variable.text.reveal().strip(),
-        variable.place,
-        replaced=None if lower is None else _build_key_node(lower),
-    )
+    return found if found.key is None else replace(found, node=build_node(variable))
 
 
 def _check_key(text: str, place: Place) -> _Key:
@@ -221,7 +216,7 @@ def _check_key(text: str, place: Place) -> _Key:
 
 
 def _may_read(name: str) -> bool:
-    return bool(_READABLE.match(name)) and not _WITHHELD.match(name)
+    return bool(_READABLE.match(name)) and not is_withheld(name)
 
 
 def _withheld(place: Place, setting: str) -> Problem:

@@ -19,7 +19,11 @@ from proxy.domain.key_mask import MASK, mask_keys
 Steps = tuple[str | int, ...]
 Fingerprint = Callable[[str], str]
 
+SecretNodes = Mapping[tuple[str, str], Node]
+
 _LISTS = ("providers", "routes")
+_IN_VARIABLES = ("providers[].api_key", "providers[].proxy")
+"""What may be written as `${NAME}`."""
 
 
 class ShadowedValue(Struct, frozen=True):
@@ -47,17 +51,17 @@ class EffectiveValue(Struct, frozen=True):
 
 
 def list_effective(
-    tree: Node, key_nodes: Mapping[str, Node], fingerprint: Fingerprint
+    tree: Node, secret_nodes: SecretNodes, fingerprint: Fingerprint
 ) -> tuple[EffectiveValue, ...]:
     """
     Return every value in force: the top level, then providers and routes in their order.
 
     Args:
         tree: what `merge` has made, and validation has found good.
-        key_nodes: keys that were found in variables, by the name of their provider.
+        secret_nodes: what was found in variables, by the name of its provider and its key.
         fingerprint: what is shown in the place of a secret.
     """
-    return tuple(_Lister(tree, key_nodes, fingerprint).list())
+    return tuple(_Lister(tree, secret_nodes, fingerprint).list())
 
 
 def path_text(tree: Node, steps: Steps) -> str:
@@ -80,9 +84,9 @@ def path_text(tree: Node, steps: Steps) -> str:
 class _Lister:
     """Goes through the settings, and finds the node of each in the tree."""
 
-    def __init__(self, tree: Node, key_nodes: Mapping[str, Node], fingerprint: Fingerprint) -> None:
+    def __init__(self, tree: Node, secret_nodes: SecretNodes, fingerprint: Fingerprint) -> None:
         self._tree = tree
-        self._key_nodes = key_nodes
+        self._secret_nodes = secret_nodes
         self._fingerprint = fingerprint
 
     def list(self) -> Iterator[EffectiveValue]:
@@ -106,8 +110,8 @@ class _Lister:
         self, setting: Setting, within: Node, below: str, path: str
     ) -> Iterator[EffectiveValue]:
         node = within.find(*below.split("."))
-        if setting.path == "providers[].api_key":
-            node = self._find_key(within, node)
+        if setting.path in _IN_VARIABLES:
+            node = self._find_secret(within, below, node)
         if node is None:
             if setting.default != REQUIRED:
                 default = json.loads(setting.default)
@@ -118,11 +122,11 @@ class _Lister:
         else:
             yield self._describe(setting, node, path)
 
-    def _find_key(self, provider: Node, node: Node | None) -> Node | None:
+    def _find_secret(self, provider: Node, key: str, node: Node | None) -> Node | None:
         name = provider.find("name")
-        found = None if name is None else self._key_nodes.get(str(name.value))
+        found = None if name is None else self._secret_nodes.get((str(name.value), key))
         if found is None and node is not None and _is_reference(node):
-            # The variable is not set, or `api_key` is empty: there is no key.
+            # The variable is not set, or the value is empty: there is no secret.
             return Node(None, node.place, node.key_place, node.replaced)
         return found or node
 

@@ -123,7 +123,7 @@ def load_config(
         config_path=config_path,
         warnings=tuple(_in_order(warnings, source)),
         not_in_force=list_not_in_force(merged.tree),
-        effective=list_effective(merged.tree, built.key_nodes, hasher.fingerprint),
+        effective=list_effective(merged.tree, built.secret_nodes, hasher.fingerprint),
         has_marker=_has_marker(parsed.tree),
         files=_list_files(source, data, probe_data),
         probes=probe_file.probes,

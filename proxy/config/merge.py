@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from proxy.config.environment import Variable, read_variable
 from proxy.config.node import Node, Scalar
 from proxy.config.problem import Place, Problem, show_name, suggest
+from proxy.config.reference import REFERENCE
 from proxy.config.setting import Setting, list_settings
 
 PREFIX = "PROXY_API_"
@@ -38,7 +39,6 @@ NOT_SETTINGS = frozenset(
 _PROVIDERS = "PROXY_API_PROVIDERS__"
 _KEY_VARIABLE = re.compile(r"PROXY_API_[A-Z0-9_]+_API_KEY\Z")
 _OTHER = re.compile(r"[^A-Z0-9_]")
-_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}\Z")
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}\Z")
 _NUMBER = re.compile(r"[-+]?[0-9]{1,18}(\.[0-9]{0,18})?\Z")
 _BOOLEANS = {
@@ -252,12 +252,13 @@ def _named_variables(tree: Node) -> set[str]:
     named: set[str] = set()
     providers = tree.find("providers")
     for provider in providers.items if providers else ():
-        by_name, literal = provider.find("api_key_env"), provider.find("api_key")
+        by_name = provider.find("api_key_env")
         if by_name is not None and isinstance(by_name.value, str):
             named.add(by_name.value)
-        if literal is not None and isinstance(literal.value, str):
-            reference = _REFERENCE.match(literal.value)
-            named.update(reference.groups() if reference else ())
+        for literal in (provider.find("api_key"), provider.find("proxy")):
+            if literal is not None and isinstance(literal.value, str):
+                reference = REFERENCE.match(literal.value.strip())
+                named.update(reference.groups() if reference else ())
     return named
 
 

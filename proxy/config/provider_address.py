@@ -34,6 +34,8 @@ def find_address_doubts(entry: ProviderEntry, tree: Node, steps: Steps) -> Itera
     """Yield a warning for a name whose addresses will be refused, as far as a name can tell."""
     if entry.base_url is None or entry.private_networks or not is_private_name(entry.base_url):
         return
+    if entry.proxy is not None:
+        return  # what the name leads to is the proxy's business
     what = "base_url: this name looks like one of a private network, where nothing is allowed yet"
     mend = "name the network in private_networks, such as ['172.16.0.0/12']"
     yield Problem(tree.place_of(*steps, "base_url"), what, mend)

@@ -188,3 +188,12 @@ class ProviderEntry(Section):
             "authority of your own. It is read when the first connection is made."
         ),
     )
+    proxy: str | None = Field(
+        default=None,
+        repr=False,
+        description=(
+            "The proxy that it is asked through, as `http://user:password@host:port`, or "
+            "`${VARIABLE}` to read it from the environment; needs `transport: aiohttp`."
+        ),
+        json_schema_extra=SECRET,
+    )

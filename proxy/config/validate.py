@@ -253,10 +253,10 @@ def _repeat(noun: str, place: Place, first: Place) -> Problem:
 
 def _find_references(tree: Node) -> Iterator[Problem]:
     for path, node in tree.walk():
-        is_key = len(path) == 3 and path[0] == "providers" and path[2] == "api_key"
-        if not is_key and isinstance(node.value, str) and _REFERENCE.search(node.value):
+        may_hold = len(path) == 3 and path[0] == "providers" and path[2] in ("api_key", "proxy")
+        if not may_hold and isinstance(node.value, str) and _REFERENCE.search(node.value):
             yield Problem(
                 node.place,
-                f"{_label(path)}a '${{...}}' is only read in a provider's api_key",
+                f"{_label(path)}a '${{...}}' is only read in a provider's api_key and proxy",
                 "write the value itself, or set it through its PROXY_API_ variable",
             )

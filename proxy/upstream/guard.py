@@ -124,6 +124,15 @@ def is_private_name(base_url: str) -> bool:
     return "." not in host or host.endswith(_PRIVATE_ENDS)
 
 
+def is_loopback(base_url: str) -> bool:
+    """Tell whether a host is this machine by its name or its address."""
+    host = _read_host(base_url)
+    literal = parse_literal(host)
+    if literal is None:
+        return is_localhost(host)
+    return any(_is_in(face, _LOOPBACK) for face in _list_faces(literal))
+
+
 def is_never_allowed(network: str) -> bool:
     """Tell whether no provider is reached at any address of a network in CIDR notation."""
     asked = ipaddress.ip_network(network)

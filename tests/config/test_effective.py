@@ -31,7 +31,8 @@ admin_keys: [canary-0123456789-0123456789-2]
 database_url: "postgresql://user:canary@db/x"
 redis_url: "redis://:canary@cache"
 providers:
-  - {{name: p, type: openai, api_key: canary-key, models: [m], headers: {{X-A: canary-header}}}}
+  - {{name: p, type: openai, api_key: canary-key, models: [m], headers: {{X-A: canary-header}},
+     transport: aiohttp, proxy: "http://canary@proxy.example:3128"}}
   - {{name: q, type: openai, api_key: "${{OPENAI_API_KEY}}", models: [m]}}
   - {{name: r, type: openai, api_key_env: R_KEY, models: [m], base_url: "https://{GOOD_KEY}"}}
 """
@@ -140,6 +141,14 @@ def test_a_reference_to_a_variable_that_is_not_set_is_no_key(tmp_path: Path) -> 
     assert (key.value, key.source) == (None, "config.yaml:1:59")
 
 
+def test_a_proxy_that_was_found_in_a_variable_has_it_as_its_source(tmp_path: Path) -> None:
+    """A provider's proxy is told apart by its digits, also where another variable holds it."""
+    entry = "{name: p, type: openai, models: [m], transport: aiohttp, proxy: '${OUT_PROXY}'}"
+    url = "http://proxy.example:3128"
+    proxy = _show(tmp_path, f"providers: [{entry}]\n", {"OUT_PROXY": url})["providers.p.proxy"]
+    assert (proxy.value, proxy.source) == (_mask(url), "environment: OUT_PROXY")
+
+
 def test_no_secret_is_shown(tmp_path: Path) -> None:
     """Neither a value nor what it shadows tells a key, a header or a store's address."""
     environ = {
@@ -163,7 +172,7 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
     ]
     secrets = {path.rpartition(".")[2] for path, value in shown.items() if value.is_secret}
     assert secrets == {
-        *("api_keys", "admin_keys", "database_url", "redis_url", "api_key", "headers")
+        *("api_keys", "admin_keys", "database_url", "redis_url", "api_key", "headers", "proxy")
     }
 
 

@@ -134,17 +134,17 @@ routes:
     ]
 
 
-def test_variables_are_read_in_api_keys_of_providers_only() -> None:
-    """`${VAR}` anywhere but in a provider's `api_key` is refused: nothing else would expand it."""
+def test_variables_are_read_in_secrets_of_providers_only() -> None:
+    """`${VAR}` but in a provider's `api_key` and `proxy` is refused: nothing would expand it."""
     text = """
 api_keys: ["${A}"]
 providers:
   - {name: a, type: openai, api_key: "${B}", base_url: "http://x/${C}", headers: {X-A: "${D}"}}
 """
     assert [problem.partition(": write")[0] for problem in _problems(text)] == [
-        "2:12: api_keys: a '${...}' is only read in a provider's api_key",
-        "4:56: base_url: a '${...}' is only read in a provider's api_key",
-        "4:88: headers: a '${...}' is only read in a provider's api_key",
+        "2:12: api_keys: a '${...}' is only read in a provider's api_key and proxy",
+        "4:56: base_url: a '${...}' is only read in a provider's api_key and proxy",
+        "4:88: headers: a '${...}' is only read in a provider's api_key and proxy",
     ]
 
 

@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from proxy.domain.errors import UpstreamAddressRefused
-from proxy.upstream.guard import Guard, find_url_problem
+from proxy.upstream.guard import Guard, find_url_problem, is_loopback
 from tests.promises.tree import PACKAGES, listed, python_files, shown
 from tests.upstream.guard_vectors import ADDRESSES, METADATA, PRIVATE, PUBLIC, V6, embed
 
@@ -193,3 +193,20 @@ def test_only_the_pool_connects_to_the_outside() -> None:
     elsewhere = [each for each in found if not each.startswith(GUARDED)]
     assert found != elsewhere
     assert not elsewhere, listed(elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://localhost:1/v1", True),
+        ("http://a.localhost.", True),
+        ("http://127.9.9.9", True),
+        ("http://[::ffff:127.0.0.1]:1", True),
+        ("http://10.0.0.1", False),
+        ("http://api.provider.test", False),
+        ("", False),
+    ],
+)
+def test_this_machine_is_known_by_its_names(url: str, expected: bool) -> None:
+    """`localhost`, what ends in it, and addresses of loopback are this machine."""
+    assert is_loopback(url) is expected

@@ -91,6 +91,8 @@ def test_what_connections_do_not_depend_on_keeps_them(change: dict[str, object])
         {"pool": PoolLimits(max_connections=1)},
         {"private_networks": ("10.0.0.0/8",)},
         {"transport": "another"},
+        {"ca_file": "/etc/ssl/own.pem"},
+        {"proxy": Secret("http://proxy.test:3128")},
         {"enabled": False},
     ],
     ids=lambda change: next(iter(change)),
