@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from proxy.domain.errors import ProxyError, UpstreamTimeout, UpstreamTooLarge
 from proxy.upstream.base import OpenedResponse
-from proxy.upstream.deadline import Deadline
+from proxy.upstream.deadline import GRACE_TURNS
 
 ANSWER_TOO_LARGE = "answer_too_large"
 """A whole answer above `max_answer_bytes`: how long it is, and that it is held, is the client's."""
@@ -28,7 +28,9 @@ class BodyCollector:
         self._keeps_start = keeps_start
         self._chunks: list[bytes] = []
         self._size_bytes = 0
-        self._body: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._body: asyncio.Future[bytes] = self._loop.create_future()
+        self._timer: asyncio.Handle | None = None
 
     def data(self, chunk: bytes) -> None:
         """Take the next bytes."""
@@ -62,11 +64,17 @@ class BodyCollector:
         """
         try:
             self._opened.resume()
-            if self._body.done():
-                return self._body.result()
-            with Deadline(timeout_s):
-                return await self._body
-        except TimeoutError:
-            raise UpstreamTimeout(code="upstream_answer_timeout") from None
+            if not self._body.done():
+                self._timer = self._loop.call_later(max(timeout_s, 0.0), self._expire)
+            return await self._body
         finally:
+            if self._timer is not None:
+                self._timer.cancel()
             self._opened.close()
+
+    def _expire(self, turns_left: int = GRACE_TURNS) -> None:
+        # The body alone is waited for: failing it costs less than cancelling its task.
+        if turns_left:
+            self._timer = self._loop.call_soon(self._expire, turns_left - 1)
+        else:
+            self.fail(UpstreamTimeout(code="upstream_answer_timeout"))
