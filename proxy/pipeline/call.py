@@ -120,7 +120,7 @@ class _Search:
 
     def _find_budget_name(self) -> str:
         """Return whose budget repetitions go by: a name's, but none that a client has made up."""
-        candidates = self._chosen.legs[0].candidates
+        candidates = self._chosen.legs.first.candidates
         is_made_up = bool(candidates) and not candidates[0].is_listed
         return candidates[0].breaker_id if is_made_up else self._chosen.alias
 

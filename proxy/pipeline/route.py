@@ -1,6 +1,6 @@
 """Stage: where to? The names that a request asks for -> deployments in the order to try them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from random import random
 from typing import overload
 
@@ -65,6 +65,20 @@ class Legs(Sequence[Leg]):
             self._make_until(index if index >= 0 else None)
         return self._made[index]
 
+    def __iter__(self) -> Iterator[Leg]:
+        """Go through the legs, each made when its turn has come."""
+        number = 0
+        while self.may_have(number):
+            self._make_until(number)
+            if number < len(self._made):
+                yield self._made[number]
+            number += 1
+
+    @property
+    def first(self) -> Leg:
+        """The leg of what was asked for."""
+        return self._made[0]
+
     def __len__(self) -> int:
         """Return how many there are; makes them all."""
         self._make_until(None)
@@ -102,7 +116,7 @@ class Route(Struct, frozen=True):
 
     def list_order(self, last_leg: int) -> tuple[str, ...]:
         """Return the ids of what is tried up to a leg, at most 8; () where there is no choice."""
-        candidates = self.legs[0].candidates
+        candidates = self.legs.first.candidates
         for number in range(1, last_leg + 1):
             candidates += self.legs[number].candidates
         if len(candidates) < 2:
@@ -139,7 +153,7 @@ def route(
     if not group.deployments and len(legs) == 1:
         raise NoHealthyProvider()
     is_buffered = ask.streams and _is_buffered(group, headers)
-    return Route(group.name, legs, legs[0].reason, is_buffered)
+    return Route(group.name, legs, legs.first.reason, is_buffered)
 
 
 def _find_group(name: str, param: str, snapshot: Snapshot, caller: Caller) -> Group:
