@@ -51,6 +51,9 @@ TLS_PART = 5
 """One in so many requests goes to a provider over TLS."""
 SLOTS = 400
 """Connections that may be in use to one provider; several times what the load needs."""
+SLOT_STEP = 20
+"""So many are taken at once: hundreds of TLS handshakes at one time hold everybody up."""
+SLOTS_WITHIN_S = 5.0
 EXTRA = 4
 """Requests beyond that, which have to wait for a slot."""
 HALF = 0.5
@@ -177,6 +180,7 @@ class Campaign:
         text = await read_metrics(self.port)
         found.attempts = {name: _count_attempts(text, name) - before[name] for name in PROVIDERS}
         found.numbers = _find_bad_numbers(text)
+        found.redis_errors = int(find_metric(text, "llm_proxy_redis_errors_total"))
 
     async def _wait_for_rest(self, wanted: Rest | None) -> Rest:
         """
@@ -219,17 +223,11 @@ class Campaign:
     async def _find_lost_slots(self) -> list[str]:
         """Take every slot of every cap at the same time, and see that there is none beyond."""
         errors = self.load.errors
-        for name in PROVIDERS:
-            for _ in range(SLOTS):
-                self.load.hold(f"only-{name}")
-        until_s = time.monotonic() + 20.0
-        held: Sequence[int] = []
-        while min(held, default=0) < SLOTS and time.monotonic() < until_s:
-            await asyncio.sleep(0.1)
-            held = (await self._ask("count")).held
-        for name in PROVIDERS:
-            for _ in range(EXTRA):
-                self.load.hold(f"only-{name}")
+        for wanted in range(SLOT_STEP, SLOTS + 1, SLOT_STEP):
+            self._hold_more(SLOT_STEP)
+            if not await self._wait_until_held(wanted):
+                break
+        self._hold_more(EXTRA)
         await asyncio.sleep(1.0)  # shorter than they wait for a slot
         held = (await self._ask("count")).held
         lost = [
@@ -244,6 +242,20 @@ class Campaign:
             lost.append(f"{unanswered} not answered: {self.load.complaints[-1:]}")
         return lost
 
+    def _hold_more(self, count: int) -> None:
+        for name in PROVIDERS:
+            for _ in range(count):
+                self.load.hold(f"only-{name}")
+
+    async def _wait_until_held(self, wanted: int) -> bool:
+        """Wait until every provider holds so many requests, and say whether it does."""
+        until_s = time.monotonic() + SLOTS_WITHIN_S
+        while time.monotonic() < until_s:
+            if min((await self._ask("count")).held) >= wanted:
+                return True
+            await asyncio.sleep(0.05)
+        return False
+
     async def _ask(self, command: str) -> Counts:
         text = await asyncio.to_thread(self._program.ask, command)
         return msgspec.json.decode(text, type=Counts)
@@ -255,7 +267,7 @@ def _count_attempts(text: str, provider: str) -> int:
 
 def _find_bad_numbers(text: str) -> list[str]:
     names = ("llm_proxy_loop_blocked_total", "llm_proxy_log_lines_dropped_total")
-    values = {name: find_metric(text, name) for name in (*names, "llm_proxy_redis_errors_total")}
+    values = {name: find_metric(text, name) for name in names}
     values["openings of breakers"] = find_metric(
         text, "llm_proxy_breaker_changes_total", state="open"
     )

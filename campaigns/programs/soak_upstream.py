@@ -13,6 +13,7 @@ import struct
 import sys
 from collections.abc import Callable
 from itertools import cycle
+from math import inf
 from typing import cast
 
 import msgspec
@@ -94,7 +95,8 @@ class Connection(asyncio.Protocol):
         self._has_begun = False
         """Something of the answer has gone out: closing now would be a broken answer."""
         self._timer: asyncio.TimerHandle | None = None
-        self._idle_since_s = self._loop.time()
+        # A new one is not idle: its first request is on the way.
+        self._idle_since_s = inf
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -126,7 +128,7 @@ class Connection(asyncio.Protocol):
             self._answer(order)
 
     def is_idle_since(self, at_s: float) -> bool:
-        """Say whether nothing was asked since then."""
+        """Say whether nothing was asked since its last answer, which was before then."""
         return self._order is None and not self._received and self._idle_since_s < at_s
 
     def close(self) -> None:

@@ -32,6 +32,8 @@ class Found(Struct):
     slots: list[str] = field(default_factory=list)
     numbers: list[str] = field(default_factory=list)
     """Numbers of the service that say that something went wrong."""
+    redis_errors: int = 0
+    """No fault: Redis is waited for no longer than 50 ms, and nobody notices."""
     log: list[str] = field(default_factory=list)
     log_lines: int = 0
     """Of requests."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from pathlib import Path
 
 import msgspec
@@ -45,6 +46,6 @@ class RotatedLog:
                 if line["logger"] == REQUESTS:
                     self.requests += 1
                 elif line["level"] in LOUD and len(self.complaints) < MOST_COMPLAINTS:
-                    self.complaints.append(
-                        f"{line['message']} {line.get('error_type', '')} {line.get('where', '')}"
-                    )
+                    where = line.get("where") or line.get("error_at", "")
+                    self.complaints.append(f"{line['message']} {line.get('error_type')} {where}")
+                    print(text.decode(), end="", file=sys.stderr)

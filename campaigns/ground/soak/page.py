@@ -114,7 +114,7 @@ def _describe(found: Found, load: Load, transports: Sequence[str]) -> list[str]:
         f"Providers reset, cut or refused {counts.failed:,} requests before any content and had "
         f"{counts.repeated:,} of them again; closed {counts.closed_idle:,} connections that were "
         f"idle for a second and {counts.closed_hastily:,} unannounced behind an answer, of "
-        f"{counts.accepted:,}.",
+        f"{counts.accepted:,}. Calls of Redis that failed or took too long: {found.redis_errors}.",
     ]
 
 
