@@ -20,7 +20,7 @@ MAX_ITEMS = 2048
 """Longest list of messages, tools or stops."""
 
 _LONGEST_NUMBER_BYTES = 400
-_NULL = b"null"
+_NULL = Raw(b"null")
 _T = TypeVar("_T")
 Check = Callable[[str, Raw], None]
 """Takes a field's name and value, and raises InvalidRequest if it may not be that."""
@@ -42,12 +42,12 @@ def read_value(name: str, raw: Raw | None, decode: Callable[[Any], _T], wanted: 
 
     Source: tests/wire/test_openai_fields.py.
     """
-    if raw is None or (text := bytes(raw)) == _NULL:
+    if raw is None or raw == _NULL:
         return None
     try:
-        return decode(text)
+        return decode(raw)
     except (ValueError, RecursionError):
-        code = "invalid_number" if _is_endless(text) else None
+        code = "invalid_number" if _is_endless(bytes(raw)) else None
         raise InvalidRequest(f"'{name}' {wanted}.", param=name, code=code) from None
 
 
@@ -150,7 +150,7 @@ def _check_tools(name: str, raw: Raw) -> None:
 
 def _build_kind_check(wanted: str, *first_bytes: bytes) -> Check:
     """Look at the first byte only: the value is known to be JSON, and that says its type."""
-    taken = (*first_bytes, _NULL)
+    taken = (*first_bytes, b"null")
 
     def check(name: str, raw: Raw) -> None:
         if not bytes(raw).startswith(taken):
