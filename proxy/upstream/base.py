@@ -90,8 +90,9 @@ class Transport(Protocol):
 
         Raises:
             UpstreamUnreachable: no connection (refused, reset while connecting); `code` is
-                upstream_dns if the host has no address, and upstream_network_down if this
-                machine has no way to it, or no name server that says where it is.
+                upstream_dns if the host has no address, upstream_network_down if this
+                machine has no way to it, or no name server that says where it is, and
+                upstream_proxy_refused if a proxy on the way lets nothing through.
             UpstreamAddressRefused: its addresses are all such as this provider may not have.
             UpstreamTlsError: the handshake failed.
             UpstreamTimeout: `code` is upstream_connect_timeout, upstream_tls_timeout or
