@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bench import reload
 from bench.cores import NOT_PINNED
@@ -11,7 +12,6 @@ from bench.figures import FIGURES
 from bench.load import LoadPlan
 from bench.own_systems import Proxy
 from bench.reload import MODELS_EACH, PROVIDERS, LargeProxy, build_mark, build_reload_row
-from bench.rows import Row
 from bench.slot import run_slot
 from bench.systems import Ground
 from bench.toolchain import Tools
@@ -37,7 +37,7 @@ def test_reloads_under_load_give_every_figure_of_theirs(
     monkeypatch.setattr(reload, "PROVIDERS", 3)
     monkeypatch.setattr(reload, "LAST_EDIT_S", 0.5)
     row = build_reload_row(is_quick=True)
-    short = Row(row.name, row.title, LoadPlan(1, 1.5, 0.1))
+    short = replace(row, plan=LoadPlan(1, 1.5, 0.1))
     slot = run_slot(Proxy(), 1, [short], tools, NOT_PINNED, lambda result: None)
     assert slot.failure is None
     (result,) = slot.rows
