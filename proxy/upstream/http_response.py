@@ -172,6 +172,7 @@ class ResponseParser:
             raise UpstreamProtocolError
         status = parser.get_status_code()
         if 200 <= status <= 599:
+            self.may_follow = parser.should_keep_alive()
             self.head = ResponseHead(status, FieldMap(self._raw))
         elif 100 <= status <= 199 and status != 101 and self._interim < MAX_INTERIM:
             self._interim += 1
@@ -189,8 +190,8 @@ class ResponseParser:
         parser = self._parser
         if self.head is not None and parser is not None:
             self.is_complete = True
-            # Not earlier: a trailer, too, can say that the connection closes.
-            self.may_follow = parser.should_keep_alive()
+            # Once more: a trailer, too, can say that the connection closes, but not that it stays.
+            self.may_follow = self.may_follow and parser.should_keep_alive()
             return
         self._raw = {}
         self._fields = self._reason_bytes = 0
