@@ -18,7 +18,7 @@ from proxy.domain.secret import Secret
 from proxy.domain.settings import InstallSettings
 from proxy.telemetry.log_writer import LogWriter, open_log_writer
 from proxy.upstream import aiohttp_pool
-from proxy.upstream.aiohttp_transport import AiohttpTransport
+from proxy.upstream.httptools_transport import HttptoolsTransport
 from proxy.wiring import Service, open_service
 from tests.fakes.proxy_server import (
     AUTH,
@@ -148,7 +148,7 @@ async def test_max_connections_holds_for_all_providers_together(
     monkeypatch: pytest.MonkeyPatch, state_dir: Path, log: LogWriter
 ) -> None:
     """With `max_connections: 1` a request to one provider keeps another's from being sent."""
-    monkeypatch.setattr(aiohttp_pool, "POOL_WAIT_S", 0.05)
+    monkeypatch.setattr(connection_cap, "POOL_WAIT_S", 0.05)
     async with open_raw_upstream(stream_forever) as upstream:
         snapshot = build_snapshot(
             build_provider(upstream.url, name="a", models=("first",)),
@@ -206,7 +206,7 @@ async def test_streams_outlive_a_hundred_changes_of_their_provider(
                 await connection.wait_closed()
             # Each went with its last request: nothing waits for the end of the service.
             gc.collect()
-            assert [x for x in gc.get_objects() if isinstance(x, AiohttpTransport)] == []
+            assert [x for x in gc.get_objects() if isinstance(x, HttptoolsTransport)] == []
 
 
 async def test_a_drain_lets_streams_end_and_refuses_nobody(state_dir: Path, log: LogWriter) -> None:

@@ -7,6 +7,8 @@ connections, `dialer.py` how they are made, `http_connection.py` one of them, `h
 what is read from it, and `http_answer.py` the way of a body to its sink.
 """
 
+import asyncio
+
 from proxy.domain.catalog import Provider
 from proxy.domain.errors import ProxyError, UpstreamDisconnected, UpstreamTimeout
 from proxy.domain.exchange import OutboundRequest
@@ -20,6 +22,8 @@ from proxy.upstream.http_pool import HttpPool
 from proxy.upstream.origin import Target, read_target
 from proxy.upstream.resolver import Resolver
 
+_TURNS_TO_CLOSE = 3
+"""After so many turns of the loop it has closed the sockets of connections that were cut off."""
 MAX_TARGETS = 1024
 """URLs that are kept as they were read; some providers have a client's model name in theirs."""
 
@@ -74,6 +78,8 @@ class HttptoolsTransport:
     async def close(self) -> None:
         """Close every connection (see `upstream/base.py`)."""
         self._pool.close()
+        for _ in range(_TURNS_TO_CLOSE):
+            await asyncio.sleep(0)
 
     def _find_target(self, request: OutboundRequest) -> Target:
         key = (request.method, request.url)

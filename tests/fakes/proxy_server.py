@@ -111,6 +111,10 @@ class ProxyServer:
         return f"http://127.0.0.1:{self.port}/v1"
 
 
+TRANSPORT = "httptools"
+"""Of providers for which a test names none; `tests/faults/conftest.py` changes it."""
+
+
 def build_provider(base_url: str, **fields: Any) -> Provider:
     """Return a provider named `up` of OpenAI's format that lists the model `m`."""
     given: dict[str, Any] = {
@@ -119,6 +123,7 @@ def build_provider(base_url: str, **fields: Any) -> Provider:
         "base_url": base_url,
         "api_key": Secret(PROVIDER_KEY),
         "models": ("m",),
+        "transport": TRANSPORT,
         # Faults are looked at one by one: whoever wants repetitions says so.
         "max_retries": 0,
         **fields,

@@ -54,11 +54,11 @@ from proxy.telemetry.logs import configure_logging
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.observer import ManyObservers
 from proxy.telemetry.request_log import LOGGER, RequestLog
-from proxy.upstream.aiohttp_transport import AiohttpTransport
 from tests.canaries import KEY_MARK, PROMPT, PROMPT_MARK
 from tests.fakes.proxy_server import KEY, ProxyServer
 from tests.faults.raw_client import Outcome, judge_reply, send
 from tests.leaks import leaving_nothing
+from tests.upstream.pools import count_busy, count_free_slots, is_over_http
 
 UPSTREAM_WORDS = "row 17 of users is locked by"
 UPSTREAM_SECRET = f"canary-upstream-3f9c1d77: {UPSTREAM_WORDS} sk-live-0a1b2c3d4e5f6a7b"
@@ -252,10 +252,9 @@ class Judge:
     def count_free_slots(self) -> int:
         """Return how many connections may still be taken under the caps that there are."""
         return sum(
-            cap._free
+            count_free_slots(transport)
             for transport in self.server.runtime.transports.values()
-            if isinstance(transport, AiohttpTransport)
-            for cap in transport._pool._caps
+            if is_over_http(transport)
         )
 
     def _find_held(self, before: set["asyncio.Task[Any]"], slots: int) -> list[str]:
@@ -264,8 +263,8 @@ class Judge:
         held += ["slot of a connection cap"] * abs(slots - self.count_free_slots())
         held += _find_held_of_board(self.server.runtime.board)
         for name, transport in self.server.runtime.transports.items():
-            if isinstance(transport, AiohttpTransport):
-                held += [f"connection of {name}"] * _count_busy(transport)
+            if is_over_http(transport):
+                held += [f"connection of {name}"] * count_busy(transport)
         return held
 
     def _check_silence(self, texts: list[bytes], where: str, *allowed: str) -> None:
@@ -385,8 +384,3 @@ def _is_products(task: "asyncio.Task[Any]") -> bool:
     """Tell whether a task runs code that is not a test's own."""
     code = getattr(task.get_coro(), "cr_code", None)
     return code is None or not str(code.co_filename).startswith(_TESTS)
-
-
-def _count_busy(transport: AiohttpTransport) -> int:
-    """Return how many connections of a transport are in use."""
-    return len(transport._pool._pooled._acquired)

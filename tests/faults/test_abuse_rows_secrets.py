@@ -20,7 +20,7 @@ import pytest
 from proxy.domain.secret import Secret
 from proxy.telemetry.log_writer import open_log_writer
 from proxy.telemetry.logs import configure_logging
-from proxy.upstream.aiohttp_transport import AiohttpTransport
+from proxy.upstream.httptools_transport import HttptoolsTransport
 from tests.canaries import (
     CLIENT_KEY,
     KEY_MARK,
@@ -120,10 +120,10 @@ def _fail(key: Secret) -> None:
 async def test_a39_a_fault_of_ours_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A39: an exception whose text holds key and prompt is a type and a place in the log."""
 
-    async def fail(self: AiohttpTransport, *args: Any) -> Any:
+    async def fail(self: HttptoolsTransport, *args: Any) -> Any:
         raise RuntimeError(f"cannot send {CLIENT_KEY} {PROVIDER_KEY} {PROMPT}")
 
-    monkeypatch.setattr(AiohttpTransport, "open", fail)
+    monkeypatch.setattr(HttptoolsTransport, "open", fail)
     with planting() as found:
         async with asking() as asked:
             asked.judge.may_log_errors = True

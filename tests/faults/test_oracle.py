@@ -11,12 +11,12 @@ from proxy.domain.breaker import Permit
 from proxy.domain.key_mask import mask_keys
 from proxy.domain.settings import PoolLimits
 from proxy.stores.memory_breakers import MemoryBreakers
-from proxy.upstream.aiohttp_transport import AiohttpTransport
 from tests.fakes.proxy_server import ANSWER, DONE, build_chunk, proxying
 from tests.fakes.raw_upstream import open_raw_upstream
 from tests.fakes.upstream_scripts import Recorder, answering
 from tests.faults.oracle import UPSTREAM_SECRET, Judge, judging
 from tests.faults.raw_client import judge_reply, parse_reply
+from tests.upstream.pools import list_caps
 
 CHUNK, FINISH = build_chunk("hi"), build_chunk(finish="stop")
 ERROR = b'{"error":{"message":"m","type":"t","param":null,"code":"c"}}'
@@ -136,9 +136,7 @@ def _log_masked_words(judge: Judge) -> None:
 
 
 def _keep_cap_slot(judge: Judge) -> None:
-    transport = judge.server.runtime.transports["up"]
-    assert isinstance(transport, AiohttpTransport)
-    transport._pool._caps[0]._free -= 1
+    list_caps(judge.server.runtime.transports["up"])[0]._free -= 1
 
 
 def _log_error(judge: Judge) -> None:
