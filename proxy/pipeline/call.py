@@ -90,6 +90,21 @@ class _Refused(Struct, frozen=True):
 class _Search:
     """One request's way through its candidates."""
 
+    __slots__ = (
+        "_ask",
+        "_board",
+        "_chosen",
+        "_end_s",
+        "_exchange",
+        "_has_spent_budget",
+        "_leg",
+        "_loop",
+        "_refused",
+        "_skipped",
+        "_timeout_s",
+        "_tried",
+    )
+
     def __init__(self, exchange: Exchange, ask: Ask, chosen: Route) -> None:
         self._exchange = exchange
         self._board = exchange.runtime.board

@@ -53,6 +53,37 @@ class Runtime:
 class Exchange:
     """One request on its way: filled in by the stages, read by `record` at the end."""
 
+    __slots__ = (
+        "alias",
+        "anomalies",
+        "ask",
+        "attempt",
+        "attempts",
+        "caller",
+        "ending",
+        "error",
+        "first_content_monotonic_s",
+        "furthest_leg",
+        "is_buffered",
+        "is_in_flight",
+        "leg",
+        "rate",
+        "repeats",
+        "reply",
+        "request",
+        "request_id",
+        "route",
+        "route_reason",
+        "runtime",
+        "snapshot",
+        "started_at",
+        "started_monotonic_s",
+        "status",
+        "trace",
+        "transports",
+        "usage",
+    )
+
     def __init__(self, request: InboundRequest, reply: ReplyWriter, runtime: Runtime) -> None:
         self.request = request
         self.reply = reply
@@ -162,6 +193,16 @@ class Exchange:
 
 class Attempt:
     """One try at one deployment that has not ended yet."""
+
+    __slots__ = (
+        "content_monotonic_s",
+        "deployment",
+        "head_monotonic_s",
+        "place",
+        "started_monotonic_s",
+        "ticket",
+        "ttft_s",
+    )
 
     def __init__(self, deployment: Deployment, place: Place, ticket: Ticket) -> None:
         self.deployment = deployment

@@ -22,6 +22,17 @@ class WholeAnswer(Struct):
 class BodyCollector:
     """A BodySink (see `upstream/base.py`) that gathers one body under a cap and a clock."""
 
+    __slots__ = (
+        "_body",
+        "_chunks",
+        "_keeps_start",
+        "_loop",
+        "_max_bytes",
+        "_opened",
+        "_size_bytes",
+        "_timer",
+    )
+
     def __init__(self, opened: OpenedResponse, max_bytes: int, keeps_start: bool = False) -> None:
         self._opened = opened
         self._max_bytes = max_bytes
