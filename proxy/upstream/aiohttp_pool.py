@@ -64,14 +64,13 @@ class Pool:
         self._targets: dict[tuple[str, str], tuple[aiohttp.ClientRequest, bytes]] = {}
 
     @property
-    def is_proxied(self) -> bool:
-        """Requests go through a proxy, which may answer some itself."""
-        return self._proxy is not None
-
-    @property
     def has_room(self) -> bool:
         """Every cap has a slot: idle connections are counted by none."""
         return self._caps.has_room
+
+    def is_read_by_proxy(self, request: OutboundRequest) -> bool:
+        """Tell whether a proxy reads a request, and may answer itself; in a tunnel it cannot."""
+        return self._proxy is not None and not self._find_target(request)[0].is_ssl()
 
     async def connect(self, request: OutboundRequest) -> tuple[Connection, bytes]:
         """

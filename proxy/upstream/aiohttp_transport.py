@@ -69,7 +69,8 @@ class AiohttpTransport:
             raise describe_fault(error) from error
         except TimeoutError:
             raise UpstreamTimeout(code="upstream_header_timeout") from None
-        if head.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and self._pool.is_proxied:
+        is_refusal = head.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+        if is_refusal and self._pool.is_read_by_proxy(request):
             connection.close()
             raise describe_fault(ProxyRefused(f"{THE_PROXY} answered {head.status}"))
         return AiohttpResponse(head, body, connection, sink, self._unfinished, self._loop)

@@ -2,12 +2,13 @@
 
 import asyncio
 import ssl
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from proxy.domain.catalog import Provider
-from proxy.domain.errors import UpstreamUnreachable
+from proxy.domain.errors import UpstreamTlsError, UpstreamUnreachable
 from proxy.domain.settings import PoolLimits
 from proxy.upstream.aiohttp_transport import AiohttpTransport
 from proxy.upstream.resolver import Resolver
@@ -82,6 +83,26 @@ def test_certificates_are_always_verified() -> None:
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+
+
+async def test_authorities_that_cannot_be_read_open_no_connection(tmp_path: Path) -> None:
+    """A `ca_file` that is not there, or holds no certificate, ends the attempt and says so."""
+    empty = tmp_path / "empty.pem"
+    empty.write_bytes(b"")
+
+    async def script(connection: UpstreamConnection) -> None:
+        await connection.watch()
+
+    async with open_raw_upstream(script) as upstream:
+        for path in (tmp_path / "nowhere.pem", empty):
+            provider = replace(build_provider("https://127.0.0.1/v1"), ca_file=str(path))
+            transport = open_transport(provider)
+            with pytest.raises(UpstreamTlsError) as caught:
+                await transport.open(build_request(upstream, scheme="https"), RecordingSink())
+            assert caught.value.detail is not None
+            assert "ca_file" in caught.value.detail
+            await transport.close()
+        assert upstream.connections == []
 
 
 async def test_one_address_takes_several_methods() -> None:

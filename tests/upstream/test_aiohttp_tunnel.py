@@ -18,7 +18,7 @@ from proxy.upstream.base import Transport
 from proxy.upstream.resolver import Resolver
 from tests.canaries import KEY_MARK
 from tests.fakes.forward_proxy import CREDENTIALS, LOGIN, ForwardProxy, open_forward_proxy
-from tests.fakes.raw_upstream import open_raw_upstream
+from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
 from tests.fakes.recording_sink import RecordingSink
 from tests.fakes.tls_relay import AUTHORITY
 from tests.faults.fault_upstream import build_server_tls, open_black_hole
@@ -30,7 +30,7 @@ from tests.upstream.contract_endings import EndingsContract
 from tests.upstream.contract_exchange import ExchangeContract
 from tests.upstream.contract_retire import RetireContract
 from tests.upstream.contract_reuse import ReuseContract
-from tests.upstream.contract_tls import TlsContract
+from tests.upstream.contract_tls import TlsContract, Trust
 from tests.upstream.guard_vectors import ADDRESSES, HOSTS
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -85,6 +85,24 @@ async def test_a_proxy_that_asks_who_we_are(transports: Transports, scheme: str)
         assert error.detail is not None
         assert error.detail.startswith("the outgoing proxy answered 407")
         await proxy.is_idle.wait()
+
+
+async def test_a_provider_in_a_tunnel_speaks_for_itself(
+    transports: Transports, trust: Trust
+) -> None:
+    """407 from inside of a tunnel is the provider's, and no word of the proxy."""
+    trust("ca.pem")
+
+    async def script(connection: UpstreamConnection) -> None:
+        await connection.read_request()
+        await connection.answer(b"{}", status=407)
+        await connection.watch()
+
+    async with open_raw_upstream(script, build_server_tls()) as upstream:
+        transport = transports.open("https://127.0.0.1")
+        opened = await transport.open(build_request(upstream, scheme="https"), RecordingSink())
+        assert opened.head.status == 407
+        opened.close()
 
 
 @pytest.mark.parametrize(
