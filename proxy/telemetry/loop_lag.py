@@ -35,7 +35,6 @@ class LoopLag:
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._on_blocked = on_blocked
-        self._blocked_after_s = blocked_after_s
         self._look_each_s = blocked_after_s / LOOKS
         self._ended = threading.Event()
         self._beat()
@@ -54,12 +53,16 @@ class LoopLag:
 
     def _watch(self) -> None:
         reported_s: float | None = None
+        seen_s, looks = self._turned_s, 0
         while not self._ended.wait(self._look_each_s):
             turned_s = self._turned_s
+            # Looks are counted, not seconds: while the machine stands still, nobody looks.
+            looks = looks + 1 if turned_s == seen_s else 0
+            seen_s = turned_s
             if reported_s is not None and turned_s != reported_s:
                 _log.info("the event loop turns again", stood_s=round(turned_s - reported_s, 2))
                 reported_s = None
-            if reported_s is None and time.monotonic() - turned_s > self._blocked_after_s:
+            if reported_s is None and looks >= LOOKS:
                 reported_s = turned_s
                 self._report()
 

@@ -1,6 +1,9 @@
 """A loop that stands still is noticed from outside, once, and told where."""
 
 import asyncio
+import signal
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -8,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from proxy.telemetry.loop_lag import LoopLag
+from tests.promises.tree import ROOT
 
 pytestmark = pytest.mark.both_loops
 
@@ -73,6 +77,42 @@ async def test_each_incident_is_told_once() -> None:
         assert incidents.count == count
         incidents.told.clear()
     lag.close()
+
+
+_STAND_STILL = """
+import asyncio, signal, sys
+from proxy.telemetry.loop_lag import LoopLag
+
+async def stand_still():
+    told = []
+    lag = LoopLag(lambda: told.append(1), 0.2)
+    loop, told_to_end, looked = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+    loop.add_reader(0, told_to_end.set)
+    print("begun", flush=True)
+    await told_to_end.wait()
+    loop.remove_reader(0)
+    loop.call_later(0.2, looked.set)
+    await looked.wait()
+    lag.close()
+    print(len(told))
+
+asyncio.run(stand_still())
+"""
+
+
+def test_a_process_that_was_stopped_is_no_incident() -> None:
+    """Where the whole process stood still, no place in it is to blame."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _STAND_STILL],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as child:  # fmt: skip
+        assert child.stdin is not None and child.stdout is not None
+        assert child.stdout.readline() == "begun\n"
+        child.send_signal(signal.SIGSTOP)
+        threading.Event().wait(0.5)  # more than twice of what is an incident
+        child.send_signal(signal.SIGCONT)
+        said, _ = child.communicate("\n", timeout=20)
+    assert said == "0\n"
 
 
 async def test_a_loop_that_turns_is_left_alone() -> None:
