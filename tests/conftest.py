@@ -19,6 +19,7 @@ import uvloop
 from tests.canaries import RAN_BEFORE, WATCH, install
 from tests.fakes.redis_server import RedisServer
 from tests.leaks import leaving_nothing
+from tests.running_clock import RunningLoop
 
 _UNINSTALL = pytest.StashKey[Callable[[], None]]()
 _LEFT = pytest.StashKey[list[str]]()
@@ -27,6 +28,7 @@ _LEFT = pytest.StashKey[list[str]]()
 def pytest_configure(config: pytest.Config) -> None:
     """Have the watch look on from before the first fixture."""
     config.addinivalue_line("markers", "both_loops: also on uvloop, which workers run on")
+    config.addinivalue_line("markers", "both_transports: over our own transport and aiohttp's")
     config.stash[_UNINSTALL] = install(WATCH)
     config.stash[_LEFT] = []
 
@@ -34,10 +36,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Have tests run on the standard library's loop; those marked `both_loops` on uvloop too."""
+    """
+    Have tests run on the standard library's loop; those marked `both_loops` on uvloop too.
+
+    The first goes by a clock that leaves out what the machine stood still; uvloop has its own.
+    """
     if item.get_closest_marker("both_loops"):
-        return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-    return {"asyncio": asyncio.new_event_loop}
+        return {"asyncio": RunningLoop, "uvloop": uvloop.new_event_loop}
+    return {"asyncio": RunningLoop}
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

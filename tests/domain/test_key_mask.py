@@ -59,9 +59,9 @@ def test_ordinary_text_is_left_alone(text: str) -> None:
 def test_the_cost_grows_with_the_length_and_not_faster(unit: str) -> None:
     """100 kB made to slow a pattern down are done in far less than a second."""
     text = unit * (100_000 // len(unit))
-    started_s = time.perf_counter()
+    started_s = time.process_time()
     mask_keys(text)
-    assert time.perf_counter() - started_s < 0.5
+    assert time.process_time() - started_s < 0.5
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import socket
-import time
 
 import msgspec
 import pytest
@@ -106,10 +105,8 @@ async def test_u1_a_refused_connection_is_not_seen(
     dead = f"http://127.0.0.1:{loopback_port}/v1"
     async with judging_several(*[dead] * (count - 1), _GOOD[stream], clocks=Clocks()) as served:
         await _check_unseen(served, stream, "upstream_unreachable", count)
-        begun_s = time.monotonic()
-        await served.judge.ask(stream=stream)
-        spent_s = time.monotonic() - begun_s
-    assert spent_s < ADDED_S * SLACK
+        async with asyncio.timeout(ADDED_S * SLACK):
+            await served.judge.ask(stream=stream)
 
 
 @both
@@ -130,10 +127,8 @@ async def test_u3_a_reset_is_not_seen(stream: bool) -> None:
     deeds = [reset(build_good(stream), 0)]
     async with judging_several(deeds, _GOOD[stream], clocks=Clocks()) as served:
         await _check_unseen(served, stream, "upstream_disconnected")
-        begun_s = time.monotonic()
-        await served.judge.ask(stream=stream)
-        spent_s = time.monotonic() - begun_s
-    assert spent_s < ADDED_S * SLACK
+        async with asyncio.timeout(ADDED_S * SLACK):
+            await served.judge.ask(stream=stream)
 
 
 @both

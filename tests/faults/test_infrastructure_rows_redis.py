@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -53,12 +52,12 @@ class Shared:
 
     async def ask_many(self) -> list[float]:
         """Ask one after the other; return how long each took, once all were answered well."""
-        times = []
+        times, loop = [], asyncio.get_running_loop()
         for _ in range(REQUESTS):
-            began_s = time.perf_counter()
+            began_s = loop.time()
             status, _, _ = await post(self.server.url, build_json_chat())
             assert status == 200
-            times.append(time.perf_counter() - began_s)
+            times.append(loop.time() - began_s)
         return sorted(times)
 
 
@@ -117,7 +116,7 @@ async def test_i2_redis_is_killed_under_load(own_redis_server: RedisServer) -> N
         own_redis_server.start()
         await shared.wait_for(True)
         await shared.ask_many()
-    assert away[-1] - good[len(good) // 2] < ADDED_PROMISE_S * SLACK
+    assert away[-1] - good[-1] < ADDED_PROMISE_S * SLACK
 
 
 @pytest.mark.parametrize("how", ["frozen", "paused"])
@@ -144,7 +143,7 @@ async def test_i3_redis_is_slow(own_redis_server: RedisServer, how: str) -> None
                 own_redis_server.kill()
                 own_redis_server.start()
         await shared.wait_for(True)
-    assert away[-1] - good[len(good) // 2] < ADDED_PROMISE_S * SLACK
+    assert away[-1] - good[-1] < ADDED_PROMISE_S * SLACK
 
 
 async def test_i4_everything_in_redis_is_gone(own_redis_server: RedisServer) -> None:

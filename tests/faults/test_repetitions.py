@@ -43,16 +43,14 @@ async def test_a_connection_that_breaks_once_is_repeated_at_once(stream: bool, s
     """A connection that breaks: asked again without a wait, however long `retry_delay` is."""
     doings = [STRIKES[strike](build_good(stream), 0), _GOOD[stream]]
     async with judging_several(doings, fields=_repeat(1, retry_delay_s=60.0)) as served:
-        begun_s = time.monotonic()
-        outcome = await served.judge.ask(stream=stream)
-        spent_s = time.monotonic() - begun_s
+        async with asyncio.timeout(AT_ONCE_S):
+            outcome = await served.judge.ask(stream=stream)
         attempts = served.list_attempts(outcome)
         retries = served.judge.server.observer.retries
     assert outcome.verdict == ("answer", 200, None)
     assert attempts == [("a", "upstream_disconnected"), ("a", "ok")]
     assert retries == ["a"]
     assert outcome.reply.headers["x-llm-proxy-attempts"] == "2"
-    assert spent_s < AT_ONCE_S
 
 
 @both
@@ -121,12 +119,13 @@ async def test_a_limit_that_is_over_in_time_is_waited_for(
     doings = [_refuse(429, "retry-after-ms: 100"), _GOOD[stream]]
     async with judging_several(doings, fields=_repeat()) as served:
         begun_s = time.monotonic()
-        outcome = await served.judge.ask(stream=stream)
+        async with asyncio.timeout(0.1 + AT_ONCE_S):
+            outcome = await served.judge.ask(stream=stream)
         spent_s = time.monotonic() - begun_s
         attempts = served.list_attempts(outcome)
     assert outcome.verdict == ("answer", 200, None)
     assert attempts == [("a", "rate_limit_exceeded"), ("a", "ok")]
-    assert 0.1 <= spent_s < 0.1 + AT_ONCE_S
+    assert spent_s >= 0.1
 
 
 @both
@@ -134,13 +133,11 @@ async def test_a_limit_that_outlasts_the_deadline_is_told_at_once(stream: bool) 
     """A 429 whose time does not fit the deadline: it is told, with that time, and no wait."""
     doing = [_refuse(429, "Retry-After: 30"), _GOOD[stream]]
     async with judging_several(doing, fields=_repeat(), request_timeout_s=30.0) as served:
-        begun_s = time.monotonic()
-        outcome = await served.judge.ask(stream=stream)
-        spent_s = time.monotonic() - begun_s
+        async with asyncio.timeout(AT_ONCE_S):
+            outcome = await served.judge.ask(stream=stream)
         assert served.count_requests() == [1]
     assert outcome.verdict == ("refused", 429, "rate_limit_exceeded")
     assert outcome.reply.headers["retry-after"] == "30"
-    assert spent_s < AT_ONCE_S
 
 
 @both
@@ -167,11 +164,12 @@ async def test_one_deadline_is_over_all_attempts(stream: bool) -> None:
         [silent], [silent], fields=_repeat(), clocks=Clocks(), request_timeout_s=0.3
     ) as served:
         begun_s = time.monotonic()
-        outcome = await served.judge.ask(stream=stream)
+        async with asyncio.timeout(0.3 + AT_ONCE_S):
+            outcome = await served.judge.ask(stream=stream)
         spent_s = time.monotonic() - begun_s
         await served.scripts["a"].connections[0].wait_closed()
     assert outcome.verdict == ("refused", 504, "deadline_exceeded")
-    assert 0.3 <= spent_s < 0.3 + AT_ONCE_S
+    assert spent_s >= 0.3
 
 
 async def test_no_attempt_is_begun_without_time_for_it() -> None:

@@ -51,9 +51,9 @@ async def test_building_a_large_list_lets_others_run() -> None:
     building = asyncio.ensure_future(ModelList().read(build_catalog(10_000), ANYBODY))
     turns = 0
     while not building.done():
-        began_s = time.monotonic()
+        began_s = time.process_time()
         await asyncio.sleep(0)
-        longest_s = max(longest_s, time.monotonic() - began_s)
+        longest_s = max(longest_s, time.process_time() - began_s)
         turns += 1
     assert turns > 10
     assert longest_s < 0.05  # ten times what is promised

@@ -164,11 +164,11 @@ async def test_a_silent_body_is_a_timeout(sent: bytes) -> None:
     """After `body_s` of silence the client gets 408, and the connection closes."""
     clocks = ClientClocks(body_s=HASTY_S)
     async with proxying(NOWHERE, client_clocks=clocks) as server:
-        started_s = time.monotonic()
+        started_s = asyncio.get_running_loop().time()
         head = build_head(f"Content-Length: {len(CHAT)}")
         async with connecting(server.port, head + sent) as client:
             await check_refused(client, server, 408, "request_timeout")
-    assert HASTY_S <= time.monotonic() - started_s < HASTY_S * SLACK
+    assert HASTY_S <= asyncio.get_running_loop().time() - started_s < HASTY_S * SLACK
 
 
 async def dribble(client: RawClient, ended: asyncio.Event, every_s: float) -> None:
@@ -192,14 +192,14 @@ async def dribble(client: RawClient, ended: asyncio.Event, every_s: float) -> No
 async def test_a_dribbling_body_is_a_timeout(settings: dict[str, Any], least_s: float) -> None:
     """A body that is never silent ends by its speed, and at the latest by the whole deadline."""
     async with proxying(NOWHERE, **settings) as server:
-        started_s = time.monotonic()
+        started_s = asyncio.get_running_loop().time()
         async with connecting(server.port, build_head("Content-Length: 5000")) as client:
             ended = asyncio.Event()
             dribbling = asyncio.ensure_future(dribble(client, ended, 0.01))
             await check_refused(client, server, 408, "request_timeout")
             ended.set()
             await dribbling
-    assert least_s <= time.monotonic() - started_s < least_s * SLACK
+    assert least_s <= asyncio.get_running_loop().time() - started_s < least_s * SLACK
 
 
 async def test_a_slow_body_that_is_fast_enough_is_taken() -> None:
@@ -343,11 +343,11 @@ async def test_a_refused_body_does_not_hold_its_connection(
     async with proxying(NOWHERE) as server:
         head = build_head("Content-Length: 900000000")
         async with connecting(server.port, head) as client:
-            started_s = time.monotonic()
+            started_s = asyncio.get_running_loop().time()
             with suppress(ConnectionError):
                 while not client.writer.transport.is_closing():
                     await client.send(b" " * 65_536)
-    assert time.monotonic() - started_s < HASTY_S * SLACK
+    assert asyncio.get_running_loop().time() - started_s < HASTY_S * SLACK
 
 
 async def test_a_key_that_is_unknown_costs_no_body() -> None:

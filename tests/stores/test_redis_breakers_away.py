@@ -1,7 +1,6 @@
 """Breakers while Redis is away, slow, full or cut off from some: each process by its own."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -46,9 +45,8 @@ async def test_i1_without_redis_it_works_from_the_start(
         assert (ground.store.look(ID).state, ground.store.is_shared) == ("open", False)
         assert await ground.store.command("acme/other", "open") is False
         own_redis_server.start()
-        began_s = time.perf_counter()
-        await ground.until_shared()
-        assert time.perf_counter() - began_s < 2
+        async with asyncio.timeout(2):
+            await ground.until_shared()
         assert ground.store.look(ID).state == "open"
         reports = await ground.store.read([ID, "acme/other"])
         assert [report.state for report in reports] == ["open", "forced_open"]
@@ -154,9 +152,8 @@ async def test_i1_back_again_it_shares_at_once_however_much_it_has_to_tell(
         ground.store.report(breaker_id, "hold", hold_s=200, cause="quota")
     own_redis_server.start()
     assert await ground.link.wait_joined(WITHIN_S)
-    began_s = time.perf_counter()
-    await ground.until_shared()
-    assert time.perf_counter() - began_s < 2
+    async with asyncio.timeout(2):
+        await ground.until_shared()
     assert ground.link.busy == 0
     assert {ground.store.look(each).state for each in ids} == {"open"}
     # In a quarter of a second it tells a portion; this test has no time for all of them.
@@ -184,9 +181,8 @@ async def test_what_an_own_machine_says_does_not_outlast_the_next_polls(
     ground.store.report(ID, "ok", epoch=permit.epoch, token=permit.token)
     assert ground.store.look(ID).state == "closed"
     own_redis_server.command("CLIENT", "UNPAUSE")
-    began_s = time.perf_counter()
-    await until(lambda: ground.store.look(ID).state != "closed")
-    assert time.perf_counter() - began_s < 5, "long before everything is read again anyway"
+    async with asyncio.timeout(5):  # long before everything is read again anyway
+        await until(lambda: ground.store.look(ID).state != "closed")
 
 
 async def test_an_own_machine_that_nobody_asks_for_says_nothing_of_the_shared_one(
@@ -222,9 +218,8 @@ async def test_i3_a_frozen_redis_holds_nobody_up(
     await ground.open()
     clock.now_s += 11
     own_redis_server.freeze()
-    began_s = time.perf_counter()
-    first = await ground.store.acquire(ID, LEASE_S)
-    assert time.perf_counter() - began_s < 0.2
+    async with asyncio.timeout(0.2):
+        first = await ground.store.acquire(ID, LEASE_S)
     assert isinstance(first, Permit)
     assert not isinstance(await ground.store.acquire(ID, LEASE_S), Permit)
     await leave(ground)

@@ -113,9 +113,9 @@ def test_a_megabyte_costs_little(text: str) -> None:
 
 
 def _measure(text: str) -> float:
-    started = time.perf_counter()
+    started = time.process_time()
     redact(text)
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 def test_names_keep_none() -> None:

@@ -114,6 +114,6 @@ def test_a_key_at_the_cut_does_not_show_its_first_half() -> None:
 def test_a_megabyte_made_to_be_slow_is_quick(unit: str) -> None:
     """Hostile text costs no more than a few milliseconds."""
     text = unit * (1_000_000 // len(unit))
-    started_s = time.perf_counter()
+    started_s = time.process_time()
     clean_text(text)
-    assert time.perf_counter() - started_s < 0.2
+    assert time.process_time() - started_s < 0.2

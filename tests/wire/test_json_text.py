@@ -168,12 +168,12 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_bodies_are_quick(name: str) -> None:
     """9 MB made to be slow are read or refused in well under a second."""
-    started_s = time.perf_counter()
+    started_s = time.process_time()
     try:
         parse_object(HOSTILE[name])
     except JsonError as error:
         assert len(str(error)) < 100
-    assert time.perf_counter() - started_s < 1.0
+    assert time.process_time() - started_s < 1.0
 
 
 @pytest.mark.parametrize(

@@ -646,9 +646,9 @@ def test_text_that_a_repair_holds_back_comes_before_done() -> None:
 def test_a_long_event_in_small_pieces_is_quick() -> None:
     """4 MB of one event in pieces of 1 KB are no denial of service."""
     reader = open_stream(cap=8 << 20)
-    started_s = time.perf_counter()
+    started_s = time.process_time()
     text = event(chunk({"content": "x" * (4 << 20)}))
     for start in range(0, len(text), 1024):
         reader.feed(text[start : start + 1024])
     assert reader.has_content
-    assert time.perf_counter() - started_s < 2.0
+    assert time.process_time() - started_s < 2.0

@@ -181,11 +181,11 @@ def test_an_event_of_many_pieces_costs_no_more_than_one_of_few() -> None:
     splitter = EventSplitter(16 * PLENTY)
     piece = b"x" * 512
     splitter.feed(b"data: ")
-    started_s = time.perf_counter()
+    started_s = time.process_time()
     for _ in range(16_384):
         splitter.feed(piece)
     (event,) = splitter.feed(b"\n\n")
-    assert time.perf_counter() - started_s < 2.0
+    assert time.process_time() - started_s < 2.0
     assert event == b"x" * 512 * 16_384
 
 
