@@ -17,7 +17,7 @@ from proxy.domain.catalog import Snapshot
 from proxy.domain.secret import Secret
 from proxy.domain.settings import InstallSettings
 from proxy.telemetry.log_writer import LogWriter, open_log_writer
-from proxy.upstream import aiohttp_pool
+from proxy.upstream import connection_cap
 from proxy.upstream.httptools_transport import HttptoolsTransport
 from proxy.wiring import Service, open_service
 from tests.fakes.proxy_server import (
