@@ -1,13 +1,15 @@
 """Stage: who asks? Headers and an in-memory lookup, no I/O."""
 
-from multidict import MultiMapping
+from multidict import MultiMapping, istr
 
 from proxy.domain.catalog import Snapshot
 from proxy.domain.errors import InvalidApiKey, InvalidRequest
 from proxy.domain.identity import Caller, KeyHasher
 
 LONGEST_KEY = 512
-KEY_HEADERS = ("X-API-Key", "api-key")
+AUTHORIZATION = istr("Authorization")
+"""Headers are looked up by names whose lower case is known already."""
+KEY_HEADERS = (istr("X-API-Key"), istr("api-key"))
 """Where a key may stand besides `Authorization` and the configured header; the last is Azure's."""
 
 
@@ -50,7 +52,7 @@ def find_key(headers: MultiMapping[str], key_header: str) -> str | None:
             of them is read first, here or at a proxy in front.
     """
     found: str | None = None
-    given = headers.getall("Authorization", ())
+    given = headers.getall(AUTHORIZATION, ())
     for value in given:
         key = _read_bearer(value)
         if len(given) > 1 and key != _read_bearer(given[0]):
