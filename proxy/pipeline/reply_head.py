@@ -27,9 +27,17 @@ RETRY_WITHIN_S = (1.0, 5.0)
 """When to come back where nobody has said it."""
 
 
-def build_head(exchange: Exchange) -> dict[str, str]:
-    """Return the headers that every reply carries: ids, limits, and how the request was routed."""
-    headers = {"x-request-id": exchange.request_id, "x-litellm-call-id": exchange.request_id}
+def build_head(exchange: Exchange, kind: Mapping[str, str]) -> dict[str, str]:
+    """
+    Return the headers of a reply: those of its kind, and those that every reply carries.
+
+    These are ids, limits, and how the request was routed.
+    """
+    headers = {
+        **kind,
+        "x-request-id": exchange.request_id,
+        "x-litellm-call-id": exchange.request_id,
+    }
     rate = exchange.rate
     if rate is not None:
         headers |= build_rate_headers(rate.limit_requests, rate.remaining_requests, rate.reset_s)
@@ -66,12 +74,12 @@ def _add_way(headers: dict[str, str], exchange: Exchange, alias: str) -> None:
 
 def build_stream_head(exchange: Exchange) -> dict[str, str]:
     """Return the headers of a streamed reply."""
-    return {**STREAM_HEADERS, **build_head(exchange)}
+    return build_head(exchange, STREAM_HEADERS)
 
 
 def build_json_head(exchange: Exchange) -> dict[str, str]:
     """Return the headers of a JSON reply."""
-    return {**JSON_HEADERS, **build_head(exchange)}
+    return build_head(exchange, JSON_HEADERS)
 
 
 def build_error_head(exchange: Exchange, error: ProxyError) -> dict[str, str]:

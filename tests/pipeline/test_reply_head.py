@@ -47,7 +47,7 @@ async def exchange() -> Exchange:
 async def test_a_request_that_was_not_routed_shows_its_id_only(exchange: Exchange) -> None:
     """Before a route is found the request id, under both of its names, is all that is known."""
     request_id = exchange.request_id
-    assert build_head(exchange) == {"x-request-id": request_id, "x-litellm-call-id": request_id}
+    assert build_head(exchange, {}) == {"x-request-id": request_id, "x-litellm-call-id": request_id}
 
 
 async def test_a_limited_key_is_told_what_is_left(exchange: Exchange) -> None:
@@ -66,7 +66,7 @@ async def test_fields_that_were_left_out_are_named(exchange: Exchange) -> None:
     """What the chosen provider does not take is named in a header."""
     exchange.alias = "m"
     exchange.ask = Ask("chat", "m", {}, dropped=["seed", "user"])
-    assert build_head(exchange)["x-llm-proxy-dropped-params"] == "seed,user"
+    assert build_head(exchange, {})["x-llm-proxy-dropped-params"] == "seed,user"
 
 
 async def test_streams_ask_not_to_be_buffered(exchange: Exchange) -> None:
