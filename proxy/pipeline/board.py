@@ -181,14 +181,16 @@ class Board:
             return
         place.failures = 0
         (place.latency if streams else place.whole).note(ttft_s, self.read_clock_s())
-        verdict = judge(None, ttft_s=ttft_s if streams else None, typical_s=place.latency.typical_s)
+        # Only a first token is slow: of whole answers nothing is worked out for that.
+        typical_s = place.latency.typical_s if streams else None
+        verdict = judge(None, ttft_s=ttft_s, typical_s=typical_s)
         self._note_life(place)
         if ticket.permits:
             self._give_back(place, ticket, verdict)
         if ticket.reason == "panic":
             for breaker_id in (place.key_id, place.host_id, place.id):
                 self.breakers.report(breaker_id, "alive")
-        elif _find_permit(ticket, place.id) is None:
+        elif not ticket.permits or _find_permit(ticket, place.id) is None:
             self.breakers.report(place.id, verdict.result, epoch=ticket.epoch)
 
     def end(
