@@ -77,10 +77,11 @@ class OpenAIFormat:
                 value = fields.pop(old)
                 if _is_null(fields.get(new)):
                     fields[new] = value
-        for name in sorted(kind.drops & fields.keys()):
-            # Null is "not asked for": nothing is lost with it.
-            if not _is_null(fields.pop(name)):
-                dropped.append(name)
+        if kind.drops:
+            for name in sorted(kind.drops & fields.keys()):
+                # Null is "not asked for": nothing is lost with it.
+                if not _is_null(fields.pop(name)):
+                    dropped.append(name)
         if kind.usage_in_streams == "always":
             fields.pop("stream_options", None)
         elif ask.streams:

@@ -174,10 +174,14 @@ class Metrics:
             self._store.open_number(table.ANOMALIES, provider, kind).add(1.0)
         usage = record.usage
         if usage is not None:
-            self._count_tokens(provider, "prompt", usage.input_tokens)
-            self._count_tokens(provider, "completion", usage.output_tokens)
-            self._count_tokens(provider, "cached", usage.cached_tokens)
-            self._count_tokens(provider, "reasoning", usage.reasoning_tokens)
+            for operation, count in (
+                ("prompt", usage.input_tokens),
+                ("completion", usage.output_tokens),
+                ("cached", usage.cached_tokens),
+                ("reasoning", usage.reasoning_tokens),
+            ):
+                if count > 0:
+                    self._count_tokens(provider, operation, count)
 
     def breaker_changed(self, provider: str, state: BreakerState) -> None:
         """Count a breaker that is in another state now."""
@@ -307,8 +311,6 @@ class Metrics:
         return model in listing.models or (provider, model) in self._routed
 
     def _count_tokens(self, provider: str, operation: str, count: int) -> None:
-        if count <= 0:
-            return
         number = self._tokens.get((provider, operation))
         if number is None:
             number = self._store.open_number(table.TOKENS, provider, operation)
