@@ -4,6 +4,7 @@ From a request to what answers it: its head is checked, its route found, its met
 `runner.py` is given `Dispatcher.answer` for every request that aiohttp has read.
 """
 
+from collections.abc import Awaitable
 from typing import cast
 
 from aiohttp import web
@@ -24,15 +25,14 @@ class Dispatcher:
         self._routes = routes
         self._nowhere = nowhere
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Answer one request."""
+    def answer(self, request: web.Request) -> Awaitable[web.StreamResponse]:
+        """Return what answers one request once it is awaited."""
         fault = find_fault(request)
         if fault is not None:
             connection = cast(ClientConnection, request.protocol)
             allowed = _ALLOWED_HERE if isinstance(fault, MethodNotAllowed) else None
-            return await connection.refuse(request, fault, allowed)
+            return connection.refuse(request, fault, allowed)
         route = self._routes.find(read_path(request.raw_path))
         if route is None:
-            return await self._nowhere(request)
-        handler = route.handlers.get(request.method, route.other_methods)
-        return await handler(request)
+            return self._nowhere(request)
+        return route.handlers.get(request.method, route.other_methods)(request)
