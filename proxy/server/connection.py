@@ -27,7 +27,7 @@ from proxy.server.refusal import (
 from proxy.server.request_loop import RequestLoop
 from proxy.server.tcp_state import has_unread, hold_little, is_peer_gone, reset
 from proxy.server.write_stall import WriteStall
-from proxy.server.written_answer import WrittenResponse
+from proxy.server.written_answer import LAST
 
 if TYPE_CHECKING:
     from aiohttp.web_protocol import _ErrInfo
@@ -153,7 +153,8 @@ class ClientConnection(RequestLoop):
     def data_received(self, data: bytes) -> None:
         """Called by the loop with what the client has sent, and by aiohttp with b"" to go on."""
         count = self._request_count
-        is_waiting = self._is_waiting
+        waiter = self._waiter
+        is_waiting = waiter is not None and not waiter.done()  # as `_is_waiting`, without its call
         # Whether the request before is answered yet is not asked, only whether it is all here.
         is_between = is_waiting or self._last_body is None or self._last_body.is_eof()
         if is_waiting and data.find(b"pgrade:", 0, SEARCHED_BYTES) >= 0:
@@ -233,7 +234,7 @@ class ClientConnection(RequestLoop):
             # Ends sooner where the client closes: that cancels this task.
             await asyncio.sleep(FAREWELL_S)
         request.content.feed_eof()  # aiohttp would wait for the rest of a body
-        return WrittenResponse(keeps_alive=False)
+        return LAST
 
     def _make_error_handler(
         self, err_info: "_ErrInfo"

@@ -12,7 +12,7 @@ from proxy.domain.exchange import Operation
 from proxy.domain.settings import Settings
 from proxy.server.connection import ClientConnection
 from proxy.server.request_body import is_body_coming, read_body
-from proxy.server.written_answer import WrittenResponse, build_head
+from proxy.server.written_answer import KEPT, LAST, build_head
 
 JOINED_BODY_BYTES = 64 * 1024
 """Up to here copying a body behind its head costs less than a second write."""
@@ -143,7 +143,7 @@ class AiohttpReply:
         elif request.version < HttpVersion11:
             framing += "Connection: keep-alive\r\n"
         self.started = True
-        self.response = WrittenResponse(keeps_alive)
+        self.response = KEPT if keeps_alive else LAST
         return build_head(status, text + framing)
 
     def _leave_body(self) -> None:

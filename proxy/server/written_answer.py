@@ -42,3 +42,7 @@ class WrittenResponse(web.StreamResponse):
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Do nothing: the body is out."""
+
+
+KEPT, LAST = WrittenResponse(keeps_alive=True), WrittenResponse(keeps_alive=False)
+"""For all answers: nothing about one of them is kept here."""
