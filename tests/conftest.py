@@ -15,11 +15,16 @@ from typing import Any
 
 import pytest
 import uvloop
+from hypothesis import HealthCheck, settings
 
 from tests.canaries import RAN_BEFORE, WATCH, install
 from tests.fakes.redis_server import RedisServer
 from tests.leaks import leaving_nothing
 from tests.running_clock import RunningLoop
+
+# Made-up cases have no clocks of their own: 0.2 s each is soon over where a machine stumbles.
+settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
 _UNINSTALL = pytest.StashKey[Callable[[], None]]()
 _LEFT = pytest.StashKey[list[str]]()

@@ -55,6 +55,22 @@ class LiveProxy(ServedProxy):
         found: Line = json.loads(self.program.wait_for_line(is_result, since))
         return found
 
+    def wait_for_news(self, since: int) -> Line:
+        """
+        Return the line of the next reload since a mark that came to anything.
+
+        Files that were read on order are looked at once more, which may say late that nothing
+        has changed.
+        """
+
+        def is_news(text: str) -> bool:
+            line = json.loads(text)
+            is_config: bool = line["logger"] == CONFIG_LOGGER
+            return is_config and line.get("result", "unchanged") != "unchanged"
+
+        found: Line = json.loads(self.program.wait_for_line(is_news, since))
+        return found
+
     def reload(self, **arguments: Any) -> dict[str, Any]:
         """Have the configuration read, and return what came of it once that is in the log."""
         mark = self.mark

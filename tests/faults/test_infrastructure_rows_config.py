@@ -67,7 +67,7 @@ async def test_i23_a_file_that_is_written_in_pieces(live: LiveProxy) -> None:
             file.write(text[start : start + 100])
             file.flush()
             await asyncio.sleep(0)
-    assert live.wait_for_reload(mark)["result"] == "applied"
+    assert live.wait_for_news(mark)["result"] == "applied"
     assert len([line for line in live.said(mark) if line.startswith("the configuration")]) == 1
     assert {"sim-first", "sim-second"} <= set(await live.list_models())
 
@@ -75,7 +75,7 @@ async def test_i23_a_file_that_is_written_in_pieces(live: LiveProxy) -> None:
 async def test_i23_a_beginning_of_a_file(live: LiveProxy) -> None:
     """A file that was cut off and can still be read is held back by the guard."""
     head = f"api_keys: ['{KEY}']\nworkers: 2\n"
-    line = live.wait_for_reload(live.write(head))
+    line = live.wait_for_news(live.write(head))
     assert line["result"] == "guarded"
     await assert_unmoved(live, "none of the 1 providers in service is left")
 
@@ -85,7 +85,7 @@ async def test_i24_edits_of_every_kind(live: LiveProxy, how: str) -> None:
     """Written in place or renamed over, an edit is in force on every worker within its promise."""
     change = live.write if how == "write" else live.replace
     started_s = asyncio.get_running_loop().time()
-    line = live.wait_for_reload(change(build_live_config("sim-first", "sim-second", workers=2)))
+    line = live.wait_for_news(change(build_live_config("sim-first", "sim-second", workers=2)))
     assert asyncio.get_running_loop().time() - started_s < IN_FORCE_PROMISE_S * SLACK
     assert line["result"] == "applied"
     for _ in range(20):  # connections, each accepted by either worker
@@ -94,7 +94,7 @@ async def test_i24_edits_of_every_kind(live: LiveProxy, how: str) -> None:
 
 async def test_i24_an_empty_file(live: LiveProxy) -> None:
     """`> config.yaml` is refused, and said."""
-    assert live.wait_for_reload(live.write(""))["result"] == "rejected"
+    assert live.wait_for_news(live.write(""))["result"] == "rejected"
     await assert_unmoved(live, "the file is empty")
 
 
@@ -111,7 +111,7 @@ async def test_i25_a_directory_of_kubernetes(tmp_path: Path) -> None:
         mark = live.mark
         (mounted / "..data_tmp").symlink_to(tmp_path / "two")
         (mounted / "..data_tmp").rename(mounted / "..data")
-        assert live.wait_for_reload(mark)["result"] == "applied"
+        assert live.wait_for_news(mark)["result"] == "applied"
         assert "sim-second" in await live.list_models()
 
 
@@ -159,7 +159,7 @@ async def test_i26_what_is_no_file_of_ours(
     """Whatever takes the file's place, the last good one serves; the right file brings it back."""
     mark = live.mark
     ruin(live.path)
-    assert live.wait_for_reload(mark)["result"] == "rejected"
+    assert live.wait_for_news(mark)["result"] == "rejected"
     await assert_unmoved(live, words)
     mark = live.mark
     remove(live.path)
@@ -185,7 +185,7 @@ async def test_i26_what_is_no_file_of_ours(
 async def test_i27_bad_yaml(live: LiveProxy, text: str) -> None:
     """Every mistake is told with line and column, and no secret with it."""
     mark = live.write(text)
-    assert live.wait_for_reload(mark)["result"] == "rejected"
+    assert live.wait_for_news(mark)["result"] == "rejected"
     await assert_unmoved(live, f"{live.path}:")
     _, body = await live.get("/health")
     assert KEY not in body["config"]["last_error"]
@@ -215,7 +215,7 @@ async def test_i29_a_variable_that_is_missing(live: LiveProxy) -> None:
         "models": ["gpt-4o"],
     }
     config["providers"].append(missing)
-    assert live.wait_for_reload(live.write(config))["result"] == "applied"
+    assert live.wait_for_news(live.write(config))["result"] == "applied"
     models = await live.list_models()
     assert "sim-first" in models
     assert "gpt-4o" not in models
@@ -239,12 +239,12 @@ async def test_i31_a_stream_outlives_its_provider(live: LiveProxy) -> None:
     config = build_live_config("sim-first", workers=2)
     doomed = {"name": "doomed", "type": "simulator", "models": ["sim-story"]}
     config["providers"].append(doomed)
-    assert live.wait_for_reload(live.write(config))["result"] == "applied"
+    assert live.wait_for_news(live.write(config))["result"] == "applied"
     body = build_chat("doomed/sim-story", stream=True, **knobs(tokens_per_s=50, tokens=60))
     async with asking(live, body) as answer:
         await answer.content.readline()
         mark = live.write(build_live_config("sim-first", workers=2))
-        assert live.wait_for_reload(mark)["result"] == "applied"
+        assert live.wait_for_news(mark)["result"] == "applied"
         status, _ = await live.post("/v1/chat/completions", build_chat("doomed/sim-story"), KEY)
         assert status == 404
         rest = await answer.content.read()
@@ -265,7 +265,7 @@ async def test_i30_ten_thousand_models(live: LiveProxy) -> None:
     ]
     loop, slowest_s, mark = asyncio.get_running_loop(), 0.0, live.mark
     text = json.dumps({**config, "providers": [*config["providers"], *large]})
-    reload = asyncio.create_task(asyncio.to_thread(live.wait_for_reload, mark))
+    reload = asyncio.create_task(asyncio.to_thread(live.wait_for_news, mark))
     live.write(text)
     headers = {"Authorization": f"Bearer {KEY}"}
     async with aiohttp.ClientSession(live.url, headers=headers) as session:
