@@ -81,7 +81,11 @@ class EventSplitter:
         Source: WHATWG HTML, section 9.2.6; tests/wire/test_sse.py.
         """
         if self._is_plain and not self._pieces and chunk.endswith(b"\n\n") and b"\r" not in chunk:
-            return self._read_blocks(chunk[:-2])
+            size_bytes = len(chunk) - 2
+            is_one_line = chunk.find(b"\n") == size_bytes <= self._max_event_bytes
+            if is_one_line and chunk.startswith(b"data: "):
+                return [chunk[6:size_bytes]]  # one event, as nearly every read is
+            return self._read_blocks(chunk[:size_bytes])
         if not chunk:
             return []
         if self._at_start:
