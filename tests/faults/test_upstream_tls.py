@@ -13,8 +13,8 @@ import pytest
 from proxy.domain.settings import Clocks
 from tests.fakes.proxy_server import proxying
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
+from tests.fakes.trust import Trust, trusting
 from tests.faults.fault_upstream import (
-    CERTIFICATES,
     build_good,
     build_server_tls,
     judging_faults,
@@ -25,18 +25,17 @@ from tests.faults.oracle import judging
 both = pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
 
 
-def _trust(monkeypatch: pytest.MonkeyPatch, certificate: str) -> None:
-    # What SSL_CERT_FILE does to a process that starts with it.
-    context = ssl.create_default_context(cafile=str(CERTIFICATES / certificate))
-    monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", context)
+@pytest.fixture
+def trust(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trust]:
+    """Trusts a certificate, whichever transport asks."""
+    with trusting(monkeypatch) as trust:
+        yield trust
 
 
 @both
-async def test_u28_a_trusted_provider_is_asked(
-    stream: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_u28_a_trusted_provider_is_asked(stream: bool, trust: Trust) -> None:
     """U28: the good case, so that the others are refused for their own reason."""
-    _trust(monkeypatch, "ca.pem")
+    trust("ca.pem")
     async with judging_faults(tell(build_good(stream)), tls=build_server_tls()) as (judge, _):
         assert (await judge.ask(stream=stream)).kind == "answer"
 
@@ -48,11 +47,11 @@ async def test_u28_a_trusted_provider_is_asked(
     ids=["unknown authority", "another name", "expired"],
 )
 async def test_u28_certificates_that_are_refused(
-    shown: str, trusted: str | None, stream: bool, monkeypatch: pytest.MonkeyPatch
+    shown: str, trusted: str | None, stream: bool, trust: Trust
 ) -> None:
     """U28: unknown authority, another name, expired: 502, and no request is sent."""
     if trusted is not None:
-        _trust(monkeypatch, trusted)
+        trust(trusted)
     deed = tell(build_good(stream))
     async with judging_faults(deed, tls=build_server_tls(shown)) as (judge, script):
         outcome = await judge.ask(stream=stream)
@@ -85,9 +84,9 @@ def _serving_old_tls() -> Iterator[int]:
 
 
 @both
-async def test_u28_an_old_version_is_refused(stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_u28_an_old_version_is_refused(stream: bool, trust: Trust) -> None:
     """U28: a server that knows nothing newer than TLS 1.1: 502."""
-    _trust(monkeypatch, "ca.pem")
+    trust("ca.pem")
     with _serving_old_tls() as port:
         async with judging(proxying(f"https://127.0.0.1:{port}/v1")) as judge:
             outcome = await judge.ask(stream=stream)

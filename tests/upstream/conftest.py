@@ -1,7 +1,6 @@
 """What several files here stand on: whom to trust, how long to wait, a proxy to go through."""
 
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -13,24 +12,16 @@ from proxy.upstream.aiohttp_transport import AiohttpTransport
 from proxy.upstream.base import Transport
 from proxy.upstream.connection_cap import ConnectionCap
 from proxy.upstream.resolver import Resolver
-from proxy.upstream.tls import build_context
 from tests.fakes.forward_proxy import ForwardProxy, open_forward_proxy
+from tests.fakes.trust import Trust, trusting
 from tests.upstream.asking import Transports, opening
-from tests.upstream.contract_tls import Trust
-
-CERTIFICATES = Path(__file__).parents[1] / "fakes" / "tls"
 
 
 @pytest.fixture
 def trust(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trust]:
-    """Trusts a certificate as SSL_CERT_FILE does for a process that starts with it."""
-
-    def trust(certificate: str) -> None:
-        monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATES / certificate))
-        build_context.cache_clear()
-
-    yield trust
-    build_context.cache_clear()
+    """Trusts a certificate, whichever transport asks."""
+    with trusting(monkeypatch) as trust:
+        yield trust
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import asyncio
 import ssl
 import warnings
-from collections.abc import Callable
 
 import pytest
 
@@ -12,12 +11,10 @@ from proxy.upstream.base import Transport
 from proxy.upstream.resolver import Resolver
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
 from tests.fakes.recording_sink import RecordingSink
+from tests.fakes.trust import Trust
 from tests.faults.fault_upstream import build_server_tls
 from tests.upstream.asking import Transports, build_request, fetch
 from tests.upstream.contract_dial import answer_all
-
-Trust = Callable[[str], None]
-"""Makes a certificate of `tests/fakes/tls` one that this machine trusts."""
 
 
 class TlsContract:

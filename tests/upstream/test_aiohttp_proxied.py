@@ -10,11 +10,11 @@ from proxy.upstream.resolver import Resolver
 from tests.fakes.forward_proxy import CREDENTIALS, LOGIN, ForwardProxy, open_forward_proxy
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
 from tests.fakes.recording_sink import RecordingSink
+from tests.fakes.trust import Trust
 from tests.faults.fault_upstream import build_server_tls
 from tests.leaks import leaving_nothing
 from tests.upstream.asking import Transports, build_request, fetch
 from tests.upstream.contract_dial import answer_all
-from tests.upstream.contract_tls import Trust
 
 pytestmark = pytest.mark.both_loops
 

@@ -21,6 +21,7 @@ from tests.fakes.forward_proxy import CREDENTIALS, LOGIN, ForwardProxy, open_for
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
 from tests.fakes.recording_sink import RecordingSink
 from tests.fakes.tls_relay import AUTHORITY
+from tests.fakes.trust import Trust
 from tests.faults.fault_upstream import build_server_tls, open_black_hole
 from tests.upstream.asking import Transports, build_request, fetch, take_turns
 from tests.upstream.contract_cancel import CancelContract
@@ -30,7 +31,7 @@ from tests.upstream.contract_endings import EndingsContract
 from tests.upstream.contract_exchange import ExchangeContract
 from tests.upstream.contract_retire import RetireContract
 from tests.upstream.contract_reuse import ReuseContract
-from tests.upstream.contract_tls import TlsContract, Trust
+from tests.upstream.contract_tls import TlsContract
 from tests.upstream.guard_vectors import ADDRESSES, HOSTS
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
