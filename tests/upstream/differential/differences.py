@@ -3,7 +3,7 @@ Where the two transports tell different things, and why each may: nothing else m
 
 A row says what it is about, how far the two may then differ, and in which bytes outside the body
 its cause is found. The first row that fits is taken; each has to fit somewhere, or it is one too
-many.
+many, unless it is said to be rare.
 """
 
 import re
@@ -30,6 +30,8 @@ class Difference(Struct, frozen=True):
     reason: str
     fits: Relation
     cause: re.Pattern[bytes]
+    is_rare: bool = False
+    """Thousands of cases may be without it."""
 
     def explains(self, outside: bytes, aiohttp: Events, own: Events, case: Case) -> bool:
         """Say whether this is why two events differ."""
@@ -41,7 +43,7 @@ def find_difference(outside: bytes, aiohttp: Events, own: Events, case: Case) ->
     Return the row that says why two events differ, None if none does.
 
     Args:
-        outside: the case's bytes with its body masked.
+        outside: the case's bytes that may be a cause: those outside its body, if they are known.
         aiohttp: what the transport over aiohttp told.
         own: what our own transport told.
         case: what both were sent.
@@ -97,7 +99,10 @@ def _own_counts_later(aiohttp: Events, own: Events, case: Case) -> bool:
 _ANY = re.compile(b"")
 # aiohttp counts the name before along with a name: somewhat less is too long for it, too.
 _LONG_LINE = re.compile(rb"(?:\A|\n)[^\r\n]{%d}" % (MOST_FIELD_BYTES - 80))
-_MANY_LINES = re.compile(rb"(?:\n[^\r\n:]+:[^\r\n]*\r){%d}" % MOST_FIELDS)
+# A line with a colon, and those behind it that have none; the first is the status line's end.
+_MANY_LINES = re.compile(
+    rb"(?:\r\n[^\r\n:]+:[^\r\n]*+(?:\r\n[^\r\n:]*+(?=\r))*+){%d}" % (MOST_FIELDS + 1)
+)
 
 DIFFERENCES = (
     Difference(
@@ -143,6 +148,13 @@ DIFFERENCES = (
             rb"(?is)\ntransfer-encoding:.*\ntransfer-encoding:"
             rb"|\ntransfer-encoding:[ \t]*(?!chunked[ \t]*\r)[^\r]*\r"
         ),
+    ),
+    Difference(
+        "an interim answer of another version, and nothing behind it",
+        "Ours judges the version of each head, aiohttp's transport of the last one.",
+        _own_refuses,
+        re.compile(rb"(?:\A|\n)HTTP/(?:0\.9|2\.0) 1[0-9][0-9]"),
+        is_rare=True,
     ),
     Difference(
         "more than 128 headers and trailers",
@@ -192,7 +204,7 @@ DIFFERENCES = (
         "the start of an answer behind an answer",
         "Ours drops the connection at the first byte too many; aiohttp at the first line.",
         _own_reuses_not,
-        re.compile(rb"(?:\r\n|\.)(?:H|HTTP/1\.1 [^\r]*(?:\r\n)?)\Z"),
+        re.compile(rb"(?s)(?<=.)(?:H|HTTP/1\.1 [^\r\n]*(?:\r\n[^\r\n]*)*)\Z"),
     ),
     Difference(
         "a trailer that says `Connection: close`",

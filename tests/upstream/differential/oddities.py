@@ -246,7 +246,8 @@ def _odd_trailer(random: Random, draft: Draft) -> None:
 
 def _many_trailers(random: Random, draft: Draft) -> None:
     _make_chunked(draft)
-    draft.trailers += [b"X-T: b"] * random.choice((100, 128, 129, 1000, 5000))
+    most = 128 - len(draft.fields)
+    draft.trailers += [b"X-T: b"] * random.choice((most - 1, most, most + 1, most + 2, 1000, 5000))
 
 
 def _odd_interim(random: Random, draft: Draft) -> None:
@@ -320,6 +321,13 @@ def _repeated(random: Random, data: bytes) -> bytes:
     return data[:start] + part * random.choice((2, 3, 50)) + data[start:]
 
 
+def _endless(random: Random, data: bytes) -> bytes:
+    """End with a line that does not."""
+    lines = data.splitlines(keepends=True)
+    start = b"".join(lines[: random.randrange(1, 30)])
+    return start + b"X-A: " + b"a" * random.choice((8000, 8200, 9000, 70_000))
+
+
 def _pick(random: Random, data: bytes) -> int:
     """Return a place, more often in the head than in the body."""
     return random.randrange(max(1, min(len(data), 200 if random.random() < 0.8 else len(data))))
@@ -336,5 +344,5 @@ _TOKENS = (
 )
 _ON_BYTES: tuple[Callable[[Random, bytes], bytes], ...] = (
     *(_truncated,) * 6,
-    *(_flipped, _flipped, _gapped, _inserted, _inserted, _repeated),
+    *(_flipped, _flipped, _gapped, _inserted, _inserted, _repeated, _endless),
 )

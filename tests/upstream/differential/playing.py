@@ -11,6 +11,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import cast
 
 from msgspec import Struct
 
@@ -87,9 +88,8 @@ class _Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._server.transports.add(transport)
+        self._transport = cast("asyncio.Transport", transport)
+        self._server.transports.add(self._transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._transport is not None:
@@ -181,7 +181,7 @@ async def play_case(server: CaseServer, side: Side, case: Case) -> Events:
         async with asyncio.timeout(HANG_S):
             return await _play_case(server, transport, case, side.charset)
     except TimeoutError:
-        return Events(ending="hangs")
+        return Events(after="nothing: the transport hangs")
     finally:
         await transport.close()
         del server.plays[case.number]
@@ -197,7 +197,7 @@ async def _play_case(server: CaseServer, transport: Transport, case: Case, chars
     try:
         opened = await transport.open(build_request(server.port, b"case %d" % case.number), sink)
     except ProxyError as error:
-        refusal = _name(error)
+        refusal = show_ending(error)
     else:
         head = opened.head
         opened.resume()
@@ -209,9 +209,9 @@ async def _play_case(server: CaseServer, transport: Transport, case: Case, chars
     return Events(
         refusal=refusal,
         status=0 if head is None else head.status,
-        headers=() if head is None else _read_headers(head.headers, charset),
+        headers=() if head is None else read_headers(head.headers, charset),
         body=sink.body,
-        ending=" ".join(_name(ending) for ending in sink.endings),
+        ending=" ".join(show_ending(ending) for ending in sink.endings),
         waited=play.waited,
         sent=play.sent,
         reused=play.connection is play.next_connection,
@@ -225,13 +225,13 @@ async def _ask_rightly(server: CaseServer, transport: Transport, tag: str) -> st
     try:
         (await transport.open(build_request(server.port, tag.encode()), sink)).resume()
     except ProxyError as error:
-        return _name(error)
+        return show_ending(error)
     await sink.over.wait()
     is_right = sink.body == tag.encode() and sink.endings == [None]
     return "right" if is_right else f"{sink.body[:80]!r} {sink.endings}"
 
 
-def _read_headers(headers: Mapping[str, str], charset: str) -> tuple[tuple[bytes, bytes], ...]:
+def read_headers(headers: Mapping[str, str], charset: str) -> tuple[tuple[bytes, bytes], ...]:
     """Return each name in lower case with the value that is found under it."""
     names = {name.lower() for name in headers}
     return tuple(
@@ -245,5 +245,6 @@ def _read_headers(headers: Mapping[str, str], charset: str) -> tuple[tuple[bytes
     )
 
 
-def _name(ending: ProxyError | None) -> str:
+def show_ending(ending: ProxyError | None) -> str:
+    """Return how an answer ended: `complete`, or the error's class and code."""
     return "complete" if ending is None else f"{type(ending).__name__}:{ending.code}"

