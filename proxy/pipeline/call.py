@@ -7,6 +7,7 @@ can still answer; after it nobody else can.
 """
 
 import asyncio
+import time
 from random import random
 
 from msgspec import Struct
@@ -98,7 +99,6 @@ class _Search:
         "_exchange",
         "_has_spent_budget",
         "_leg",
-        "_loop",
         "_refused",
         "_skipped",
         "_timeout_s",
@@ -111,8 +111,7 @@ class _Search:
         self._ask = ask
         self._chosen = chosen
         self._timeout_s = exchange.snapshot.settings.request_timeout_s
-        self._loop = asyncio.get_running_loop()
-        self._end_s = self._loop.time() + self._timeout_s
+        self._end_s = time.monotonic() + self._timeout_s
         self._leg = 0
         self._tried: list[_Tried] = []
         self._refused: list[_Refused] = []
@@ -188,7 +187,7 @@ class _Search:
             if wait_s is None:
                 chosen.is_given_up = True
                 continue
-            if not budget.take(self._loop.time()):
+            if not budget.take(time.monotonic()):
                 self._has_spent_budget = True
                 return None
             try:
@@ -320,7 +319,7 @@ class _Search:
         streams, place = self._ask.streams, self._board.find_place(deployment)
         own_s = deployment.provider.clocks.to_content_s(streams)
         typical_s = (place.latency if streams else place.whole).typical_s
-        half_s = (self._end_s - self._loop.time()) / 2
+        half_s = (self._end_s - time.monotonic()) / 2
         if own_s <= half_s or typical_s is None or self._exchange.is_buffered:
             return None
         return max(half_s, USUAL_TIMES * typical_s)
@@ -330,7 +329,7 @@ class _Search:
         return len(self._exchange.attempts) < MOST_ATTEMPTS and self._has_time()
 
     def _has_time(self, wait_s: float = 0.0) -> bool:
-        return has_time(self._end_s - self._loop.time() - wait_s, self._timeout_s)
+        return has_time(self._end_s - time.monotonic() - wait_s, self._timeout_s)
 
     def _note_way(self, deployment: Deployment, ticket: Ticket) -> None:
         """Have it told why the request goes this way, if it is not the way it should go."""
