@@ -161,7 +161,7 @@ def _has_blank_behind(loop: asyncio.AbstractEventLoop, case: Case) -> bool:
     return data.endswith((b"\r", b"\n")) and _feed(loop, (data[:-1],), "stay").reused
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(
     number=st.integers(0, 10**6),
     places=st.lists(st.integers(0, 10**6), max_size=12),
