@@ -32,7 +32,8 @@ from campaigns.ground.kernel import count_descriptors, raise_file_limit
 from campaigns.ground.service import Service
 from campaigns.ground.upstream import running_program
 from tests.canaries import KEY_MARK, PROMPT, PROMPT_MARK
-from tests.end_to_end.served import KEY, PROVIDER_KEY, find_port
+from tests.end_to_end.served import KEY, PROVIDER_KEY
+from tests.fakes.ports import find_port
 from tests.fakes.redis_server import RedisServer
 from tests.faults.oracle import UPSTREAM_WORDS
 

@@ -26,7 +26,7 @@ from campaigns.ground.paced import SLOW_STREAMS, Ground
 from campaigns.ground.probes import open_probes
 from campaigns.ground.service import Service
 from campaigns.ground.upstream import running_upstream
-from tests.end_to_end.served import find_port
+from tests.fakes.ports import find_port
 
 STREAMS, PER_S = 200, 50.0
 STEP = int(os.environ.get("LIVE_EDIT_STEP", "1"))

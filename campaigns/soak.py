@@ -39,7 +39,8 @@ from campaigns.ground.soak.watch import (
 from campaigns.ground.upstream import RunningProgram, running_program
 from campaigns.programs.soak_upstream import Counts
 from proxy.config.provider_schema import ProviderEntry
-from tests.end_to_end.served import KEY, PROVIDER_KEY, find_port
+from tests.end_to_end.served import KEY, PROVIDER_KEY
+from tests.fakes.ports import find_port
 from tests.fakes.redis_server import RedisServer
 from tests.fakes.tls_relay import AUTHORITY
 

@@ -7,7 +7,6 @@ What belongs to one floor stands in that folder's own conftest.py.
 """
 
 import asyncio
-import socket
 import warnings
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ import uvloop
 from hypothesis import HealthCheck, settings
 
 from tests.canaries import RAN_BEFORE, WATCH, install
+from tests.fakes.ports import find_port
 from tests.fakes.redis_server import RedisServer
 from tests.leaks import leaving_nothing
 from tests.running_clock import RunningLoop
@@ -130,11 +130,8 @@ def _base_folder(config: pytest.Config) -> Path | None:
 
 @pytest.fixture
 def loopback_port() -> int:
-    """Return a port of 127.0.0.1 on which nothing listens; nothing reserves it either."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of 127.0.0.1 on which nothing listens."""
+    return find_port()
 
 
 @pytest.fixture

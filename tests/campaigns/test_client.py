@@ -4,7 +4,7 @@ import pytest
 
 from campaigns.ground.client import Broken, Client, build_chat_request, build_get_request
 from campaigns.programs.flood_upstream import HEAD, SMALL
-from tests.end_to_end.served import find_port
+from tests.fakes.ports import find_port
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
 
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -16,10 +16,10 @@ from tests.end_to_end.served import (
     Line,
     ServedProxy,
     build_config,
-    find_port,
     running,
     write_config,
 )
+from tests.fakes.ports import find_port
 
 CONFIG_LOGGER = "llm_proxy.config"
 

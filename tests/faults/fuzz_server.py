@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from tests import canaries
-from tests.end_to_end.served import find_port
+from tests.fakes.ports import find_port
 from tests.promises.tree import ROOT
 
 KEY = canaries.CLIENT_KEY

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.end_to_end.served import find_port
+from tests.fakes.ports import find_port
 
 CLIENT_S = 1
 """How long a front waits for the rest of a request that never comes."""

@@ -17,8 +17,9 @@ import pytest
 
 from tests.end_to_end.asking import knobs
 from tests.end_to_end.live import LiveProxy, build_live_config, living, starting_live
-from tests.end_to_end.served import KEY, find_port, write_config
+from tests.end_to_end.served import KEY, write_config
 from tests.end_to_end.test_serve import asking, build_chat, wait_until_refused
+from tests.fakes.ports import find_port
 from tests.promises.tree import ROOT
 
 RESPAWN_PROMISE_S = 1.0

@@ -12,7 +12,8 @@ import aiohttp
 import pytest
 
 from tests.end_to_end.asking import ASK, knobs
-from tests.end_to_end.served import KEY, find_port
+from tests.end_to_end.served import KEY
+from tests.fakes.ports import find_port
 from tests.systemd.manager import WATCHDOG_S, WITHIN_S, Manager, managing
 
 # About 5 s, in which a supervisor starts with time to spare.
