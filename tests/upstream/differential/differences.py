@@ -201,16 +201,16 @@ DIFFERENCES = (
         _ANY,
     ),
     Difference(
+        "a trailer that says `Connection: close`",
+        "Such a trailer may be ignored (RFC 9110, 6.5.1); a connection less costs nothing.",
+        _own_reuses_not,
+        re.compile(rb"(?i)\n0+[^\n]*\n(?:.+\n)*connection:.*close"),
+    ),
+    Difference(
         "the start of an answer, or a blank line, behind an answer",
         "Ours drops the connection at the first byte too many, but for a blank line in the read "
         "that ended the answer; aiohttp at the first line that is none.",
         _own_reuses_not,
         re.compile(rb"(?s)(?<=.)(?:H|HTTP/1\.1 [^\r\n]*(?:\r\n[^\r\n]*)*|[\r\n]+)\Z"),
-    ),
-    Difference(
-        "a trailer that says `Connection: close`",
-        "Such a trailer may be ignored (RFC 9110, 6.5.1); a connection less costs nothing.",
-        _own_reuses_not,
-        re.compile(rb"(?i)\n0+[^\n]*\n(?:.+\n)*connection:.*close"),
     ),
 )
