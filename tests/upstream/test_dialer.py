@@ -1,0 +1,90 @@
+"""A dial ends with a connection or with nothing, on either loop."""
+
+import asyncio
+import socket
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from proxy.domain.errors import UpstreamTlsError
+from proxy.domain.settings import Clocks
+from proxy.upstream.dialer import Dialer
+from proxy.upstream.guard import Guard
+from proxy.upstream.origin import Origin
+from proxy.upstream.resolver import Resolver
+from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
+from tests.fakes.trust import CERTIFICATES
+from tests.faults.fault_upstream import build_server_tls, open_black_hole
+from tests.leaks import leaving_nothing
+from tests.upstream.asking import take_turns
+
+pytestmark = pytest.mark.both_loops
+
+
+def _dialer(scheme: str = "http", ca_file: str | None = None) -> Dialer:
+    return Dialer(Resolver(), Guard(f"{scheme}://127.0.0.1"), ca_file)
+
+
+async def _watch(connection: UpstreamConnection) -> None:
+    await connection.watch()
+
+
+async def test_a_ca_file_is_trusted_for_its_provider_only() -> None:
+    """With `ca_file` a certificate of one's own authority is good; without it is refused."""
+    async with leaving_nothing(), open_raw_upstream(_watch, build_server_tls()) as upstream:
+        origin = Origin("https", "127.0.0.1", upstream.port)
+        with pytest.raises(UpstreamTlsError):
+            await _dialer("https").dial(origin, Clocks(), asyncio.Protocol)
+        dialer = _dialer("https", str(CERTIFICATES / "ca.pem"))
+        made: list[asyncio.BaseTransport] = []
+
+        class Protocol(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                made.append(transport)
+
+        await dialer.dial(origin, Clocks(), Protocol)
+        assert made[0].get_extra_info("ssl_object").selected_alpn_protocol() in (None, "http/1.1")
+        made[0].abort()  # type: ignore[attr-defined]
+        await take_turns()
+
+
+async def test_a_ca_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """The operator reads that the file cannot be read, and nothing is dialled."""
+    dialer = _dialer("https", str(tmp_path / "none.pem"))
+    with pytest.raises(UpstreamTlsError) as caught:
+        await dialer.dial(Origin("https", "127.0.0.1", 1), Clocks(), asyncio.Protocol)
+    assert caught.value.detail == "the provider's ca_file cannot be read, or holds no certificate"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_dial_that_is_cancelled_leaves_nothing(scheme: str, turns: int) -> None:
+    """Whenever the cancellation comes, no socket stays open; the handshake is never answered."""
+    async with leaving_nothing():
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            origin = Origin(scheme, "127.0.0.1", listener.getsockname()[1])  # type: ignore[arg-type]
+            made: list[asyncio.Transport] = []
+
+            class Protocol(asyncio.Protocol):
+                def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                    made.append(cast("asyncio.Transport", transport))
+
+            dialling = asyncio.ensure_future(_dialer(scheme).dial(origin, Clocks(), Protocol))
+            await take_turns(turns)
+            dialling.cancel()
+            await asyncio.wait([dialling])
+            if not dialling.cancelled():
+                made[0].abort()
+            await take_turns()
+
+
+async def test_cancelling_a_silent_dial_leaves_nothing() -> None:
+    """A connection that nobody accepts is given up at once."""
+    async with leaving_nothing(), open_black_hole() as port:
+        origin = Origin("http", "127.0.0.1", port)
+        dialling = asyncio.ensure_future(_dialer().dial(origin, Clocks(), asyncio.Protocol))
+        await take_turns()
+        dialling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await dialling
