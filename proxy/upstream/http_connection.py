@@ -120,10 +120,7 @@ class HttpConnection(asyncio.Protocol):
         transport, self._transport = self._transport, None
         answer, self._answer = self._answer, None
         if transport is not None:
-            # Not close(): it would go on sending a request that nobody waits for, and over TLS
-            # wait for a farewell.
-            transport.abort()
-            self._parser.close()
+            self._cut(transport)
         if answer is not None:
             self._owner.take_back(self, is_reusable=False)
         elif transport is not None:
@@ -192,8 +189,7 @@ class HttpConnection(asyncio.Protocol):
             self.listen()
         elif transport is not None:
             self._transport = None
-            transport.abort()
-            parser.close()
+            self._cut(transport)
         self._owner.take_back(self, is_reusable=is_reusable)
         answer.end(chunks)
 
@@ -204,6 +200,17 @@ class HttpConnection(asyncio.Protocol):
         self.abort()
         if answer is not None:
             answer.end(chunks, error)
+
+    def _cut(self, transport: asyncio.Transport) -> None:
+        """
+        Close it for good, in the next turn of the loop.
+
+        Not by close(): that would go on sending a request that nobody waits for, and over TLS
+        wait for a farewell. And not now: uvloop, which may be in the middle of a read over TLS,
+        would write to what has been closed under its hands.
+        """
+        self._loop.call_soon(transport.abort)
+        self._parser.close()
 
     def _size_buffer(self, transport: asyncio.Transport, is_for_stream: bool) -> None:
         """Have the kernel hold little of a stream and much of any other answer."""

@@ -22,7 +22,7 @@ from proxy.upstream.http_pool import HttpPool
 from proxy.upstream.origin import Target, read_target
 from proxy.upstream.resolver import Resolver
 
-_TURNS_TO_CLOSE = 3
+_TURNS_TO_CLOSE = 4
 """After so many turns of the loop it has closed the sockets of connections that were cut off."""
 MAX_TARGETS = 1024
 """URLs that are kept as they were read; some providers have a client's model name in theirs."""

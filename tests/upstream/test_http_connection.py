@@ -13,6 +13,7 @@ from proxy.upstream.http_answer import Answer
 from proxy.upstream.http_connection import HttpConnection
 from proxy.upstream.origin import Origin
 from tests.fakes.recording_sink import RecordingSink
+from tests.upstream.asking import take_turns
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
 UNTIL_END = b"HTTP/1.1 200 OK\r\n\r\n"
@@ -165,6 +166,7 @@ async def test_junk_fails_behind_what_was_good() -> None:
     ground.connection.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     ground.connection.data_received(b"2\r\nhe\r\nzz\r\n")
     assert (ground.sink.body, ground.ending) == (b"he", [UpstreamProtocolError])
+    await take_turns(1)
     assert (ground.owner.told, ground.transport.asked) == (["closed"], ["abort"])
 
 
@@ -186,6 +188,7 @@ async def test_bytes_that_nobody_asked_for_close_it() -> None:
     ground.connection.data_received(OK + b"hello")
     ground.connection.data_received(b"\r\n")
     assert ground.owner.told == ["reusable", "forgotten"]
+    await take_turns(1)
     assert ground.transport.asked == ["abort"]
     assert not ground.connection.is_open
 
@@ -209,6 +212,7 @@ async def test_what_is_unfit_for_another_request_is_closed(
     ground.send()
     ground.connection.data_received(received)
     assert (ground.sink.body, ground.ending) == (b"hello", [type(None)])
+    await take_turns(1)
     assert (ground.owner.told, ground.transport.asked) == (["closed"], ["abort"])
 
 
@@ -231,6 +235,7 @@ async def test_who_leaves_takes_the_connection_along() -> None:
     answer.close()
     answer.close()
     ground.connection.connection_lost(None)
+    await take_turns(1)
     assert (ground.owner.told, ground.transport.asked) == (["closed"], ["abort"])
     assert ground.ending == []
 
@@ -242,6 +247,19 @@ async def test_a_connection_that_closed_meanwhile_fails_its_request() -> None:
     answer = ground.connection.send(REQUEST, LINES, ground.sink)
     assert isinstance(answer.arrived.result(), UpstreamDisconnected)
     assert ground.owner.told == ["forgotten", "closed"]
+
+
+async def test_it_is_not_closed_in_the_middle_of_a_read() -> None:
+    """A loop that has more to do for a read, as over TLS, finds its transport as it was."""
+    ground = Ground()
+    ground.send()
+    ground.connection.data_received(b"junk")
+    assert ground.transport.asked == []
+    assert not ground.connection.is_open
+    ground.connection.data_received(OK + b"hello")
+    assert ground.sink.chunks == []
+    await take_turns(1)
+    assert ground.transport.asked == ["abort"]
 
 
 async def test_nothing_holds_on_to_what_is_over() -> None:
