@@ -1,6 +1,7 @@
 """The commands, run as a person runs them: what they print, where, and how they exit."""
 
 import json
+import os
 import re
 import signal
 import socket
@@ -208,6 +209,8 @@ def test_the_log_may_go_to_a_file(tmp_path: Path, loopback_port: int) -> None:
         served = ServedProxy(
             program, loopback_port, program.wait_for_answer(loopback_port, "/health")
         )
+        while '"serving"' not in log.read_text():  # a worker may answer before it is said
+            os.sched_yield()
         served.check_end(program.stop())
         assert program.output == ""
     assert read_serving_line(log.read_text().splitlines())["addresses"] == served.url

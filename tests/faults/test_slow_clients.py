@@ -7,7 +7,7 @@ C4, C10: clients that are slow on purpose end by our clocks, and others are answ
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import msgspec
 import pytest
@@ -78,7 +78,8 @@ async def dribble(port: int, beginning: bytes) -> RawAnswer:
         while not (await asyncio.wait([answering], timeout=DRIBBLE_S))[0]:
             client.writer.write(b"a")
         answer = answering.result()
-        assert await client.read_end() == b""
+        with suppress(ConnectionResetError):  # our last byte may come behind the end
+            assert await client.read_end() == b""
         return answer
 
 
