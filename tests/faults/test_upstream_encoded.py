@@ -23,6 +23,8 @@ from tests.faults.fault_upstream import (
     tell,
 )
 
+pytestmark = pytest.mark.both_transports
+
 _STREAM = b"".join(GOOD_EVENTS)
 _JSON = msgspec.json.encode(build_answer())
 _BOMB = gzip.compress(b"\0" * 50_000_000, 9)

@@ -27,6 +27,8 @@ from tests.faults.fault_upstream import (
 from tests.faults.oracle import UPSTREAM_SECRET, judging
 from tests.faults.pre_content import ERRORS_INSIDE_200, REFUSALS
 
+pytestmark = pytest.mark.both_transports
+
 both = pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
 
 

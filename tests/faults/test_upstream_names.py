@@ -15,6 +15,8 @@ from tests.fakes.raw_upstream import open_raw_upstream
 from tests.faults.fault_upstream import FaultUpstream, build_good, cut, open_canary
 from tests.faults.oracle import judging
 
+pytestmark = pytest.mark.both_transports
+
 Lookup = Callable[[str], list[str]]
 LOOPBACK = ("127.0.0.0/8",)
 

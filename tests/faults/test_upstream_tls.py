@@ -22,6 +22,8 @@ from tests.faults.fault_upstream import (
 )
 from tests.faults.oracle import judging
 
+pytestmark = pytest.mark.both_transports
+
 both = pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
 
 

@@ -21,6 +21,8 @@ from tests.faults.fault_upstream import (
     tell,
 )
 
+pytestmark = pytest.mark.both_transports
+
 both = pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
 EVENTS = (ROLE, CONTENT, MORE, FINISH)
 
