@@ -10,8 +10,8 @@ import pytest
 
 from proxy.domain.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from proxy.upstream import resolver
-from proxy.upstream.dialer import NEXT_ADDRESS_S
 from proxy.upstream.base import Transport
+from proxy.upstream.dialer import NEXT_ADDRESS_S
 from proxy.upstream.resolver import Resolver
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
 from tests.fakes.recording_sink import RecordingSink
