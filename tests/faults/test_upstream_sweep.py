@@ -164,7 +164,7 @@ async def test_a_whole_answer_stalls_at_every_byte() -> None:
     data = WHOLES["length"]
     cases = [("length", "stall", at) for at in (*range(0, len(data), STEP), len(data))]
     for case, outcome in await _sweep(WHOLES, cases, False, STALLED_AT_ONCE, PATIENT):
-        _check(case, outcome, _expect_of_whole("length", data, case[2]))
+        _check(case, outcome, _expect_of_whole("length", data, case[2], False))
 
 
 _HARMLESS = {"duplicate event", "drop terminal event", "invalid utf-8 in a string"}
