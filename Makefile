@@ -29,8 +29,9 @@ help: ## Say what can be made
 serve: $(RUNTIME) ## Run the proxy, on 127.0.0.1:8000 unless told: PORT=8001 CONFIG=my.yaml
 	@exec env $(if $(PORT),PROXY_API_PORT=$(PORT)) $(BIN)/llm-proxy serve $(if $(CONFIG),--config "$(CONFIG)")
 
-test: $(DEVELOPMENT) ## Run the tests: PYTEST_ARGS="tests/wire -k stream"
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+# In two processes on any machine: promises about time are made for a core each. -n 0 is one.
+test: $(DEVELOPMENT) ## Run the tests: PYTEST_ARGS="tests/wire -k stream -n 0"
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 check: lint types floors dependencies promises ## Run every gate that reads the source (-j, -k)
 
