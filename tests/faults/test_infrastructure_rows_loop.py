@@ -159,7 +159,7 @@ async def test_i35_what_we_are_out_of_is_not_the_providers_fault(
         # The client of this test has its connection before there are no more.
         async with session.get(f"{server.url}/models") as first:
             await first.read()
-        monkeypatch.setattr("proxy.upstream.aiohttp_pool.socket.socket", refuse)
+        monkeypatch.setattr("proxy.upstream.dialer.socket.socket", refuse)
         async with session.post(f"{server.url}/chat/completions", json=build_chat()) as answer:
             error = (await answer.json())["error"]
         monkeypatch.undo()
