@@ -28,6 +28,7 @@ _VERSIONS = frozenset(("1.1", "1.0"))
 _WITHOUT_BODY = frozenset((204, 304))
 _LENGTH = b"content-length"
 _ENCODING = b"transfer-encoding"
+_BLANKS = b" \t"
 
 
 class FieldMap(Mapping[str, str]):
@@ -36,17 +37,17 @@ class FieldMap(Mapping[str, str]):
     __slots__ = ("_raw",)
 
     def __init__(self, raw: dict[bytes, bytes]) -> None:
-        """Take names in lower case, and their values without the blanks around them."""
+        """Take names in lower case, and their values; blanks behind these do not count."""
         self._raw = raw
 
     def __getitem__(self, name: str) -> str:
         """Return a value; bytes that are not ASCII are taken for Latin-1, as RFC 9110 has it."""
-        return self._raw[name.encode("latin-1", "replace")].decode("latin-1")
+        return self._raw[name.encode("latin-1", "replace")].rstrip(_BLANKS).decode("latin-1")
 
     def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
         """Return a value, or the default if there is none of that name."""
         value = self._raw.get(name.encode("latin-1", "replace"))
-        return default if value is None else value.decode("latin-1")
+        return default if value is None else value.rstrip(_BLANKS).decode("latin-1")
 
     def __iter__(self) -> Iterator[str]:
         """Go through the names."""
@@ -69,9 +70,9 @@ class ResponseParser:
         "_body_bytes",
         "_fed_bytes",
         "_feed",
-        "_fields",
         "_has_length",
         "_interim",
+        "_others",
         "_parser",
         "_raw",
         "_reason_bytes",
@@ -100,7 +101,8 @@ class ResponseParser:
         self.may_follow = False
         """The connection stays open behind this response, as far as head and trailers say."""
         self._raw: dict[bytes, bytes] = {}
-        self._fields = self._interim = self._reason_bytes = 0
+        """Of the head, and then of the trailers; `_others` counts fields that are not in it."""
+        self._others = self._interim = self._reason_bytes = 0
         self._fed_bytes = self._body_bytes = 0
         self._has_length = False
 
@@ -122,6 +124,8 @@ class ResponseParser:
         self._fed_bytes += len(data)
         framing_bytes = self._fed_bytes - self._body_bytes * (1 + _FRAMING_PER_BODY)
         if framing_bytes > MAX_FRAMING_BYTES and not self.is_complete:
+            raise UpstreamProtocolError
+        if len(self._raw) + self._others > MAX_FIELDS:
             raise UpstreamProtocolError
 
     def feed_end(self) -> bool:
@@ -150,30 +154,29 @@ class ResponseParser:
             raise UpstreamProtocolError
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, or a trailer, which is dropped."""
-        self._fields += 1
-        if self._fields > MAX_FIELDS or max(len(name), len(value)) > MAX_FIELD_BYTES:
-            raise UpstreamProtocolError
-        if self.head is None:
-            name = name.lower()
-            if name == _ENCODING:
-                # Several are no chunks either: they can be applied only once.
-                if name in self._raw or value.strip().lower() != b"chunked":
-                    raise UpstreamProtocolError
-                self._has_length = True
-            elif name == _LENGTH:
-                self._has_length = True
-            self._raw.setdefault(name, value.rstrip(b" \t"))
+        """Take a header, or a trailer; called most of all, so they are judged together."""
+        name = name.lower()
+        if name in self._raw:
+            self._drop_twin(name, value)
+        else:
+            self._raw[name] = value
 
     def on_headers_complete(self) -> None:
         """Judge a head that is complete."""
-        parser = self._parser
+        parser, raw = self._parser, self._raw
         if parser is None or parser.get_http_version() not in _VERSIONS:
+            raise UpstreamProtocolError
+        self._judge_fields()
+        encoding = raw.get(_ENCODING)
+        if encoding is not None and encoding.strip().lower() != b"chunked":
             raise UpstreamProtocolError
         status = parser.get_status_code()
         if 200 <= status <= 599:
+            self._has_length = encoding is not None or _LENGTH in raw
             self.may_follow = parser.should_keep_alive()
-            self.head = ResponseHead(status, FieldMap(self._raw))
+            self.head = ResponseHead(status, FieldMap(raw))
+            self._others += len(raw)
+            self._raw = {}  # for trailers
         elif 100 <= status <= 199 and status != 101 and self._interim < MAX_INTERIM:
             self._interim += 1
         else:
@@ -189,13 +192,28 @@ class ResponseParser:
         """Take note of the end of a response, or of a 1xx in front of it."""
         parser = self._parser
         if self.head is not None and parser is not None:
+            self._judge_fields()
             self.is_complete = True
             # Once more: a trailer, too, can say that the connection closes, but not that it stays.
             self.may_follow = self.may_follow and parser.should_keep_alive()
             return
         self._raw = {}
-        self._fields = self._reason_bytes = 0
-        self._has_length = False
+        self._others = self._reason_bytes = 0
+
+    def _drop_twin(self, name: bytes, value: bytes) -> None:
+        """Look at a header whose name was there already: the first one counts."""
+        self._others += 1
+        # Chunks of chunks are no framing: it can be applied only once.
+        if self._others > MAX_FIELDS or len(value) > MAX_FIELD_BYTES or name == _ENCODING:
+            raise UpstreamProtocolError
+
+    def _judge_fields(self) -> None:
+        """Refuse too many headers or trailers, and those that are too long."""
+        raw = self._raw
+        if len(raw) + self._others > MAX_FIELDS:
+            raise UpstreamProtocolError
+        if raw and max(*map(len, raw), *map(len, raw.values())) > MAX_FIELD_BYTES:
+            raise UpstreamProtocolError
 
 
 def _feed_nobody(_: object) -> None:
