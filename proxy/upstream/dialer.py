@@ -25,6 +25,9 @@ from proxy.upstream.tls import build_context
 NEXT_ADDRESS_S = 0.25
 """How long an address may be silent before the next is dialled beside it, of the other family
 first; RFC 8305 ("happy eyeballs") calls it the connection attempt delay."""
+CA_AGAIN_S = 10.0
+"""A `ca_file` that could not be read is not looked at again for so long: each look takes 20 ms."""
+_NO_CA = "the provider's ca_file cannot be read, or holds no certificate"
 _HANDSHAKE_S = 3600.0
 """asyncio's own clock over a handshake: never before ours."""
 
@@ -38,6 +41,7 @@ class Dialer:
         self._resolver = resolver
         self._guard = guard
         self._ca_file = ca_file
+        self._ca_failed_s = float("-inf")
 
     async def dial(
         self, origin: Origin, clocks: Clocks, make_protocol: Callable[[], _Protocol]
@@ -48,7 +52,8 @@ class Dialer:
         Args:
             origin: where to; the name is resolved anew, at most some seconds ago.
             clocks: `connect_s` for all addresses together, `tls_s` for the handshake.
-            make_protocol: called once TCP has connected.
+            make_protocol: called once TCP has connected. With TLS what it makes is told of a
+                connection twice: of TCP's, and of the one over it that is to be used.
 
         Raises:
             UpstreamError: no connection; see `Transport.open`. Nothing is left open.
@@ -59,16 +64,15 @@ class Dialer:
         except ResolutionFailed as error:
             raise describe_lookup(error) from error
         sock = await self._connect(addresses, clocks.connect_s)
+        loop = asyncio.get_running_loop()
         try:
-            if context is None:
-                _, protocol = await asyncio.get_running_loop().create_connection(
-                    make_protocol, sock=sock
-                )
-                return protocol
-            return await _shake_hands(origin, clocks.tls_s, context, make_protocol, sock)
+            transport, protocol = await loop.create_connection(make_protocol, sock=sock)
         except BaseException:  # also cancelled, it leaves no descriptor
             sock.close()
             raise
+        if context is not None:
+            await _shake_hands(origin, clocks.tls_s, context, transport, protocol)
+        return protocol
 
     async def _connect(self, addresses: list[AddressInfo], within_s: float) -> socket.socket:
         try:
@@ -98,33 +102,45 @@ class Dialer:
         return socket.socket(family, kind, protocol)
 
     def _find_context(self) -> ssl.SSLContext:
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._ca_failed_s < CA_AGAIN_S:
+            raise UpstreamTlsError(detail=_NO_CA)
         try:
             return build_context(self._ca_file)
-        except OSError as error:
-            detail = "the provider's ca_file cannot be read, or holds no certificate"
-            raise UpstreamTlsError(detail=detail) from error
+        except (OSError, ValueError) as error:
+            self._ca_failed_s = now_s
+            raise UpstreamTlsError(detail=_NO_CA) from error
 
 
 async def _shake_hands(
     origin: Origin,
     within_s: float,
     context: ssl.SSLContext,
-    make_protocol: Callable[[], _Protocol],
-    sock: socket.socket,
-) -> _Protocol:
+    transport: asyncio.Transport,
+    protocol: asyncio.Protocol,
+) -> None:
+    loop = asyncio.get_running_loop()
     try:
         with Deadline(within_s):
-            _, protocol = await asyncio.get_running_loop().create_connection(
-                make_protocol,
-                sock=sock,
-                ssl=context,
+            # Not by `create_connection`: cancelled in a certain turn, asyncio's lets TCP's
+            # transport live on. And nobody else can tell what of a request is still unsent.
+            secured = await loop.start_tls(
+                transport,
+                protocol,
+                context,
                 # Certificates name hosts without the dot that ends a full name.
                 server_hostname=origin.host.removesuffix("."),
                 ssl_handshake_timeout=_HANDSHAKE_S,
             )
-            return protocol
-    except TimeoutError:
-        raise UpstreamTimeout(code="upstream_tls_timeout") from None
-    except OSError as error:
-        # Connected, and then hung up on: that is how some servers refuse a handshake.
-        raise describe_handshake(error) from error
+        if secured is None:
+            raise ConnectionResetError("it was closed as the handshake ended")
+    except BaseException as error:  # also cancelled, it leaves no connection
+        transport.abort()
+        protocol.connection_lost(None)
+        if isinstance(error, TimeoutError):
+            raise UpstreamTimeout(code="upstream_tls_timeout") from None
+        if isinstance(error, OSError):
+            # Connected, and then hung up on: that is how some servers refuse a handshake.
+            raise describe_handshake(error) from error
+        raise
+    protocol.connection_made(secured)

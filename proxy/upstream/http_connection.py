@@ -46,6 +46,7 @@ class HttpConnection(asyncio.Protocol):
         "_loop",
         "_owner",
         "_parser",
+        "_tcp",
         "_transport",
         "free_since_s",
         "has_answered",
@@ -65,6 +66,7 @@ class HttpConnection(asyncio.Protocol):
         self._parser = ResponseParser()
         self._answer: Answer | None = None
         self._transport: asyncio.Transport | None = None
+        self._tcp: asyncio.Transport | None = None
         self._is_deaf = False
         self._is_for_streams: bool | None = None
 
@@ -73,8 +75,8 @@ class HttpConnection(asyncio.Protocol):
         """It can take a request, as far as is known here."""
         return self._transport is not None
 
-    def send(self, request: OutboundRequest, first_lines: bytes, sink: BodySink) -> Answer:
-        """Send a request; what becomes of it is the answer's to tell."""
+    def send(self, head: bytes, request: OutboundRequest, sink: BodySink) -> Answer:
+        """Send a request, whose head is as it travels; what becomes of it is the answer's."""
         answer = self._answer = Answer(self, sink, self._loop)
         transport = self._transport
         if transport is None:
@@ -84,12 +86,6 @@ class HttpConnection(asyncio.Protocol):
         self._size_buffer(transport, request.streams)
         self._parser.begin()
         body = request.body
-        fields = "".join([f"{name}: {value}\r\n" for name, value in request.headers.items()])
-        head = b"%b%bContent-Length: %d\r\n\r\n" % (
-            first_lines,
-            fields.encode("latin-1"),
-            len(body),
-        )
         if len(body) <= _JOINED_BODY_BYTES:
             transport.write(head + body)
         else:
@@ -129,8 +125,10 @@ class HttpConnection(asyncio.Protocol):
     # For the loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take note that it is open."""
+        """Take note that it is open; over TLS once more, with what is to be used."""
         self._transport = cast("asyncio.Transport", transport)
+        if self._tcp is None:
+            self._tcp = self._transport
 
     def data_received(self, data: bytes) -> None:
         """Read what has come, and push it; at the end of a response be free for the next."""
@@ -143,8 +141,9 @@ class HttpConnection(asyncio.Protocol):
         parser = self._parser
         try:
             parser.feed(data)
-        except UpstreamProtocolError as error:
-            self._fail(error)
+        except UpstreamProtocolError:
+            # Another one: the traceback of this holds all that is here.
+            self._fail(UpstreamProtocolError())
             return
         if parser.head is None:
             return
@@ -183,7 +182,7 @@ class HttpConnection(asyncio.Protocol):
             and not parser.has_surplus
             # Else the answer came before its request was sent: what is left of that must not go
             # out in front of another.
-            and not transport.get_write_buffer_size()
+            and not self._has_unsent(transport)
         )
         if is_reusable:
             self.listen()
@@ -201,6 +200,12 @@ class HttpConnection(asyncio.Protocol):
         if answer is not None:
             answer.end(chunks, error)
 
+    def _has_unsent(self, transport: asyncio.Transport) -> bool:
+        """Tell whether part of a request waits here; TLS does not count what it gave to TCP."""
+        tcp = self._tcp
+        unsent_bytes = 0 if tcp is None or tcp is transport else tcp.get_write_buffer_size()
+        return bool(unsent_bytes or transport.get_write_buffer_size())
+
     def _cut(self, transport: asyncio.Transport) -> None:
         """
         Close it for good, in the next turn of the loop.
@@ -210,6 +215,7 @@ class HttpConnection(asyncio.Protocol):
         would write to what has been closed under its hands.
         """
         self._loop.call_soon(transport.abort)
+        self._tcp = None
         self._parser.close()
 
     def _size_buffer(self, transport: asyncio.Transport, is_for_stream: bool) -> None:

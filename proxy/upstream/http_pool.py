@@ -50,6 +50,8 @@ class HttpPool:
         """
         await self._caps.take()
         try:
+            if self._is_closed:
+                raise UpstreamDisconnected
             connection = None if is_new else self._take_free(origin)
             if connection is None:
                 make = partial(HttpConnection, origin, self, self._loop)

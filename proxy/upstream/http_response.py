@@ -18,7 +18,8 @@ MAX_FIELDS: Final = 128
 MAX_FIELD_BYTES: Final = 8190
 """A header's name, its value, or the reason after the status."""
 MAX_FRAMING_BYTES: Final = 64 * 1024
-"""What is no body: heads, chunk sizes and extensions, trailers. Each byte of body allows more."""
+"""What is no body, at once or in all: heads, chunk sizes and extensions, trailers. Each byte of
+body allows more in all."""
 MAX_INTERIM: Final = 64
 """Responses of 1xx in front of the one that was asked for."""
 
@@ -29,6 +30,8 @@ _WITHOUT_BODY = frozenset((204, 304))
 _LENGTH = b"content-length"
 _ENCODING = b"transfer-encoding"
 _BLANKS = b" \t"
+_OTHER_PROTOCOLS = (b"R", b"I")
+"""Begin RTSP and ICE, which the parser knows as well."""
 
 
 class FieldMap(Mapping[str, str]):
@@ -74,6 +77,7 @@ class ResponseParser:
         "_interim",
         "_others",
         "_parser",
+        "_quiet_bytes",
         "_raw",
         "_reason_bytes",
         "chunks",
@@ -103,7 +107,7 @@ class ResponseParser:
         self._raw: dict[bytes, bytes] = {}
         """Of the head, and then of the trailers; `_others` counts fields that are not in it."""
         self._others = self._interim = self._reason_bytes = 0
-        self._fed_bytes = self._body_bytes = 0
+        self._fed_bytes = self._body_bytes = self._quiet_bytes = 0
         self._has_length = False
 
     def feed(self, data: bytes) -> None:
@@ -114,6 +118,8 @@ class ResponseParser:
             UpstreamProtocolError: it is not HTTP/1.1, or above our limits; `chunks` holds the
                 good ones before it, and nothing more may be fed.
         """
+        if not self._fed_bytes and data[:1] in _OTHER_PROTOCOLS:
+            raise UpstreamProtocolError
         try:
             self._feed(data)
         except (HttpParserError, HttpParserUpgrade) as error:
@@ -122,10 +128,15 @@ class ResponseParser:
                 return
             raise UpstreamProtocolError from error
         self._fed_bytes += len(data)
+        if self.chunks:
+            self._quiet_bytes = 0
+        elif not self.is_complete:
+            self._quiet_bytes += len(data)
         framing_bytes = self._fed_bytes - self._body_bytes * (1 + _FRAMING_PER_BODY)
-        if framing_bytes > MAX_FRAMING_BYTES and not self.is_complete:
-            raise UpstreamProtocolError
-        if len(self._raw) + self._others > MAX_FIELDS:
+        if (
+            max(framing_bytes, self._quiet_bytes) > MAX_FRAMING_BYTES
+            or len(self._raw) + self._others > MAX_FIELDS
+        ) and not self.is_complete:
             raise UpstreamProtocolError
 
     def feed_end(self) -> bool:
@@ -164,16 +175,18 @@ class ResponseParser:
     def on_headers_complete(self) -> None:
         """Judge a head that is complete."""
         parser, raw = self._parser, self._raw
-        if parser is None or parser.get_http_version() not in _VERSIONS:
+        version = "" if parser is None else parser.get_http_version()
+        if parser is None or version not in _VERSIONS:
             raise UpstreamProtocolError
         self._judge_fields()
         encoding = raw.get(_ENCODING)
-        if encoding is not None and encoding.strip().lower() != b"chunked":
+        if encoding is not None and encoding.rstrip(b" ").lower() != b"chunked":
             raise UpstreamProtocolError
         status = parser.get_status_code()
         if 200 <= status <= 599:
             self._has_length = encoding is not None or _LENGTH in raw
-            self.may_follow = parser.should_keep_alive()
+            # Of old servers not all mean what they say of it.
+            self.may_follow = version == "1.1" and parser.should_keep_alive()
             self.head = ResponseHead(status, FieldMap(raw))
             self._others += len(raw)
             self._raw = {}  # for trailers
@@ -184,7 +197,9 @@ class ResponseParser:
             raise UpstreamProtocolError
 
     def on_body(self, piece: bytes) -> None:
-        """Take a piece of the body."""
+        """Take a piece of the body; a 1xx has none, whatever it says."""
+        if self.head is None:
+            raise UpstreamProtocolError
         self._body_bytes += len(piece)
         self.chunks.append(piece)
 

@@ -8,6 +8,7 @@ what is read from it, and `http_answer.py` the way of a body to its sink.
 """
 
 import asyncio
+import time
 
 from proxy.domain.catalog import Provider
 from proxy.domain.errors import ProxyError, UpstreamDisconnected, UpstreamTimeout
@@ -22,6 +23,9 @@ from proxy.upstream.http_pool import HttpPool
 from proxy.upstream.origin import Target, read_target
 from proxy.upstream.resolver import Resolver
 
+STALE_WITHIN_S = 1.0
+"""A pooled connection that was dead already tells so within a round trip. Who takes longer may have
+begun to work: whether to ask again is then not for a transport to decide."""
 _TURNS_TO_CLOSE = 4
 """After so many turns of the loop it has closed the sockets of connections that were cut off."""
 MAX_TARGETS = 1024
@@ -50,26 +54,33 @@ class HttptoolsTransport:
         """Send a request and return its answer's head (see `upstream/base.py`)."""
         clocks = request.clocks
         target = self._find_target(request)
+        head = _build_head(target, request)
         try:
             with Deadline(clocks.headers_s if request.streams else clocks.answer_s):
                 connection = await self._pool.take(target.origin, clocks)
-                answer = connection.send(request, target.first_lines, sink)
+                answer = connection.send(head, request, sink)
+                sent_s = time.monotonic()
                 error = await _wait_for_head(answer)
                 if (
                     isinstance(error, UpstreamDisconnected)
                     and connection.was_used
                     and not connection.has_answered
+                    and time.monotonic() - sent_s < STALE_WITHIN_S
                 ):
                     # It had died in the pool unnoticed, and nothing came back on it: once more
                     # on one that is certainly new.
                     connection = await self._pool.take(target.origin, clocks, is_new=True)
-                    answer = connection.send(request, target.first_lines, sink)
+                    answer = connection.send(head, request, sink)
                     error = await _wait_for_head(answer)
         except TimeoutError:
             raise UpstreamTimeout(code="upstream_header_timeout") from None
-        if error is not None:
+        if error is None:
+            return answer
+        try:
             raise error
-        return answer
+        finally:
+            # Its traceback holds this frame, with the request: a ring, unless that lets go of it.
+            del error, answer
 
     def retire(self) -> None:
         """Keep no connection any more (see `upstream/base.py`)."""
@@ -90,6 +101,24 @@ class HttptoolsTransport:
                 self._targets.clear()
             self._targets[key] = target
         return target
+
+
+def _build_head(target: Target, request: OutboundRequest) -> bytes:
+    """
+    Return a request's head as it travels.
+
+    Raises:
+        ValueError: a header holds what would end it, or is not text of HTTP: a fault of ours.
+    """
+    headers = request.headers
+    fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if fields.count("\n") != len(headers) or fields.count("\r") != len(headers) or "\0" in fields:
+        raise ValueError("a header holds a line end or a NUL")
+    return b"%b%bContent-Length: %d\r\n\r\n" % (
+        target.first_lines,
+        fields.encode("latin-1"),
+        len(request.body),
+    )
 
 
 async def _wait_for_head(answer: Answer) -> ProxyError | None:

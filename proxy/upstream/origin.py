@@ -21,7 +21,8 @@ class Origin(Struct, frozen=True):
     @property
     def authority(self) -> str:
         """What the Host header says."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        # The zone of an address means something on this machine only.
+        host = f"[{self.host.partition('%')[0]}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from pathlib import Path
 from typing import cast
 
@@ -9,6 +10,7 @@ import pytest
 
 from proxy.domain.errors import UpstreamTlsError
 from proxy.domain.settings import Clocks
+from proxy.upstream import dialer as dialer_module
 from proxy.upstream.dialer import Dialer
 from proxy.upstream.guard import Guard
 from proxy.upstream.origin import Origin
@@ -44,8 +46,8 @@ async def test_a_ca_file_is_trusted_for_its_provider_only() -> None:
                 made.append(transport)
 
         await dialer.dial(origin, Clocks(), Protocol)
-        assert made[0].get_extra_info("ssl_object").selected_alpn_protocol() in (None, "http/1.1")
-        made[0].abort()  # type: ignore[attr-defined]
+        assert made[-1].get_extra_info("ssl_object").selected_alpn_protocol() in (None, "http/1.1")
+        made[-1].abort()  # type: ignore[attr-defined]
         await take_turns()
 
 
@@ -55,6 +57,29 @@ async def test_a_ca_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(UpstreamTlsError) as caught:
         await dialer.dial(Origin("https", "127.0.0.1", 1), Clocks(), asyncio.Protocol)
     assert caught.value.detail == "the provider's ca_file cannot be read, or holds no certificate"
+
+
+async def test_a_ca_file_that_failed_is_not_looked_at_for_each_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One look takes 20 ms, in which nobody else is served; after a while it is looked at again."""
+    looks = 0
+
+    def look(_: str | None) -> ssl.SSLContext:
+        nonlocal looks
+        looks += 1
+        raise ValueError("embedded null byte")
+
+    monkeypatch.setattr(dialer_module, "build_context", look)
+    dialer = _dialer("https", "ca.pem")
+    for _ in range(3):
+        with pytest.raises(UpstreamTlsError):
+            await dialer.dial(Origin("https", "127.0.0.1", 1), Clocks(), asyncio.Protocol)
+    assert looks == 1
+    monkeypatch.setattr(dialer_module, "CA_AGAIN_S", 0.0)
+    with pytest.raises(UpstreamTlsError):
+        await dialer.dial(Origin("https", "127.0.0.1", 1), Clocks(), asyncio.Protocol)
+    assert looks == 2
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -74,9 +99,14 @@ async def test_a_dial_that_is_cancelled_leaves_nothing(scheme: str, turns: int) 
             await take_turns(turns)
             dialling.cancel()
             await asyncio.wait([dialling])
+            # A socket that is opened now may get a number that has just become free.
+            ours, theirs = socket.socketpair()
             if not dialling.cancelled():
-                made[0].abort()
+                made[-1].abort()
             await take_turns()
+            with ours, theirs:
+                ours.sendall(b"still there")
+                assert theirs.recv(32) == b"still there"
 
 
 async def test_cancelling_a_silent_dial_leaves_nothing() -> None:

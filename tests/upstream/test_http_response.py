@@ -58,7 +58,7 @@ def test_what_comes_behind_a_response_belongs_to_nobody(surplus: bytes, more: st
         (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", True),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", False),
         (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", False),
-        (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n", True),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n", False),
         (b"HTTP/1.1 204 No\r\n\r\n", True),
     ],
 )
@@ -97,6 +97,37 @@ def test_interim_responses_leave_nothing() -> None:
     parser = read(interim * 2 + OK + b"X-0: b\r\nContent-Length: 0\r\n\r\n")
     assert parser.head is not None
     assert dict(parser.head.headers) == {"x-0": "b", "content-length": "0"}
+
+
+@pytest.mark.parametrize("status", [102, 104, 150, 199])
+def test_an_interim_response_has_no_body(status: int) -> None:
+    """What says that it has one is refused: its bytes are never taken for the response's."""
+    with pytest.raises(UpstreamProtocolError):
+        read(b"HTTP/1.1 %d X\r\nContent-Length: 5\r\n\r\nEVIL!" % status + OK + b"\r\n")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"RTSP/1.0 200 OK\r\n", b"ICE/1.0 200 OK\r\n", OK + b"Transfer-Encoding: chunked\t\r\n"],
+)
+def test_what_only_looks_like_http_is_refused(head: bytes) -> None:
+    """Protocols that the parser knows besides, and an encoding that it reads otherwise than we."""
+    with pytest.raises(UpstreamProtocolError):
+        read(head + b"Content-Length: 0\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "start", [b"0\r\nX-A: ", b"1;", b"0\r\n"], ids=["trailer", "extension", "trailers"]
+)
+def test_a_long_body_buys_no_long_silence(start: bytes) -> None:
+    """However much body came, 64 KiB without any are the end: each more would cost more to hold."""
+    parser = read(CHUNKED + b"f00000\r\n" + b"x" * 0xF00000 + b"\r\n")
+    parser.chunks = []
+    parser.feed(start)
+    more = b"a" * 4096 if start != b"0\r\n" else b"X: b\r\n" * 512
+    with pytest.raises(UpstreamProtocolError):
+        for _ in range(20):
+            parser.feed(more)
 
 
 @pytest.mark.parametrize(

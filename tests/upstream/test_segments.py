@@ -94,7 +94,7 @@ def _feed(loop: asyncio.AbstractEventLoop, pieces: tuple[bytes, ...], ending: st
     connection = HttpConnection(TARGET.origin, wire, loop)
     connection.connection_made(wire)
     sink = RecordingSink()
-    answer = connection.send(REQUEST, TARGET.first_lines, sink)
+    answer = connection.send(TARGET.first_lines + b"\r\n", REQUEST, sink)
     is_open = False
     for piece in pieces:
         assert not wire.is_paused
