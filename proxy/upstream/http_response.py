@@ -29,6 +29,7 @@ _VERSIONS = frozenset(("1.1", "1.0"))
 _WITHOUT_BODY = frozenset((204, 304))
 _LENGTH = b"content-length"
 _ENCODING = b"transfer-encoding"
+_CONNECTION = b"connection"
 _BLANKS = b" \t"
 _OTHER_PROTOCOLS = (b"R", b"I")
 """Begin RTSP and ICE, which the parser knows as well."""
@@ -185,8 +186,11 @@ class ResponseParser:
         status = parser.get_status_code()
         if 200 <= status <= 599:
             self._has_length = encoding is not None or _LENGTH in raw
-            # Of old servers not all mean what they say of it.
-            self.may_follow = version == "1.1" and parser.should_keep_alive()
+            self.may_follow = parser.should_keep_alive() and (
+                # Of what HTTP/1.0 does not know, or says both ways, nothing is sure.
+                version == "1.1"
+                or (encoding is None and b"close" not in raw.get(_CONNECTION, b"").lower())
+            )
             self.head = ResponseHead(status, FieldMap(raw))
             self._others += len(raw)
             self._raw = {}  # for trailers

@@ -58,7 +58,13 @@ def test_what_comes_behind_a_response_belongs_to_nobody(surplus: bytes, more: st
         (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", True),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", False),
         (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", False),
-        (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n", False),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n", True),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive, close\r\n\r\n", False),
+        (
+            b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n"
+            b"Connection: keep-alive\r\n\r\n0\r\n\r\n",
+            False,
+        ),
         (b"HTTP/1.1 204 No\r\n\r\n", True),
     ],
 )

@@ -96,6 +96,11 @@ def _own_counts_later(aiohttp: Events, own: Events, case: Case) -> bool:
     return is_junk and is_cut and own.sent == aiohttp.sent and not own.reused
 
 
+def _own_refuses_at_once(aiohttp: Events, own: Events, case: Case) -> bool:
+    """Both refuse: aiohttp waits for what never comes, ours does not."""
+    return aiohttp.refusal == _CUT and own.refusal == _JUNK and own.sent == aiohttp.sent
+
+
 _ANY = re.compile(b"")
 # aiohttp counts the name before along with a name: somewhat less is too long for it, too.
 _LONG_LINE = re.compile(rb"(?:\A|\n)[^\r\n]{%d}" % (MOST_FIELD_BYTES - 80))
@@ -111,6 +116,29 @@ DIFFERENCES = (
         "does not look at how it has closed.",
         _own_tells_the_reset,
         _ANY,
+    ),
+    Difference(
+        "another protocol that llhttp knows",
+        "Who was asked for HTTP and answers RTSP or ICE is not who was meant.",
+        _own_refuses,
+        re.compile(rb"\A(?:RTSP|ICE)/"),
+    ),
+    Difference(
+        "a body of a 1xx",
+        "RFC 9110, 15.2: a 1xx ends with its head; aiohttp reads over what llhttp calls a body.",
+        _own_refuses_at_once,
+        re.compile(rb"HTTP/1\.1 1\d\d [^\n]*\n(?:[^\r\n]+\r\n)*?content-length:", re.IGNORECASE),
+        is_rare=True,
+    ),
+    Difference(
+        "HTTP/1.0 that says both close and keep-alive, or has chunks",
+        "RFC 9112, 6.1 and 9.3: chunks of HTTP/1.0 are no sure framing, and `close` goes first.",
+        _own_reuses_not,
+        re.compile(
+            rb"HTTP/1\.0 [^\n]*\n(?:[^\r\n]+\r\n)*?"
+            rb"(?:connection:[^\n]*close|transfer-encoding:)",
+            re.IGNORECASE,
+        ),
     ),
     Difference(
         "a folded line",
