@@ -22,6 +22,7 @@ from proxy.upstream.connection_cap import ConnectionCap, ConnectionCaps
 from proxy.upstream.deadline import Deadline
 from proxy.upstream.dial_faults import AddressRefused
 from proxy.upstream.guard import Guard
+from proxy.upstream.origin import MAX_TARGETS
 from proxy.upstream.outgoing_proxy import OutgoingProxy, check_target, parse_proxy
 from proxy.upstream.resolver import AddressInfo, ResolutionFailed, Resolver
 from proxy.upstream.tls import build_context
@@ -134,9 +135,12 @@ class Pool:
                         # The proxy itself reads this request, and passes it on.
                         path, more = f"http://{host}{path}", self._proxy.build_credentials()
                 lines = f"{request.method} {path} HTTP/1.1\r\nHost: {host}\r\n{more}"
-                target = self._targets[key] = (asked, lines.encode("ascii"))
+                target = (asked, lines.encode("ascii"))
             except ValueError as error:
                 raise aiohttp.InvalidURL(request.url) from error
+            if len(self._targets) >= MAX_TARGETS:
+                self._targets.clear()
+            self._targets[key] = target
         return target
 
 

@@ -8,6 +8,7 @@ version is pinned, and the contract suite walks every method that this leans on.
 """
 
 import asyncio
+import time
 from http import HTTPStatus
 
 import aiohttp
@@ -20,6 +21,7 @@ from aiohttp.streams import StreamReader
 from proxy.domain.catalog import Provider
 from proxy.domain.errors import UpstreamTimeout
 from proxy.domain.exchange import OutboundRequest, ResponseHead
+from proxy.upstream import base
 from proxy.upstream.aiohttp_connection import ProviderConnection, protocol_of
 from proxy.upstream.aiohttp_faults import describe_fault
 from proxy.upstream.aiohttp_pool import Pool
@@ -56,10 +58,12 @@ class AiohttpTransport:
             with Deadline(request.clocks.headers_s if request.streams else request.clocks.answer_s):
                 connection, first_lines = await self._pool.connect(request)
                 protocol = protocol_of(connection)
+                sent_s = time.monotonic()
                 try:
                     head, body = await _exchange(connection, first_lines, request)
                 except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-                    if not protocol.was_pooled or protocol.has_answered:
+                    is_late = time.monotonic() - sent_s >= base.STALE_WITHIN_S
+                    if not protocol.was_pooled or protocol.has_answered or is_late:
                         raise
                     # The pooled connection had died unnoticed and nothing came back on it:
                     # once more on one that is certainly new.

@@ -11,6 +11,10 @@ from typing import Protocol
 from proxy.domain.errors import ProxyError
 from proxy.domain.exchange import OutboundRequest, ResponseHead
 
+STALE_WITHIN_S = 1.0
+"""A pooled connection that was dead already tells so within a round trip. Who takes longer may have
+begun to work: whether to ask again is then not for a transport to decide."""
+
 
 class BodySink(Protocol):
     """
@@ -99,7 +103,9 @@ class Transport(Protocol):
                 upstream_header_timeout.
             UpstreamPoolFull: as many connections as are allowed are in use.
             UpstreamNotDialled: this machine has no file, port or memory left for another one.
-            UpstreamDisconnected: closed or reset before the head was complete.
+            UpstreamDisconnected: closed or reset before the head was complete. A connection
+                that has waited in the pool, and breaks within STALE_WITHIN_S before a byte has
+                come, is replaced unseen, once.
             UpstreamProtocolError: the head is not HTTP as asked for, or above our caps.
 
         Source: docs/decisions/0005-transport-interface.md; tests/upstream/contract.py.

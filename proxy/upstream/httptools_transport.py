@@ -13,6 +13,7 @@ import time
 from proxy.domain.catalog import Provider
 from proxy.domain.errors import ProxyError, UpstreamDisconnected, UpstreamTimeout
 from proxy.domain.exchange import OutboundRequest
+from proxy.upstream import base
 from proxy.upstream.base import BodySink, OpenedResponse
 from proxy.upstream.connection_cap import ConnectionCap, ConnectionCaps
 from proxy.upstream.deadline import Deadline
@@ -20,16 +21,11 @@ from proxy.upstream.dialer import Dialer
 from proxy.upstream.guard import Guard
 from proxy.upstream.http_answer import Answer
 from proxy.upstream.http_pool import HttpPool
-from proxy.upstream.origin import Target, read_target
+from proxy.upstream.origin import MAX_TARGETS, Target, read_target
 from proxy.upstream.resolver import Resolver
 
-STALE_WITHIN_S = 1.0
-"""A pooled connection that was dead already tells so within a round trip. Who takes longer may have
-begun to work: whether to ask again is then not for a transport to decide."""
 _TURNS_TO_CLOSE = 4
 """After so many turns of the loop it has closed the sockets of connections that were cut off."""
-MAX_TARGETS = 1024
-"""URLs that are kept as they were read; some providers have a client's model name in theirs."""
 
 
 class HttptoolsTransport:
@@ -65,7 +61,7 @@ class HttptoolsTransport:
                     isinstance(error, UpstreamDisconnected)
                     and connection.was_used
                     and not connection.has_answered
-                    and time.monotonic() - sent_s < STALE_WITHIN_S
+                    and time.monotonic() - sent_s < base.STALE_WITHIN_S
                 ):
                     # It had died in the pool unnoticed, and nothing came back on it: once more
                     # on one that is certainly new.

@@ -7,6 +7,8 @@ from msgspec import Struct
 
 from proxy.domain.errors import UpstreamUnreachable
 
+MAX_TARGETS = 1024
+"""URLs that are kept as they were read; some providers have a client's model name in theirs."""
 _PORTS = {"http": 80, "https": 443}
 
 

@@ -8,6 +8,7 @@ from proxy.domain.errors import (
     UpstreamDisconnected,
     UpstreamProtocolError,
 )
+from proxy.upstream import base
 from proxy.upstream.base import OpenedResponse, Transport
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream, stay_until_closed
 from tests.fakes.recording_sink import RecordingSink
@@ -95,6 +96,29 @@ class ReuseContract:
                 assert sink.endings == [None]
             assert served == 2
             assert len(upstream.connections) == 2
+
+    async def test_who_had_time_to_begin_is_not_asked_again(
+        self, transport: Transport, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A pooled connection that ends late had not died unnoticed: its request may be at work."""
+        monkeypatch.setattr(base, "STALE_WITHIN_S", 0.0)
+        requests = 0
+
+        async def script(connection: UpstreamConnection) -> None:
+            nonlocal requests
+            for _ in range(2):
+                await connection.read_request()
+                requests += 1
+                if requests == 2:
+                    break
+                await connection.answer(b"{}")
+            connection.close()
+
+        async with open_raw_upstream(script) as upstream:
+            await fetch(transport, build_request(upstream))
+            with pytest.raises(UpstreamDisconnected):
+                await transport.open(build_request(upstream), RecordingSink())
+        assert requests == 2
 
     @pytest.mark.parametrize("start", [b"HTTP/1.1 2", b"HTTP/1.1 100 Continue\r\n\r\n"])
     async def test_what_was_answered_in_part_is_never_sent_again(

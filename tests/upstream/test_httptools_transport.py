@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from proxy.domain.catalog import Provider
 from proxy.domain.errors import UpstreamDisconnected, UpstreamError
 from proxy.domain.settings import PoolLimits
-from proxy.upstream import httptools_transport
 from proxy.upstream.base import Transport
 from proxy.upstream.connection_cap import ConnectionCap
 from proxy.upstream.httptools_transport import HttptoolsTransport
@@ -117,30 +116,6 @@ async def test_a_header_that_cannot_be_sent_takes_no_slot(
                 await transport.open(replace(request, headers={"X": value}), RecordingSink())
         assert transport.has_room
         assert (await fetch(transport, request)).endings == [None]
-
-
-async def test_who_had_time_to_begin_is_not_asked_again(
-    transport: Transport, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A pooled connection that ends late had not died unnoticed: its request may be at work."""
-    monkeypatch.setattr(httptools_transport, "STALE_WITHIN_S", 0.0)
-    requests = 0
-
-    async def script(connection: UpstreamConnection) -> None:
-        nonlocal requests
-        for _ in range(2):
-            await connection.read_request()
-            requests += 1
-            if requests == 2:
-                break
-            await connection.answer(b"{}")
-        connection.close()
-
-    async with open_raw_upstream(script) as upstream:
-        await fetch(transport, build_request(upstream))
-        with pytest.raises(UpstreamDisconnected):
-            await transport.open(build_request(upstream), RecordingSink())
-    assert requests == 2
 
 
 async def test_who_waits_for_a_slot_of_a_transport_that_closes_dials_nobody(
