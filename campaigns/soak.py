@@ -158,7 +158,8 @@ class Campaign:
         load.behind_s = load.slowest_s = load.most_at_once = 0
         first, begun_s = load.asked, time.monotonic()
         busy_s = read_process(self._worker).busy_s
-        load.start(found.per_s)
+        found.wanted_per_s = found.per_s
+        load.start(found.wanted_per_s)
         each_s = min(10.0, max(1.0, found.lasts_s / 60))
         rotate_s, leaked = ROTATE_EACH_S, 0
         try:

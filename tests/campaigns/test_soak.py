@@ -84,6 +84,7 @@ def test_whatever_is_left_or_went_wrong_fails() -> None:
     changes = {
         "busy_share": 0.1,
         "took_s": 10.0,
+        "wanted_per_s": 530.0,
         "samples": [],
         "log_lines": 3999,
         "attempts": {"first": 1000},

@@ -20,7 +20,9 @@ class Found(Struct):
     lasts_s: float
     is_half: bool
     """The rate is that of half load, and not one that was asked for."""
+    wanted_per_s: float = 0.0
     per_s: float = 0.0
+    """As it was in the end: what is due while this machine stands still is dropped."""
     took_s: float = 0.0
     samples: list[Sample] = field(default_factory=list)
     busy_share: float = 0.0

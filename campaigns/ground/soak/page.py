@@ -14,6 +14,7 @@ MS = 1000
 HALF_SHARE = (0.4, 0.6)
 """How busy the worker is at half load: what its requests cost moves with the machine."""
 FAIR_SHARE = (0.45, 0.55)
+LEAST_OF_RATE = 0.95
 _PROCESSES: dict[str, Callable[[Sample], float]] = {
     "worker": lambda sample: sample.worker.resident_bytes,
     "supervisor": lambda sample: sample.supervisor.resident_bytes,
@@ -71,6 +72,8 @@ def _say_transports(found: Found, transports: Sequence[str]) -> str:
 def _say_load(found: Found) -> str:
     if found.took_s < found.lasts_s or not found.per_s:
         return f"{found.took_s:.0f} s instead of {found.lasts_s:.0f}"
+    if found.per_s < LEAST_OF_RATE * found.wanted_per_s:
+        return f"{found.per_s:,.0f} requests a second instead of {found.wanted_per_s:,.0f}"
     is_half = HALF_SHARE[0] <= found.busy_share <= HALF_SHARE[1]
     return PASSED if is_half or not found.is_half else f"{found.busy_share:.0%} of a core"
 
