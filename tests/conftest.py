@@ -17,6 +17,7 @@ import uvloop
 from hypothesis import HealthCheck, settings
 
 from tests.canaries import RAN_BEFORE, WATCH, install
+from tests.fakes import proxy_server
 from tests.fakes.ports import find_port
 from tests.fakes.redis_server import RedisServer
 from tests.leaks import leaving_nothing
@@ -34,8 +35,23 @@ def pytest_configure(config: pytest.Config) -> None:
     """Have the watch look on from before the first fixture."""
     config.addinivalue_line("markers", "both_loops: also on uvloop, which workers run on")
     config.addinivalue_line("markers", "both_transports: over our own transport and aiohttp's")
+    config.addinivalue_line("markers", "both_connections: over a lean one and over aiohttp's")
     config.stash[_UNINSTALL] = install(WATCH)
     config.stash[_LEFT] = []
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Have tests that are marked `both_connections` run once over each."""
+    if metafunc.definition.get_closest_marker("both_connections"):
+        metafunc.parametrize("connection_kind", ("lean", "aiohttp"), indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def connection_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Make it what plain requests are served by in every proxy that a test begins."""
+    kind = str(getattr(request, "param", "lean"))
+    monkeypatch.setattr(proxy_server, "CONNECTION", kind)
+    return kind
 
 
 def pytest_asyncio_loop_factories(

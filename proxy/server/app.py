@@ -5,7 +5,7 @@ from msgspec import Struct
 from proxy.pipeline.context import Runtime
 from proxy.server.admin_endpoints import AdminEndpoints
 from proxy.server.breaker_endpoints import BreakerEndpoints
-from proxy.server.chat_endpoints import add_chat_endpoints
+from proxy.server.chat_endpoints import add_chat_endpoints, list_plain_routes
 from proxy.server.dispatch import Dispatcher
 from proxy.server.event_stream import EventEndpoint
 from proxy.server.health_endpoints import HealthEndpoints
@@ -41,4 +41,4 @@ def build_app(state: ServerState) -> App:
 
 def build_runner(app: App) -> ServerRunner:
     """Return what serves the application on sockets."""
-    return ServerRunner(app.dispatcher.answer, app.runtime)
+    return ServerRunner(app.dispatcher.answer, app.runtime, list_plain_routes())

@@ -6,6 +6,7 @@ from proxy.domain.exchange import Operation
 from proxy.pipeline.context import Runtime
 from proxy.pipeline.handle import handle
 from proxy.server.cors import build_cors_headers
+from proxy.server.lean_head import PlainRoute, PlainRoutes
 from proxy.server.registrar import Registrar
 from proxy.server.reply import AiohttpReply, AiohttpRequest
 from proxy.server.routes import Handler
@@ -23,6 +24,15 @@ def add_chat_endpoints(registrar: Registrar, runtime: Runtime) -> None:
         handler = _build_handler(runtime, operation, path)
         for pattern in ("/v1" + path, path):
             registrar.add_pipeline(("POST",), pattern, handler)
+
+
+def list_plain_routes() -> PlainRoutes:
+    """Return the same paths for who reads plain heads, by their request lines."""
+    return {
+        f"POST {prefix}{path} HTTP/1.1".encode(): PlainRoute(operation, path)
+        for path, operation in PATHS
+        for prefix in ("/v1", "")
+    }
 
 
 def _build_handler(runtime: Runtime, operation: Operation, path: str) -> Handler:

@@ -1,8 +1,8 @@
 """
 One client connection: aiohttp's protocol under our clocks, our caps and our last answers.
 
-`runner.py` makes one for each accepted socket. What is answered on it is decided in
-`dispatch.py`; what may be accepted in `connection_counts.py`.
+`lean_connection.py` hands its socket over to one with the first request that is not plain. What
+is answered on it is decided in `dispatch.py`; what may be accepted in `connection_counts.py`.
 """
 
 import asyncio
@@ -14,9 +14,11 @@ from aiohttp import StreamReader, hdrs, web
 from aiohttp.http import RawRequestMessage
 from aiohttp.web_protocol import RequestPayloadError
 
-from proxy.domain.errors import HeadTooLarge, ProxyError, RequestTimeout
+from proxy.domain.errors import HeadTooLarge, ProxyError
 from proxy.domain.exchange import ConnectionFault
 from proxy.pipeline.context import Runtime, build_request_id
+from proxy.server.absence import AbsenceWatch
+from proxy.server.accept import FAREWELL_S, accept, end_late_head
 from proxy.server.connection_counts import Admission, ConnectionCounts
 from proxy.server.refusal import (
     INVALID_HTTP,
@@ -25,27 +27,17 @@ from proxy.server.refusal import (
     build_refusal_record,
 )
 from proxy.server.request_loop import RequestLoop
-from proxy.server.tcp_state import has_unread, hold_little, is_peer_gone, reset
+from proxy.server.tcp_state import has_unread, reset
 from proxy.server.write_stall import WriteStall
 from proxy.server.written_answer import LAST
 
 if TYPE_CHECKING:
     from aiohttp.web_protocol import _ErrInfo
 
-HIGH_WATER_BYTES = 4096
-"""Above this a writer is paused. One read from a provider may come on top, which is up to
-256,000 bytes: so a client that reads nothing costs less than 256 KiB."""
-KERNEL_BYTES = 128 * 1024
-"""What the kernel may hold besides that it cannot send yet."""
-ABSENCE_S = 0.25
-"""How often a client that is not read from is looked for."""
 SEARCHED_BYTES = 4096
 """Where in a read a header that asks for another protocol is looked for."""
 MAX_HEAD_LINES = 256
 """Twice what the parser takes, with the empty lines that may come before a head."""
-FAREWELL_S = 2.0
-"""How long what a refused client still sends is dropped. Closing on unread bytes would reset
-the connection, and take away the answer that says what was wrong."""
 
 _HEAD_END = b"\r\n\r\n"
 
@@ -58,12 +50,11 @@ class ClientConnection(RequestLoop):
     """
 
     __slots__ = (
-        "_absence_timer",
+        "_absence",
         "_admission",
         "_counts",
         "_head_timer",
         "_is_head_begun",
-        "_is_hearing",
         "_last_body",
         "_runtime",
         "_stall",
@@ -86,13 +77,12 @@ class ClientConnection(RequestLoop):
         self.whole_upgrade: RawRequestMessage | None = None
         """The request for another protocol behind which nothing was lost."""
         self._is_head_begun = False
-        self._is_hearing = True
         self._last_body: StreamReader | None = None
         self._wire: asyncio.Transport | None = None
         self._admission: Admission | None = None
         self._stall: WriteStall | None = None
         self._head_timer: asyncio.TimerHandle | None = None
-        self._absence_timer: asyncio.TimerHandle | None = None
+        self._absence: AbsenceWatch | None = None
 
     @property
     def task(self) -> asyncio.Task[None] | None:
@@ -119,20 +109,23 @@ class ClientConnection(RequestLoop):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop with a new connection, which is reset if there are too many."""
         wire = cast(asyncio.Transport, transport)
-        settings = self._runtime.snapshot.settings
-        peer = wire.get_extra_info("peername")
-        self._admission = self._counts.admit(peer[0] if peer else "", settings)
-        if self._admission is None:
-            self._tell("connection_rejected")
-            reset(wire)
-            return
-        super().connection_made(wire)
-        wire.set_write_buffer_limits(high=HIGH_WATER_BYTES)
-        hold_little(wire, KERNEL_BYTES)
+        admission = accept(wire, self._runtime, self._counts)
+        if admission is not None:
+            head_s = self._runtime.snapshot.settings.client_clocks.head_s
+            self.take_over(wire, admission, self._loop.time() + head_s)
+
+    def take_over(
+        self, transport: asyncio.Transport, admission: Admission, head_end_s: float | None
+    ) -> None:
+        """Begin with a connection that was accepted (see `lean_connection.Successor`)."""
+        self._admission = admission
+        super().connection_made(transport)
         # aiohttp forgets its transport as it closes; what is left in it still has to go out.
-        self._wire = wire
-        self._stall = WriteStall(self._loop, wire, self._end_stalled)
-        self._start_head_timer()
+        self._wire = transport
+        self._stall = WriteStall(self._loop, transport, self._end_stalled)
+        self._absence = AbsenceWatch(self._loop, transport)
+        if head_end_s is not None:
+            self._head_timer = self._loop.call_at(head_end_s, self._end_late_head)
         if self._task_handler is not None:
             self._task_handler.add_done_callback(self._watch_leftovers)
 
@@ -143,9 +136,10 @@ class ClientConnection(RequestLoop):
             self._stall.stop()
         # Rings with these would keep an answer's buffers until the collector comes by.
         self._stall = self.on_pause = self.on_resume = None
-        for timer in (self._head_timer, self._absence_timer):
-            if timer is not None:
-                timer.cancel()
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+        if self._absence is not None:
+            self._absence.stop()
         if self._admission is not None:
             self._admission.release()
         super().connection_lost(exc)
@@ -153,8 +147,7 @@ class ClientConnection(RequestLoop):
     def data_received(self, data: bytes) -> None:
         """Called by the loop with what the client has sent, and by aiohttp with b"" to go on."""
         count = self._request_count
-        waiter = self._waiter
-        is_waiting = waiter is not None and not waiter.done()  # as `_is_waiting`, without its call
+        is_waiting = self._is_waiting
         # Whether the request before is answered yet is not asked, only whether it is all here.
         is_between = is_waiting or self._last_body is None or self._last_body.is_eof()
         if is_waiting and data.find(b"pgrade:", 0, SEARCHED_BYTES) >= 0:
@@ -251,7 +244,8 @@ class ClientConnection(RequestLoop):
     def _is_waiting(self) -> bool:
         """No request is under way, and none has come."""
         waiter = self._waiter
-        return waiter is not None and not waiter.done()
+        # Its task has not had a turn yet where it was only just taken over.
+        return not self._request_count if waiter is None else not waiter.done()
 
     def _feed_upgrade(self, data: bytes) -> None:
         """
@@ -308,9 +302,7 @@ class ClientConnection(RequestLoop):
             # A request is under way: what has come of the next one is looked at when it is over.
             self._start_head_timer()
             return
-        self._tell("head_timeout")
-        # Counted, not recorded: nobody has asked for anything yet.
-        transport.write(build_refusal(RequestTimeout(), build_request_id()))
+        end_late_head(transport, self._runtime)
         self.force_close()
 
     def _watch_stall(self) -> None:
@@ -331,25 +323,14 @@ class ClientConnection(RequestLoop):
 
     def _pause_transport_reading(self) -> None:
         super()._pause_transport_reading()
-        self._is_hearing = False
-        if self._absence_timer is None:
-            self._absence_timer = self._loop.call_later(ABSENCE_S, self._look_for_client)
+        if self._absence is not None:
+            self._absence.begin()
 
     def _resume_transport_reading(self) -> None:
-        if not self._is_hearing:  # aiohttp resumes after each body, paused or not
+        # aiohttp resumes after each body, paused or not.
+        if self._absence is not None and self._absence.is_on:
             super()._resume_transport_reading()
-            self._is_hearing = True
-
-    def _look_for_client(self) -> None:
-        """End the connection of a client that left while it was not read from."""
-        self._absence_timer = None
-        wire = self._wire
-        if self._is_hearing or wire is None:
-            return
-        if is_peer_gone(wire):
-            wire.abort()
-        else:
-            self._absence_timer = self._loop.call_later(ABSENCE_S, self._look_for_client)
+            self._absence.pause()
 
     def _tell(self, fault: ConnectionFault) -> None:
         self._runtime.observer.connection_failed(fault)

@@ -1,25 +1,22 @@
 """The pipeline's request and reply (see `pipeline/base.py`) over aiohttp's server."""
 
-import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from aiohttp import HttpVersion11, web
 from multidict import MultiMapping
 
-from proxy.domain.errors import BodyTooLarge, RequestTimeout
 from proxy.domain.exchange import Operation
 from proxy.domain.settings import Settings
 from proxy.server.connection import ClientConnection
 from proxy.server.request_body import is_body_coming, read_body
-from proxy.server.written_answer import KEPT, LAST, build_head
-
-JOINED_BODY_BYTES = 64 * 1024
-"""Up to here copying a body behind its head costs less than a second write."""
-UNWANTED_BODY = frozenset((RequestTimeout.status, BodyTooLarge.status))
-"""After these the rest of a body is not waited for, however short it is."""
-
-_log = logging.getLogger("llm_proxy.server")
+from proxy.server.written_answer import (
+    JOINED_BODY_BYTES,
+    KEPT,
+    LAST,
+    UNWANTED_BODY,
+    build_reply_head,
+)
 
 
 class AiohttpRequest:
@@ -117,10 +114,9 @@ class AiohttpReply:
 
     def _begin(self, status: int, headers: Mapping[str, str], framing: str) -> bytes:
         """
-        Return the head of an answer; `framing` is the field that tells where its body ends.
+        Return the head of an answer (see `build_reply_head` for what it raises).
 
-        Raises:
-            ValueError: a header cannot be sent; nothing has been. An error goes without it.
+        `framing` is the field that tells where its body ends.
         """
         request = self._request
         # Without a length and without chunks only the close tells that a body is over.
@@ -129,22 +125,14 @@ class AiohttpReply:
             status in UNWANTED_BODY or not is_body_coming(request)
         ):
             keeps_alive = False
-        try:
-            text = _build_fields(headers)
-            if self._extra_headers:
-                text = _build_fields(self._extra_headers) + text
-        except ValueError:
-            if status < 400:  # the client gets an error instead, which comes through here
-                raise
-            _log.error("an answer's header could not be sent", extra={"status_code": status})
-            text = _build_sendable_fields(self._extra_headers, headers)
         if not keeps_alive:
             framing += "Connection: close\r\n"
         elif request.version < HttpVersion11:
             framing += "Connection: keep-alive\r\n"
+        head = build_reply_head(status, self._extra_headers, headers, framing)
         self.started = True
         self.response = KEPT if keeps_alive else LAST
-        return build_head(status, text + framing)
+        return head
 
     def _leave_body(self) -> None:
         """Take no more of the request's body in, where the connection ends with this answer."""
@@ -176,24 +164,3 @@ class AiohttpReply:
         connection = self._request.protocol
         if isinstance(connection, ClientConnection):
             connection.on_pause = connection.on_resume = None
-
-
-def _build_fields(headers: Mapping[str, str]) -> str:
-    fields = [f"{name}: {value}\r\n" for name, value in headers.items()]
-    text = "".join(fields)
-    if not text.isascii():
-        text.encode()  # a lone surrogate raises
-    if text.count("\n") != len(fields) or text.count("\r") != len(fields) or "\0" in text:
-        raise ValueError("a header of an answer holds a line break or a NUL")
-    return text
-
-
-def _build_sendable_fields(*groups: Mapping[str, str]) -> str:
-    """Return the fields of those headers that can be sent."""
-    text = ""
-    for name, value in [item for headers in groups for item in headers.items()]:
-        try:
-            text += _build_fields({name: value})
-        except ValueError:
-            continue
-    return text

@@ -1,7 +1,8 @@
 """
 The body of a client's request: whether it may come, how long it may take, and its bytes.
 
-`reply.py` reads through this for the pipeline. What a body says is decided elsewhere.
+`reply.py` reads through this for the pipeline, `lean_request.py` goes by its rules. What a body
+says is decided elsewhere.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from aiohttp import HttpVersion11, StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestPayloadError
+from multidict import MultiMapping
 
 from proxy.domain.errors import (
     BodyTooLarge,
@@ -64,29 +66,49 @@ def is_body_coming(request: web.Request) -> bool:
     )
 
 
+def check_kind(headers: MultiMapping[str]) -> None:
+    """
+    Look that a body is said to be JSON as it comes.
+
+    Raises:
+        UnsupportedMediaType: it is something else, or compressed.
+    """
+    kind = headers.get("Content-Type", "")
+    if kind != JSON and not _is_json(kind):
+        raise UnsupportedMediaType(_build_kind_message(kind))
+    if headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType(code="unsupported_encoding")
+
+
+def check_size(size_bytes: int, settings: Settings) -> None:
+    """
+    Look that a body is not too long.
+
+    Raises:
+        BodyTooLarge: it is.
+    """
+    limit_bytes = settings.max_body_bytes
+    if size_bytes > limit_bytes:
+        raise BodyTooLarge(
+            f"The request body is larger than the {limit_bytes} bytes that are taken here."
+        )
+
+
 async def read_body(request: web.Request, settings: Settings) -> bytes:
     """
     Return the whole body (see `InboundRequest.read_body` for what it raises).
 
     Everything that the head tells is checked before a byte is read or asked for.
     """
-    headers = request.headers
-    kind = headers.get("Content-Type", "")
-    if kind != JSON and not _is_json(kind):
-        raise UnsupportedMediaType(_build_kind_message(kind))
-    if headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType(code="unsupported_encoding")
-    limit_bytes = settings.max_body_bytes
-    if (request.content_length or 0) > limit_bytes:
-        raise _too_large(limit_bytes)
+    check_kind(request.headers)
+    check_size(request.content_length or 0, settings)
     # aiohttp keeps a payload that it has not inflated in a plain StreamReader.
     content = request.content
     is_waiting = check_expectation(request)
     if content.is_eof():
         # Nearly every body has come with its head: no clock, no loop, no copy.
         body = _take_whole(content)
-        if len(body) > limit_bytes:
-            raise _too_large(limit_bytes)
+        check_size(len(body), settings)
         return body
     if is_waiting and request.transport is not None:
         request.transport.write(CONTINUE)
@@ -116,8 +138,7 @@ def _take_whole(content: StreamReader) -> bytes:
 async def _read_rest(content: StreamReader, settings: Settings) -> bytes:
     """Read to the end, under the cap and the clocks."""
     loop = asyncio.get_running_loop()
-    clock = _BodyClock(settings, loop.time())
-    limit_bytes = settings.max_body_bytes
+    clock = BodyClock(settings, loop.time())
     parts: list[bytes] = []
     size_bytes = chunk_count = 0
     while True:
@@ -130,8 +151,7 @@ async def _read_rest(content: StreamReader, settings: Settings) -> bytes:
                         return b"".join(parts)
                     clock.last_part_s = loop.time()
                     size_bytes += len(part)
-                    if size_bytes > limit_bytes:
-                        raise _too_large(limit_bytes)
+                    check_size(size_bytes, settings)
                     parts.append(part)
                     if ends_chunk:
                         chunk_count += 1
@@ -145,7 +165,7 @@ async def _read_rest(content: StreamReader, settings: Settings) -> bytes:
                 raise RequestTimeout() from None
 
 
-class _BodyClock:
+class BodyClock:
     """When a body is too late: by its silence, by its speed, and at the latest."""
 
     def __init__(self, settings: Settings, now_s: float) -> None:
@@ -171,9 +191,3 @@ def _build_kind_message(kind: str) -> str:
     if kind.lower().startswith("application/x-www-form-urlencoded"):
         was = "this one is 'application/x-www-form-urlencoded', which curl -d sends by itself"
     return f"Send JSON with the header 'Content-Type: application/json'; {was}."
-
-
-def _too_large(limit_bytes: int) -> BodyTooLarge:
-    return BodyTooLarge(
-        f"The request body is larger than the {limit_bytes} bytes that are taken here."
-    )

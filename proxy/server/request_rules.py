@@ -31,7 +31,7 @@ def find_fault(request: web.Request) -> RequestError | None:
         return build_invalid_http(f"{request.method} has no body here")
     host = headers.get(hdrs.HOST)
     # The parser has refused a second Host, and HTTP/1.1 without one.
-    if host is not None and not _is_host(host):
+    if host is not None and not is_host(host):
         return build_invalid_http("its Host is not 'name' or 'name:port'")
     target = request.raw_path
     if target[0] != "/":
@@ -59,5 +59,6 @@ def _find_target_fault(method: str, target: str, host: str | None) -> RequestErr
 
 # Clients send the same few hosts again and again: looking one up costs a fifth of matching it.
 @lru_cache(maxsize=256)
-def _is_host(host: str) -> bool:
+def is_host(host: str) -> bool:
+    """Return whether a `Host` is a name or an address, with or without a port."""
     return _HOST.fullmatch(host) is not None

@@ -18,11 +18,13 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
 from proxy.pipeline.context import Runtime
-from proxy.server.connection import FAREWELL_S, ClientConnection
+from proxy.server.accept import FAREWELL_S, IDLE_CONNECTION_S
+from proxy.server.connection import ClientConnection
 from proxy.server.connection_counts import ConnectionCounts
+from proxy.server.lean_connection import LeanConnection
+from proxy.server.lean_head import PlainRoutes
 from proxy.server.routes import Handler
 
-IDLE_CONNECTION_S = 75.0
 CUT_S = 5.0
 """How long a cancelled request may take to write down how it ended."""
 IDLE_GRACE_S = 2.0
@@ -44,11 +46,11 @@ def find_room() -> int:
 
 
 class ConnectionServer(web.Server):
-    """Makes a ClientConnection for each accepted socket, and a request of each message."""
+    """Makes a connection for each accepted socket, and a request of each message of aiohttp's."""
 
-    def __init__(self, handler: Handler, runtime: Runtime) -> None:
+    def __init__(self, handler: Handler, runtime: Runtime, plain_routes: PlainRoutes) -> None:
         """
-        Answer requests with `handler`.
+        Answer plain requests to `plain_routes` with the pipeline, and all others with `handler`.
 
         A client that leaves cancels its request's task: that is how an upstream is let go of.
         """
@@ -61,8 +63,10 @@ class ConnectionServer(web.Server):
             keepalive_timeout=IDLE_CONNECTION_S,
             lingering_time=FAREWELL_S,
         )
-        self._runtime = runtime
-        self._counts = ConnectionCounts(find_room())
+        self.runtime = runtime
+        self.counts = ConnectionCounts(find_room())
+        self.plain_routes = plain_routes
+        self._lean: set[LeanConnection] = set()
         self.news = asyncio.Event()
         """Set when the last connection has ended; who waits for that clears it."""
 
@@ -76,14 +80,54 @@ class ConnectionServer(web.Server):
             task.add_done_callback(self._look_around)
 
     def _look_around(self, task: object = None) -> None:
-        if not self._connections:
+        if not self._connections and not self._lean:
             self.news.set()
+
+    @property
+    def lean_connections(self) -> list[LeanConnection]:
+        """The open connections that were not handed over."""
+        return list(self._lean)
+
+    def begin_lean(self, connection: LeanConnection) -> None:
+        """Called by a connection that was accepted."""
+        self._lean.add(connection)
+
+    def end_lean(self, connection: LeanConnection) -> None:
+        """Called by a connection that is gone or handed over; its task may still be at work."""
+        if connection.task is None or connection.task.done():
+            self._forget_lean(connection)
+        else:
+            connection.task.add_done_callback(lambda task: self._forget_lean(connection))
+
+    def _forget_lean(self, connection: LeanConnection) -> None:
+        self._lean.discard(connection)
+        self._look_around()
 
     def __call__(self) -> RequestHandler:
         """Return the protocol of one new connection."""
+        if not self.plain_routes:
+            return self.build_successor()
+        # aiohttp says that it is one of its own; nobody but the loop's server calls this.
+        return cast(RequestHandler, LeanConnection(self, self._loop))
+
+    def build_successor(self) -> ClientConnection:
+        """Return the connection that takes what is not plain."""
         return ClientConnection(
-            self, loop=self._loop, runtime=self._runtime, counts=self._counts, **self._kwargs
+            self, loop=self._loop, runtime=self.runtime, counts=self.counts, **self._kwargs
         )
+
+    def pre_shutdown(self) -> None:
+        """Called by aiohttp's runner before open requests are cancelled: close idle connections."""
+        super().pre_shutdown()
+        for connection in self.lean_connections:
+            if connection.is_idle:
+                connection.close()
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """Called by aiohttp's runner when they were: close every connection."""
+        for connection in self.lean_connections:
+            connection.close()
+        await super().shutdown(timeout)
 
     def _build_request(
         self,
@@ -93,7 +137,7 @@ class ConnectionServer(web.Server):
         writer: AbstractStreamWriter,
         task: "asyncio.Task[None]",
     ) -> web.BaseRequest:
-        if self._runtime.is_draining:
+        if self.runtime.is_draining:
             message = message._replace(should_close=True)
         elif message.upgrade and cast(ClientConnection, protocol).whole_upgrade is not message:
             # No other protocol is spoken here. What came behind such a request may be lost; on
@@ -110,18 +154,23 @@ class ServerRunner(web.BaseRunner):
     alone cancels every open request.
     """
 
-    def __init__(self, handler: Handler, runtime: Runtime) -> None:
+    def __init__(
+        self, handler: Handler, runtime: Runtime, plain_routes: PlainRoutes | None = None
+    ) -> None:
         super().__init__(shutdown_timeout=CUT_S)
         self._handler = handler
+        self._plain_routes = plain_routes or {}
         self._runtime = runtime
         self._end_s = math.inf
 
     @property
-    def connections(self) -> list[ClientConnection]:
+    def connections(self) -> list[ClientConnection | LeanConnection]:
         """The connections that are open."""
-        server = self.server
-        open_connections: list[Any] = [] if server is None else server.connections
-        return [c for c in open_connections if isinstance(c, ClientConnection)]
+        server = cast(ConnectionServer | None, self.server)
+        if server is None:
+            return []
+        handed_over: list[Any] = server.connections
+        return [*handed_over, *server.lean_connections]
 
     def begin_drain(self) -> None:
         """Have every answer from now on close its connection."""
@@ -184,7 +233,7 @@ class ServerRunner(web.BaseRunner):
     async def _let_end(self, idle_grace_s: float) -> None:
         """Close idle connections until there is none, or the time is up."""
         loop = asyncio.get_running_loop()
-        idle_since_s: dict[ClientConnection, float] = {}
+        idle_since_s: dict[ClientConnection | LeanConnection, float] = {}
         while (connections := self.connections) and (now_s := loop.time()) < self._end_s:
             for connection in connections:
                 if not connection.is_idle:
@@ -205,7 +254,7 @@ class ServerRunner(web.BaseRunner):
         return [task for task in tasks if task is not None and not task.done()]
 
     async def _make_server(self) -> web.Server:
-        return ConnectionServer(self._handler, self._runtime)
+        return ConnectionServer(self._handler, self._runtime, self._plain_routes)
 
     async def _cleanup_server(self) -> None:
         """Do nothing: what the handler works with is not the runner's to close."""

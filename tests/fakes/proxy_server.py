@@ -113,6 +113,8 @@ class ProxyServer:
 
 TRANSPORT = "httptools"
 """Of providers for which a test names none; `tests/faults/conftest.py` changes it."""
+CONNECTION = "lean"
+"""What plain requests are served by where a test does not say; `tests/conftest.py` changes it."""
 
 
 def build_provider(base_url: str, **fields: Any) -> Provider:
@@ -186,8 +188,14 @@ async def serving(
     transports: Mapping[str, Transport] | None = None,
     desk: Desk | None = None,
     board: Board | None = None,
+    *,
+    connection: str = "",
 ) -> AsyncIterator[ProxyServer]:
-    """Serve a snapshot on a free port; requests that are open at the end are cancelled."""
+    """
+    Serve a snapshot on a free port; requests that are open at the end are cancelled.
+
+    Over "aiohttp" every connection is aiohttp's from its beginning, whatever is asked on it.
+    """
     if transports is None:
         transports = {p.name: open_transport(p) for p in snapshot.providers.values() if p.enabled}
     observer = RecordingObserver()
@@ -197,7 +205,9 @@ async def serving(
         desk=desk or StillDesk(build_status()),
         render_metrics=lambda: (b"metrics", "text/plain"),
     )
-    runner = build_runner(build_app(state))
+    app = build_app(state)
+    is_lean = (connection or CONNECTION) == "lean"
+    runner = build_runner(app) if is_lean else ServerRunner(app.dispatcher.answer, runtime)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -22,7 +22,7 @@ from tests.fakes.raw_client import (
 )
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
 
-pytestmark = pytest.mark.usefixtures("no_leaks")
+pytestmark = [pytest.mark.usefixtures("no_leaks"), pytest.mark.both_connections]
 
 CLIENTS = 10
 CLOCK_S = 0.2

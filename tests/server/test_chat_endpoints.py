@@ -8,7 +8,7 @@ from tests.fakes.proxy_server import ANSWER, AUTH, build_chat, proxying
 from tests.fakes.raw_upstream import open_raw_upstream
 from tests.fakes.upstream_scripts import answering
 
-pytestmark = pytest.mark.usefixtures("no_leaks")
+pytestmark = [pytest.mark.usefixtures("no_leaks"), pytest.mark.both_connections]
 
 COMPLETION = {"id": "cmpl-1", "object": "text_completion", "choices": [{"text": "x", "index": 0}]}
 VECTORS = {"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": "AACAPw=="}]}

@@ -492,7 +492,8 @@ async def test_a_body_that_breaks_off_has_one_answer() -> None:
 @pytest.mark.parametrize("turns", range(4))
 async def test_a_body_may_break_off_in_any_turn_of_the_loop(turns: int) -> None:
     """Also before the turn that takes a request from the queue, and in it."""
-    async with serving(build_snapshot(build_provider("http://127.0.0.1:1/v1"))) as server:
+    snapshot = build_snapshot(build_provider("http://127.0.0.1:1/v1"))
+    async with serving(snapshot, connection="aiohttp") as server:
         async with connecting(server.port) as client, asyncio.timeout(SLACK):
             await until(lambda: any(c._is_waiting for c in server.runner.connections))
             (connection,) = server.runner.connections

@@ -10,7 +10,7 @@ from tests.fakes.raw_client import CHAT, build_request, connecting
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
 from tests.fakes.upstream_scripts import Recorder, answering
 
-pytestmark = pytest.mark.usefixtures("no_leaks")
+pytestmark = [pytest.mark.usefixtures("no_leaks"), pytest.mark.both_connections]
 
 BODY = b'{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}'
 STREAM = (build_chunk("he"), build_chunk(finish="stop"), DONE)
@@ -69,7 +69,9 @@ async def test_an_answer_that_cannot_be_sent_is_an_error_in_json(
     value: str, body: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A header that would break the head never goes out: the client gets a 500, we get a log."""
-    monkeypatch.setattr("proxy.server.chat_endpoints.build_cors_headers", lambda *_: {"x-a": value})
+    for module in ("chat_endpoints", "lean_connection"):
+        name = f"proxy.server.{module}.build_cors_headers"
+        monkeypatch.setattr(name, lambda *_: {"x-a": value})
     script = Recorder(*STREAM) if body is BODY else answering(ANSWER)
     with caplog.at_level(logging.ERROR):
         async with open_raw_upstream(script) as upstream, proxying(upstream.url) as server:
@@ -91,7 +93,9 @@ async def test_an_error_goes_out_without_the_header_that_cannot(
 ) -> None:
     """A refusal keeps its status; only what would break its head is left out."""
     bad = {"x-a": "a\nb", "x-b": "good"}
-    monkeypatch.setattr("proxy.server.chat_endpoints.build_cors_headers", lambda *_: bad)
+    for module in ("chat_endpoints", "lean_connection"):
+        name = f"proxy.server.{module}.build_cors_headers"
+        monkeypatch.setattr(name, lambda *_: bad)
     async with (
         proxying("http://127.0.0.1:1/v1") as server,
         connecting(server.port, build_request(b"{")) as client,

@@ -14,7 +14,7 @@ from tests.fakes.raw_client import CHAT, RawClient, build_head, build_request, c
 from tests.fakes.raw_upstream import open_raw_upstream
 from tests.fakes.upstream_scripts import answering
 
-pytestmark = pytest.mark.usefixtures("no_leaks")
+pytestmark = [pytest.mark.usefixtures("no_leaks"), pytest.mark.both_connections]
 
 NOWHERE = "http://127.0.0.1:1/v1"
 HASTY_S = 0.1
@@ -339,7 +339,8 @@ async def test_a_refused_body_does_not_hold_its_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whoever goes on sending after a 413 is cut off soon, without anything being read."""
-    monkeypatch.setattr("proxy.server.runner.FAREWELL_S", HASTY_S)
+    for module in ("runner", "lean_connection"):
+        monkeypatch.setattr(f"proxy.server.{module}.FAREWELL_S", HASTY_S)
     async with proxying(NOWHERE) as server:
         head = build_head("Content-Length: 900000000")
         async with connecting(server.port, head) as client:
