@@ -182,7 +182,8 @@ class LeanConnection(Outflow):
         self._request = request = LeanRequest(
             head, data[head.body_at :], self._loop, self._resume_reading
         )
-        request.keeps_alive = not self._runtime.is_draining
+        if self._runtime.is_draining:
+            request.keeps_alive = False
         if self.task is not None:
             self._wake()
         else:

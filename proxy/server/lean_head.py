@@ -25,6 +25,7 @@ _MAX_LINE_BYTES = 64
 # have disagreed about each.
 _FIELD = re.compile(r"^([A-Za-z0-9-]+): ([!-~](?:[ -~]*[!-~])?)\r$", re.MULTILINE)
 _LENGTH = re.compile(r"0|[1-9][0-9]{0,11}")
+_CONNECTIONS = ("keep-alive", "close")
 _NOT_PLAIN = frozenset(
     (
         "content-encoding",
@@ -60,6 +61,8 @@ class PlainHead(NamedTuple):
     """How long the body is, by its `Content-Length`."""
     body_at: int
     """Where it begins in the bytes that the head was read from."""
+    keeps_alive: bool
+    """The client may ask again on its connection."""
 
 
 def read_head(data: bytes, routes: PlainRoutes) -> PlainHead | None:
@@ -83,7 +86,7 @@ def read_head(data: bytes, routes: PlainRoutes) -> PlainHead | None:
     host, size = headers.get("Host"), headers.get("Content-Length")
     if host is None or size is None or not is_host(host) or not _LENGTH.fullmatch(size):
         return None
-    connection = headers.get("Connection")
-    if connection is not None and connection.lower() != "keep-alive":
+    connection = headers.get("Connection", "keep-alive").lower()
+    if connection not in _CONNECTIONS:
         return None
-    return PlainHead(route, headers, int(size), end + 4)
+    return PlainHead(route, headers, int(size), end + 4, connection != "close")

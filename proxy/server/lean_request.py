@@ -62,7 +62,7 @@ class LeanRequest:
         """How much of the body has not come yet."""
         self.is_wanted = False
         """Somebody waits for the rest of the body, to use it or to drop it."""
-        self.keeps_alive = True
+        self.keeps_alive = head.keeps_alive
         """Whether the connection may go on after the answer."""
         self._loop = loop
         self._on_wanted = on_wanted

@@ -35,12 +35,22 @@ KIB = 1024
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+def list_connections(runner: ServerRunner) -> list[ClientConnection]:
+    """Return aiohttp's of the connections that are open."""
+    return [c for c in runner.connections if isinstance(c, ClientConnection)]
+
+
 class Served:
     """A runner over one handler, and what its observer saw."""
 
     def __init__(self, runner: ServerRunner, observer: RecordingObserver) -> None:
         self.runner = runner
         self.observer = observer
+
+    @property
+    def connections(self) -> list[ClientConnection]:
+        """Those that are open."""
+        return list_connections(self.runner)
 
     @property
     def port(self) -> int:
@@ -243,7 +253,7 @@ async def test_a_head_that_begins_behind_a_running_request_has_its_clock_too() -
         async with connecting(served.port, HEALTH) as client, asyncio.timeout(HASTY_S * SLACK * 2):
             await was_asked.wait()
             await client.send(PARTIAL)
-            (connection,) = served.runner.connections
+            (connection,) = served.connections
             await until(lambda: connection._head_timer is not None)
             may_answer.set()
             answers = await client.read_answers()
@@ -255,8 +265,8 @@ async def test_a_head_that_begins_behind_a_running_request_has_its_clock_too() -
 async def test_a_head_may_begin_in_any_turn_of_the_loop() -> None:
     """Its clock runs also where the request before it is just about to be handled."""
     async with running(answer_ok) as served, connecting(served.port) as client:
-        await until(lambda: any(c._is_waiting for c in served.runner.connections))
-        (connection,) = served.runner.connections
+        await until(lambda: any(c._is_waiting for c in served.connections))
+        (connection,) = served.connections
         connection.data_received(HEALTH)
         await until(lambda: not connection._messages)
         connection.data_received(PARTIAL)
@@ -298,8 +308,8 @@ async def test_a_head_may_end_in_a_read_of_its_own(last: int, body: bytes) -> No
     head = build_head(f"Content-Length: {len(body)}")
     async with running(answer_ok) as served:
         async with connecting(served.port) as client:
-            await until(lambda: any(c._is_waiting for c in served.runner.connections))
-            (connection,) = served.runner.connections
+            await until(lambda: any(c._is_waiting for c in served.connections))
+            (connection,) = served.connections
             connection.data_received(head[:-last])
             connection.data_received(head[-last:] + body)
             assert (await client.read_answer()).status == 200
@@ -323,7 +333,7 @@ async def test_connections_above_the_cap_are_reset() -> None:
         await first.send(HEALTH)
         assert (await first.read_answer()).status == 200
         first.writer.close()
-        await until(lambda: len(served.runner.connections) == 1)
+        await until(lambda: len(served.connections) == 1)
         async with connecting(served.port, HEALTH) as fourth:
             assert (await fourth.read_answer()).status == 200
 
@@ -445,7 +455,7 @@ async def test_what_may_be_lost_behind_an_upgrade_is_not_waited_for(reads: list[
     async with running(answer_ok) as served, connecting(served.port) as client:
         for read in reads:
             await client.send(read)
-            await until(lambda: any(c._request_count for c in served.runner.connections))
+            await until(lambda: any(c._request_count for c in served.connections))
         answers = await client.read_answers()
         assert answers[-1].headers["connection"] == "close"
         assert {answer.status for answer in answers} == {200}
@@ -495,8 +505,8 @@ async def test_a_body_may_break_off_in_any_turn_of_the_loop(turns: int) -> None:
     snapshot = build_snapshot(build_provider("http://127.0.0.1:1/v1"))
     async with serving(snapshot, connection="aiohttp") as server:
         async with connecting(server.port) as client, asyncio.timeout(SLACK):
-            await until(lambda: any(c._is_waiting for c in server.runner.connections))
-            (connection,) = server.runner.connections
+            await until(lambda: any(c._is_waiting for c in list_connections(server.runner)))
+            (connection,) = list_connections(server.runner)
             connection.data_received(build_head("Transfer-Encoding: chunked"))
             for _ in range(turns):
                 await asyncio.sleep(0)
@@ -524,7 +534,7 @@ async def test_a_queued_request_whose_body_breaks_off_is_not_run() -> None:
         await client.send(
             build_head("Transfer-Encoding: chunked", line="POST /broken HTTP/1.1") + b"1\r\nx\r\n"
         )
-        (connection,) = served.runner.connections
+        (connection,) = served.connections
         await until(lambda: connection._request_count == 2)
         await client.send(b"zz\r\n")
         await until(lambda: connection._request_count == 3)
@@ -581,4 +591,4 @@ async def test_aiohttps_own_client_is_served() -> None:
         for _ in range(3):
             async with session.get(f"http://127.0.0.1:{served.port}/") as answer:
                 assert await answer.text() == "ok"
-        assert len(served.runner.connections) == 1
+        assert len(served.connections) == 1

@@ -48,7 +48,7 @@ async def test_requests_are_answered_in_the_task_of_their_connection() -> None:
     async with running(endpoint) as served, connecting(served.port, HEALTH * 2) as client:
         for _ in range(2):
             await client.read_answer()
-        (connection,) = served.runner.connections
+        (connection,) = served.connections
         assert tasks == [connection.task, connection.task]
 
 
@@ -124,5 +124,5 @@ async def test_a_client_that_leaves_cancels_its_request() -> None:
             await begun.wait()
             client.writer.close()
             await ended.wait()
-        await until(lambda: not served.runner.connections)
+        await until(lambda: not served.connections)
     assert paths == ["/health"]

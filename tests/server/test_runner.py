@@ -230,7 +230,7 @@ async def test_a_head_that_has_begun_is_not_idle() -> None:
         serving(endpoint) as (runner, _),
         connecting(runner.addresses[0][1], ASKED[:10]) as client,
     ):
-        await until(lambda: any(c._is_head_begun for c in runner.connections))
+        await until(lambda: any(not c.is_idle for c in runner.connections))
         draining = asyncio.ensure_future(drain(runner, 3600.0, idle_grace_s=0.0))
         await until(lambda: not runner.addresses)
         await client.send(ASKED[10:])
