@@ -1,7 +1,8 @@
 """
 What the pipeline needs from a server: a request to read and a reply to write.
 
-`server/reply.py` implements both over aiohttp; the pipeline imports no server.
+`server/lean_request.py` and `lean_reply.py` implement them, and `server/reply.py` both over aiohttp;
+the pipeline imports no server.
 """
 
 from collections.abc import Callable, Mapping

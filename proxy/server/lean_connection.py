@@ -94,7 +94,7 @@ class LeanConnection(Outflow):
         super().__init__(host.runtime, loop)
         self._host = host
         self.task: asyncio.Task[None] | None = None
-        """What answers its requests; None before the first."""
+        """What answers its requests; None before the first, and when it has ended."""
         self._request: LeanRequest | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._held = b""
@@ -209,7 +209,8 @@ class LeanConnection(Outflow):
             self.close()
             raise
         finally:
-            self._request = None  # it knows us: a ring would wait for the collector
+            # Both know us: rings would wait for the collector.
+            self._request = self.task = None
 
     async def _answer(self, request: LeanRequest) -> bool:
         """Answer one request, and return whether the connection may carry another."""
