@@ -1,8 +1,8 @@
 """
 What the pipeline needs from a server: a request to read and a reply to write.
 
-`server/lean_request.py` and `lean_reply.py` implement them, and `server/reply.py` both over aiohttp;
-the pipeline imports no server.
+`server/lean_request.py` and `server/lean_reply.py` implement them, and `server/reply.py` does over
+aiohttp; the pipeline imports no server.
 """
 
 from collections.abc import Callable, Mapping

@@ -6,6 +6,8 @@ They are `lean_connection.py` and `connection.py`.
 
 import asyncio
 
+from aiohttp.tcp_helpers import tcp_keepalive, tcp_nodelay
+
 from proxy.domain.errors import RequestTimeout
 from proxy.pipeline.context import Runtime, build_request_id
 from proxy.server.connection_counts import Admission, ConnectionCounts
@@ -33,6 +35,8 @@ def accept(
         runtime.observer.connection_failed("connection_rejected")
         reset(transport)
         return None
+    tcp_keepalive(transport)
+    tcp_nodelay(transport, True)
     transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
     hold_little(transport, KERNEL_BYTES)
     return admission

@@ -1,6 +1,7 @@
 """Connections without aiohttp: what they answer, when they are handed over, and how they end."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -83,6 +84,17 @@ async def test_plain_requests_stay_where_they_are() -> None:
             assert isinstance(connection, LeanConnection)
             tasks.add(connection.task)
         assert len(tasks) == 1
+
+
+async def test_a_socket_sends_at_once_and_finds_out_who_is_dead() -> None:
+    """What is written does not wait for more, and silent clients are asked by the kernel."""
+    async with asking() as (server, _):
+        await until(lambda: bool(server.runner.connections))
+        (connection,) = server.runner.connections
+        assert isinstance(connection, LeanConnection)
+        sock = connection.transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
 
 
 async def test_a_body_may_come_after_its_head() -> None:
