@@ -217,7 +217,7 @@ async def test_the_first_head_has_its_clock(sent: bytes) -> None:
         async with connecting(server.port, sent) as client, asyncio.timeout(SLACK_S):
             answers = await client.read_answers()
         assert [(a.status, a.error["code"]) for a in answers] == [(408, "request_timeout")]
-        assert asyncio.get_running_loop().time() - started_s >= HASTY_S
+        assert asyncio.get_running_loop().time() - started_s >= HASTY_S * 0.9
         assert server.observer.connection_faults == ["head_timeout"]
 
 
