@@ -64,6 +64,7 @@ async def call(exchange: Exchange, ask: Ask, chosen: Route) -> Answer:
     finally:
         if signs_of_life is not None:
             signs_of_life.stop()
+        search.forget()
 
 
 class _Tried(Struct):
@@ -347,6 +348,10 @@ class _Search:
                     before.provider.name, deployment.provider.name, why
                 )
         exchange.route_reason = reason
+
+    def forget(self) -> None:
+        """Let go of errors: their tracebacks hold this search, and would wait for the collector."""
+        self._tried.clear()
 
     def build_error(self, last: ProxyError | None = None) -> ProxyError:
         """

@@ -1,10 +1,12 @@
 """However a request ends: its upstream is let go of at once, and there is one record of it."""
 
 import asyncio
+import gc
 
 import aiohttp
 import pytest
 
+from proxy.pipeline.context import Exchange
 from tests.fakes.proxy_server import AUTH, build_chat, build_chunk, proxying
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
 
@@ -57,3 +59,40 @@ async def test_the_upstream_is_closed_soon_after_the_client_left(moment: str) ->
         assert record.status == (200 if moment == "after content" else 499)
         assert [attempt.outcome for attempt in record.attempts] == ["client_closed"]
         assert server.observer.started == ["up"]
+
+
+@pytest.mark.parametrize("kind", ["no key", "refused", "500", "broken stream"])
+async def test_nothing_of_a_failed_request_waits_for_the_collector(
+    kind: str, loopback_port: int
+) -> None:
+    """A flood of errors keeps no request, body or connection: each goes with its answer."""
+
+    async def script(connection: UpstreamConnection) -> None:
+        while True:
+            await connection.read_request()
+            if kind == "500":
+                await connection.answer(b"{}", status=500)
+                continue
+            await connection.start_chunked()
+            await connection.chunk(build_chunk("he"))
+            connection.reset()
+            return
+
+    async with open_raw_upstream(script) as upstream:
+        url = f"http://127.0.0.1:{loopback_port}/v1" if kind == "refused" else upstream.url
+        async with proxying(url) as server, aiohttp.ClientSession() as session:
+            gc.collect()
+            gc.disable()
+            try:
+                for _ in range(3):
+                    async with session.post(
+                        server.url + "/chat/completions",
+                        json=build_chat(stream=kind == "broken stream"),
+                        headers={} if kind == "no key" else AUTH,
+                    ) as answer:
+                        await answer.read()
+                await server.observer.wait_for_records(3)
+                await asyncio.sleep(0)
+                assert [each for each in gc.get_objects() if isinstance(each, Exchange)] == []
+            finally:
+                gc.enable()
