@@ -8,8 +8,8 @@ import pytest
 
 from proxy.config import sources
 from proxy.config.master_secret import CREDENTIAL_NAME
+from proxy.control.handover import BACKLOG
 from proxy.domain.settings import InstallSettings
-from proxy.supervisor.sockets import BACKLOG
 from tests.promises.tree import listed
 from tests.systemd.units import SERVICES, UNIT_DIR, UNITS, read_settings, read_values
 
