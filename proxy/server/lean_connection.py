@@ -109,7 +109,8 @@ class LeanConnection(Outflow):
     @property
     def is_idle(self) -> bool:
         """Nothing has been asked that is not answered."""
-        return self._request is None
+        # A task that is done and was not let go of had been cancelled before it began.
+        return self._request is None or (self.task is not None and self.task.done())
 
     def end_with_answer(self) -> None:
         """Have the answer under way say that it is the last one, if its head is not out yet."""
@@ -198,6 +199,8 @@ class LeanConnection(Outflow):
                 if not await self._answer(self._request):
                     self.close()
                     break
+                # Who asks on and reads nothing would have answers pile up here.
+                await self.drain()
                 self._request = None
                 if self._held:
                     self._hand_over(self._held)

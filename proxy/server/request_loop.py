@@ -62,6 +62,9 @@ class RequestLoop(RequestHandler):
             if keeps_alive is None:
                 return False
             self._keepalive = keeps_alive
+            if self._paused and not self._force_close:
+                # Who asks on and reads nothing would have answers pile up here.
+                await self._drain_helper()
             if not payload.is_eof() and not self._force_close:
                 await self._drop_rest(payload)
         except BaseException:  # cancelled, or a fault of ours: it costs this one connection

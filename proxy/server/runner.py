@@ -250,7 +250,7 @@ class ServerRunner(web.BaseRunner):
                 await news.wait()
 
     def _open_tasks(self) -> list[asyncio.Task[None]]:
-        tasks = [connection.task for connection in self.connections]
+        tasks = [each.task for each in self.connections if not each.is_idle]
         return [task for task in tasks if task is not None and not task.done()]
 
     async def _make_server(self) -> web.Server:
