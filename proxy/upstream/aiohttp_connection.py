@@ -1,19 +1,12 @@
 """aiohttp's connection, and what it does not tell or do by itself."""
 
-import socket
 from collections.abc import Callable
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
-STREAM_BUFFER_BYTES = 64 * 1024
-"""What the kernel is asked to hold of a stream that we do not read; it allows itself twice as
-much, and megabytes if it is not asked. One read takes all of it at once, and so it is also what
-a paused stream may still push."""
-WHOLE_BUFFER_BYTES = 4 * 1024 * 1024
-"""The same for an answer that is read as fast as it comes: with little room a large one from
-far away would wait for each of its windows to be acknowledged."""
+from proxy.upstream.receive_buffer import size_receive_buffer
 
 
 class ProviderConnection(ResponseHandler):
@@ -36,16 +29,10 @@ class ProviderConnection(ResponseHandler):
 
     def size_buffer(self, is_for_stream: bool) -> None:
         """Have the kernel hold little of a stream and much of any other answer."""
-        if self._is_for_streams is is_for_stream or self.transport is None:
-            return
-        if is_for_stream or self._is_for_streams:  # by itself it holds much
-            size_bytes = STREAM_BUFFER_BYTES if is_for_stream else WHOLE_BUFFER_BYTES
-            sock = self.transport.get_extra_info("socket")
-            try:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size_bytes)
-            except OSError:
-                return  # it has just closed, which writing to it will tell
-        self._is_for_streams = is_for_stream
+        if self.transport is not None:
+            self._is_for_streams = size_receive_buffer(
+                self.transport, self._is_for_streams, is_for_stream
+            )
 
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
         """Take note that the connection broke, or that what came on it is not HTTP."""

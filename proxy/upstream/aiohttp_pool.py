@@ -1,7 +1,6 @@
 """Connections to one provider, kept by aiohttp's connector; no bytes are read or written here."""
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Callable
 from functools import partial
@@ -13,23 +12,18 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from proxy.domain.catalog import Provider
-from proxy.domain.errors import UpstreamAddressRefused, UpstreamTlsError
 from proxy.domain.exchange import OutboundRequest
 from proxy.domain.settings import Clocks
 from proxy.upstream.aiohttp_connection import ProviderConnection
 from proxy.upstream.aiohttp_tunnel import THE_PROXY, TunnelRequest, shake_hands
 from proxy.upstream.connection_cap import ConnectionCap, ConnectionCaps
 from proxy.upstream.deadline import Deadline
-from proxy.upstream.dial_faults import AddressRefused
+from proxy.upstream.dialer import NEXT_ADDRESS_S, open_guarded_socket
 from proxy.upstream.guard import Guard
 from proxy.upstream.origin import MAX_TARGETS
 from proxy.upstream.outgoing_proxy import OutgoingProxy, check_target, parse_proxy
 from proxy.upstream.resolver import AddressInfo, ResolutionFailed, Resolver
-from proxy.upstream.tls import build_context
-
-NEXT_ADDRESS_S = 0.25
-"""How long an address may be silent before the next is dialled beside it, of the other family
-first; RFC 8305 ("happy eyeballs") calls it the connection attempt delay."""
+from proxy.upstream.tls import Trust
 
 _Protocol = TypeVar("_Protocol", bound=asyncio.Protocol)
 # Our own clocks run while aiohttp dials: its own begin anew with each address.
@@ -154,13 +148,12 @@ class _Connector(aiohttp.TCPConnector):
             limit=0,
             keepalive_timeout=provider.pool.keepalive_s,
             resolver=aiohttp.ThreadedResolver(),  # never asked; the default may open sockets
-            socket_factory=self._open_socket,
+            socket_factory=partial(open_guarded_socket, guard),
             happy_eyeballs_delay=NEXT_ADDRESS_S,
         )
         self._max_idle = provider.pool.max_keepalive_connections
-        self._ca_file = provider.ca_file
+        self._trust = Trust(provider.ca_file)
         self._names = resolver
-        self._guard = guard
         self._caps = caps
         self._factory: Any = partial(ProviderConnection, loop=self._loop)
 
@@ -222,22 +215,7 @@ class _Connector(aiohttp.TCPConnector):
         return protocol
 
     def _find_context(self, target: aiohttp.ClientRequest) -> ssl.SSLContext | None:
-        if not target.is_ssl():
-            return None
-        try:
-            return build_context(self._ca_file)
-        except OSError as error:
-            detail = "the provider's ca_file cannot be read, or holds no certificate"
-            raise UpstreamTlsError(detail=detail) from error
-
-    def _open_socket(self, info: tuple[Any, ...]) -> socket.socket:
-        """Make the socket of one dial; every connection to a provider comes through here."""
-        family, kind, protocol, _, address = info
-        try:
-            self._guard.check(address)
-        except UpstreamAddressRefused as error:
-            raise AddressRefused(error.detail) from error
-        return socket.socket(family, kind, protocol)
+        return self._trust.find_context() if target.is_ssl() else None
 
     def _release(self, key: Any, protocol: ResponseHandler, *, should_close: bool = False) -> None:
         transport = protocol.transport

@@ -4,11 +4,12 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import aiohappyeyeballs
 
-from proxy.domain.errors import UpstreamAddressRefused, UpstreamTimeout, UpstreamTlsError
+from proxy.domain.errors import UpstreamAddressRefused, UpstreamTimeout
 from proxy.domain.settings import Clocks
 from proxy.upstream.deadline import Deadline
 from proxy.upstream.dial_faults import (
@@ -20,14 +21,11 @@ from proxy.upstream.dial_faults import (
 from proxy.upstream.guard import Guard
 from proxy.upstream.origin import Origin
 from proxy.upstream.resolver import AddressInfo, ResolutionFailed, Resolver
-from proxy.upstream.tls import build_context
+from proxy.upstream.tls import Trust
 
 NEXT_ADDRESS_S = 0.25
 """How long an address may be silent before the next is dialled beside it, of the other family
 first; RFC 8305 ("happy eyeballs") calls it the connection attempt delay."""
-CA_AGAIN_S = 10.0
-"""A `ca_file` that could not be read is not looked at again for so long: each look takes 20 ms."""
-_NO_CA = "the provider's ca_file cannot be read, or holds no certificate"
 _HANDSHAKE_S = 3600.0
 """asyncio's own clock over a handshake: never before ours."""
 
@@ -40,8 +38,7 @@ class Dialer:
     def __init__(self, resolver: Resolver, guard: Guard, ca_file: str | None = None) -> None:
         self._resolver = resolver
         self._guard = guard
-        self._ca_file = ca_file
-        self._ca_failed_s = float("-inf")
+        self._trust = Trust(ca_file)
 
     async def dial(
         self, origin: Origin, clocks: Clocks, make_protocol: Callable[[], _Protocol]
@@ -58,7 +55,7 @@ class Dialer:
         Raises:
             UpstreamError: no connection; see `Transport.open`. Nothing is left open.
         """
-        context = self._find_context() if origin.scheme == "https" else None
+        context = self._trust.find_context() if origin.scheme == "https" else None
         try:
             addresses = await self._resolver.resolve(origin.host, origin.port)
         except ResolutionFailed as error:
@@ -80,7 +77,7 @@ class Dialer:
                 return await aiohappyeyeballs.start_connection(
                     addresses,
                     happy_eyeballs_delay=NEXT_ADDRESS_S,
-                    socket_factory=self._open_socket,
+                    socket_factory=partial(open_guarded_socket, self._guard),
                 )
         except TimeoutError as error:
             if error.errno is not None:  # the kernel has given up before us
@@ -92,24 +89,20 @@ class Dialer:
             # uvloop's word for a socket that was closed while it was connecting.
             raise describe_dial(OSError(str(error))) from error
 
-    def _open_socket(self, info: AddressInfo) -> socket.socket:
-        """Make the socket of one dial; every connection to a provider comes through here."""
-        family, kind, protocol, _, address = info
-        try:
-            self._guard.check(address)
-        except UpstreamAddressRefused as error:
-            raise AddressRefused(error.detail) from error
-        return socket.socket(family, kind, protocol)
 
-    def _find_context(self) -> ssl.SSLContext:
-        now_s = asyncio.get_running_loop().time()
-        if now_s - self._ca_failed_s < CA_AGAIN_S:
-            raise UpstreamTlsError(detail=_NO_CA)
-        try:
-            return build_context(self._ca_file)
-        except (OSError, ValueError) as error:
-            self._ca_failed_s = now_s
-            raise UpstreamTlsError(detail=_NO_CA) from error
+def open_guarded_socket(guard: Guard, info: AddressInfo) -> socket.socket:
+    """
+    Make the socket of one dial; every connection to a provider comes through here.
+
+    Raises:
+        AddressRefused: the guard lets the address not pass.
+    """
+    family, kind, protocol, _, address = info
+    try:
+        guard.check(address)
+    except UpstreamAddressRefused as error:
+        raise AddressRefused(error.detail) from error
+    return socket.socket(family, kind, protocol)
 
 
 async def _shake_hands(

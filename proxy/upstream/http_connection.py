@@ -1,7 +1,6 @@
 """One connection to an origin: a request goes out, its response comes in, then the next."""
 
 import asyncio
-import socket
 from typing import Protocol, cast
 
 from proxy.domain.errors import ProxyError, UpstreamDisconnected, UpstreamProtocolError
@@ -10,14 +9,8 @@ from proxy.upstream.base import BodySink
 from proxy.upstream.http_answer import Answer
 from proxy.upstream.http_response import ResponseParser
 from proxy.upstream.origin import Origin
+from proxy.upstream.receive_buffer import size_receive_buffer
 
-STREAM_BUFFER_BYTES = 64 * 1024
-"""What the kernel is asked to hold of a stream that we do not read; it allows itself twice as
-much, and megabytes if it is not asked. One read takes all of it at once, and so it is also what
-a paused stream may still push."""
-WHOLE_BUFFER_BYTES = 4 * 1024 * 1024
-"""The same for an answer that is read as fast as it comes: with little room a large one from
-far away would wait for each of its windows to be acknowledged."""
 _JOINED_BODY_BYTES = 64 * 1024
 
 
@@ -83,7 +76,7 @@ class HttpConnection(asyncio.Protocol):
             self._fail(UpstreamDisconnected())
             return answer
         self.has_answered = False
-        self._size_buffer(transport, request.streams)
+        self._is_for_streams = size_receive_buffer(transport, self._is_for_streams, request.streams)
         self._parser.begin()
         body = request.body
         if len(body) <= _JOINED_BODY_BYTES:
@@ -217,16 +210,3 @@ class HttpConnection(asyncio.Protocol):
         self._loop.call_soon(transport.abort)
         self._tcp = None
         self._parser.close()
-
-    def _size_buffer(self, transport: asyncio.Transport, is_for_stream: bool) -> None:
-        """Have the kernel hold little of a stream and much of any other answer."""
-        if self._is_for_streams is is_for_stream:
-            return
-        if is_for_stream or self._is_for_streams:  # by itself it holds much
-            size_bytes = STREAM_BUFFER_BYTES if is_for_stream else WHOLE_BUFFER_BYTES
-            sock = transport.get_extra_info("socket")
-            try:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size_bytes)
-            except OSError:
-                return  # it has just closed, which writing to it will tell
-        self._is_for_streams = is_for_stream

@@ -1,7 +1,13 @@
 """What every connection over TLS goes by: a verified certificate, its name, HTTP/1.1."""
 
 import ssl
+import time
 from functools import cache
+
+from proxy.domain.errors import UpstreamTlsError
+
+CA_AGAIN_S = 10.0
+"""A `ca_file` that could not be read is not looked at again for so long: each look takes 20 ms."""
 
 
 @cache
@@ -22,3 +28,27 @@ def build_context(ca_file: str | None = None) -> ssl.SSLContext:
     if ca_file is not None:
         context.load_verify_locations(cafile=ca_file)
     return context
+
+
+class Trust:
+    """Whom one provider's certificates may be of; a file that cannot be read is remembered."""
+
+    def __init__(self, ca_file: str | None) -> None:
+        self._ca_file = ca_file
+        self._failed_s = float("-inf")
+
+    def find_context(self) -> ssl.SSLContext:
+        """
+        Return the context of the provider's connections.
+
+        Raises:
+            UpstreamTlsError: its `ca_file` cannot be read, or holds no certificate.
+        """
+        detail = "the provider's ca_file cannot be read, or holds no certificate"
+        if time.monotonic() - self._failed_s < CA_AGAIN_S:
+            raise UpstreamTlsError(detail=detail)
+        try:
+            return build_context(self._ca_file)
+        except (OSError, ValueError) as error:
+            self._failed_s = time.monotonic()
+            raise UpstreamTlsError(detail=detail) from error

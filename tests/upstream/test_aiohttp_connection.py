@@ -9,7 +9,8 @@ import pytest
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 
-from proxy.upstream.aiohttp_connection import STREAM_BUFFER_BYTES, ProviderConnection, protocol_of
+from proxy.upstream.aiohttp_connection import ProviderConnection, protocol_of
+from proxy.upstream.receive_buffer import STREAM_BUFFER_BYTES
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
 
 pytestmark = pytest.mark.usefixtures("no_leaks")

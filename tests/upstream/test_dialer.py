@@ -10,7 +10,7 @@ import pytest
 
 from proxy.domain.errors import UpstreamTlsError
 from proxy.domain.settings import Clocks
-from proxy.upstream import dialer as dialer_module
+from proxy.upstream import tls
 from proxy.upstream.dialer import Dialer
 from proxy.upstream.guard import Guard
 from proxy.upstream.origin import Origin
@@ -70,13 +70,13 @@ async def test_a_ca_file_that_failed_is_not_looked_at_for_each_request(
         looks += 1
         raise ValueError("embedded null byte")
 
-    monkeypatch.setattr(dialer_module, "build_context", look)
+    monkeypatch.setattr(tls, "build_context", look)
     dialer = _dialer("https", "ca.pem")
     for _ in range(3):
         with pytest.raises(UpstreamTlsError):
             await dialer.dial(Origin("https", "127.0.0.1", 1), Clocks(), asyncio.Protocol)
     assert looks == 1
-    monkeypatch.setattr(dialer_module, "CA_AGAIN_S", 0.0)
+    monkeypatch.setattr(tls, "CA_AGAIN_S", 0.0)
     with pytest.raises(UpstreamTlsError):
         await dialer.dial(Origin("https", "127.0.0.1", 1), Clocks(), asyncio.Protocol)
     assert looks == 2
