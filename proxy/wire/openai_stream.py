@@ -6,6 +6,7 @@ decide whether it is content, an end, usage or an error; only an event that the 
 not get as it is (usage that it did not ask for) is written anew.
 """
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -125,6 +126,9 @@ class OpenAIStream:
         """Take the next bytes; return whole events for the client (see `wire/base.py`)."""
         if self.error is not None or self.is_over:
             return b""
+        events = self._splitter.split_plain(chunk)
+        if events is not None:
+            return chunk if self._goes_on(events, chunk) else self._take(events)
         try:
             return self._take(self._splitter.feed(chunk))
         except EventTooLarge as excess:
@@ -150,7 +154,35 @@ class OpenAIStream:
             return out
         return out + self._close()
 
-    def _take(self, events: list[ServerSentEvent | bytes]) -> bytes:
+    def _goes_on(self, events: list[bytes], whole: bytes) -> bool:
+        """
+        Take events that say more of what has begun, and nothing else; of any other take none.
+
+        Nearly every read is such: it goes on to the client as it came.
+        """
+        if self._repair is not None or not self.has_content or len(whole) > MAX_VALUES:
+            return False
+        seen = self._seen
+        said_bytes = 0
+        try:
+            for data in events:
+                chunk = _decode_chunk(data)
+                if not chunk.choices or not _is_mere_content(chunk):
+                    return False
+                for choice in chunk.choices:
+                    if choice.finish_reason or choice.text or choice.index not in seen:
+                        return False
+                    if isinstance(choice.delta, Said):
+                        said_bytes += count_said_bytes(choice.delta)
+            if not whole.isascii():
+                whole.decode()
+        except (ValueError, RecursionError):
+            return False
+        self.event_count += len(events)
+        self._said_bytes += said_bytes
+        return True
+
+    def _take(self, events: Sequence[ServerSentEvent | bytes]) -> bytes:
         out = []
         for event in events:
             try:
@@ -296,6 +328,11 @@ class OpenAIStream:
         if not isinstance(value, dict):
             raise _malformed()
         return _encode(repair(value))
+
+
+def _is_mere_content(chunk: _Chunk) -> bool:
+    is_error = chunk.error is not NO_VALUE or chunk.object == "error"
+    return not is_error and (chunk.usage is NO_VALUE or bytes(chunk.usage) == b"null")
 
 
 def _malformed() -> UpstreamProtocolError:

@@ -80,12 +80,9 @@ class EventSplitter:
 
         Source: WHATWG HTML, section 9.2.6; tests/wire/test_sse.py.
         """
-        if self._is_plain and not self._pieces and chunk.endswith(b"\n\n") and b"\r" not in chunk:
-            size_bytes = len(chunk) - 2
-            is_one_line = chunk.find(b"\n") == size_bytes <= self._max_event_bytes
-            if is_one_line and chunk.startswith(b"data: "):
-                return [chunk[6:size_bytes]]  # one event, as nearly every read is
-            return self._read_blocks(chunk[:size_bytes])
+        plain = self.split_plain(chunk)
+        if plain is not None:
+            return [*plain]
         if not chunk:
             return []
         if self._at_start:
@@ -109,6 +106,23 @@ class EventSplitter:
         self._size_bytes = 0
         self._keep(rest)
         return self._check_rest(self._read_blocks(whole))
+
+    def split_plain(self, chunk: bytes) -> list[bytes] | None:
+        """
+        Return the data of each event where `feed` would give these bytes as they stand, as nearly
+        always: whole events of one `data: ` line each. None otherwise; then nothing was taken.
+        """
+        if (
+            not self._is_plain
+            or self._pieces
+            or not chunk.startswith(b"data: ")
+            or not chunk.endswith(b"\n\n")
+            or len(chunk) > self._max_event_bytes
+            or b"\r" in chunk
+        ):
+            return None
+        events = chunk[6:-2].split(b"\n\ndata: ")
+        return events if chunk.count(b"\n") == 2 * len(events) else None
 
     def finish(self) -> list[ServerSentEvent | bytes]:
         """

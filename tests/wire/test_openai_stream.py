@@ -1,6 +1,7 @@
 """Tests of `proxy/wire/openai_stream.py`."""
 
 import json
+import re
 import time
 from typing import Any
 
@@ -34,7 +35,7 @@ from tests.wire.chunks import (
     event,
     usage_chunk,
 )
-from tests.wire.splits import cuts, every_cut, read_all
+from tests.wire.splits import cut, cuts, every_cut, read_all
 
 CAP = 1 << 20
 
@@ -223,6 +224,40 @@ def test_any_split_of_any_stream_gives_the_same(data: st.DataObject) -> None:
     for name in ("usage", "is_complete", "event_count", "has_content", "anomalies"):
         assert getattr(split, name) == getattr(whole, name)
     assert split.estimate_usage() == whole.estimate_usage()
+
+
+@given(st.data())
+def test_reads_of_whole_events_give_the_same(data: st.DataObject) -> None:
+    """Reads that are one or several whole events give what the same bytes give one by one."""
+    stream = HI + data.draw(STREAMS)
+    whole, bytewise = open_stream(cap=500), open_stream(cap=500)
+    ends = [match.end() for match in re.finditer(b"\n\n", stream)]
+    chosen = data.draw(st.sets(st.sampled_from(ends)))
+    out = read_all(whole, cut(stream, [*chosen]))
+    assert out == read_all(bytewise, [stream[at : at + 1] for at in range(len(stream))])
+    assert type(whole.error) is type(bytewise.error)
+    for name in ("usage", "is_complete", "event_count", "has_said_more", "anomalies"):
+        assert getattr(whole, name) == getattr(bytewise, name)
+    assert whole.estimate_usage() == bytewise.estimate_usage()
+
+
+def test_a_choice_that_begins_in_mid_stream_must_finish_too() -> None:
+    """A choice of a number of its own, in a read behind the first content, is waited for."""
+    second = event(chunk({"content": "b"}, index=1))
+    reader = open_stream()
+    assert read_all(reader, [HI, second, STOP]) == HI + second + STOP
+    assert isinstance(reader.error, UpstreamTruncated)
+
+
+def test_a_broken_character_where_nobody_looks_is_mended_too() -> None:
+    """Bytes that are no UTF-8 never leave, also in a field that is not read, in mid-stream."""
+    reader = open_stream()
+    broken = HI.replace(b"chatcmpl-1", b"chatcmpl-\xff")
+    assert (
+        read_all(reader, [HI, broken, STOP])
+        == HI + broken.replace(b"\xff", "\ufffd".encode()) + STOP + DONE
+    )
+    assert reader.anomalies == {"utf8_replaced"}
 
 
 @given(STREAMS, st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=3))
