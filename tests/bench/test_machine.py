@@ -3,7 +3,7 @@
 import platform
 
 from bench.cores import Cores
-from bench.machine import describe_machine, parse_cpu_model, read_versions
+from bench.machine import describe_machine, name_build, parse_cpu_model, read_versions
 
 
 def test_the_processor_is_found_by_its_name() -> None:
@@ -15,6 +15,13 @@ def test_the_processor_is_found_by_its_name() -> None:
 def test_a_processor_without_a_name_is_its_architecture() -> None:
     """Where /proc/cpuinfo names no model, the architecture has to do."""
     assert platform.machine() == parse_cpu_model("processor\t: 0\n")
+
+
+def test_the_interpreter_is_named_with_what_makes_it_fast_or_slow() -> None:
+    """Options of `configure` that cost or save speed are told, paths and all others are not."""
+    arguments = "'--prefix=/somewhere' '--with-lto=full' '--enable-shared' 'CC=gcc -O2'"
+    assert name_build(arguments) == "configured with --with-lto --enable-shared"
+    assert name_build("") == "configured with no option that tells"
 
 
 def test_what_is_not_installed_has_no_version() -> None:
