@@ -21,7 +21,7 @@ from aiohttp.streams import StreamReader
 from proxy.domain.catalog import Provider
 from proxy.domain.errors import UpstreamTimeout
 from proxy.domain.exchange import OutboundRequest, ResponseHead
-from proxy.upstream import base
+from proxy.upstream import base  # by its name: tests move STALE_WITHIN_S
 from proxy.upstream.aiohttp_connection import ProviderConnection, protocol_of
 from proxy.upstream.aiohttp_faults import describe_fault
 from proxy.upstream.aiohttp_pool import Pool

@@ -1,9 +1,9 @@
 """
 The interface to whatever carries bytes to a provider and back.
 
-`aiohttp_transport.py` speaks HTTP, `simulator/transport.py` answers from inside the process.
-`tests/upstream/contract.py` holds every transport over HTTP to the words below. The pipeline
-knows nothing but this file.
+`httptools_transport.py` (the default) and `aiohttp_transport.py` speak HTTP,
+`simulator/transport.py` answers from inside the process. `tests/upstream/contract.py` holds
+every transport over HTTP to the words below. The pipeline knows nothing but this file.
 """
 
 from typing import Protocol
@@ -98,7 +98,7 @@ class Transport(Protocol):
                 machine has no way to it, or no name server that says where it is, and
                 upstream_proxy_refused if a proxy on the way lets nothing through.
             UpstreamAddressRefused: its addresses are all such as this provider may not have.
-            UpstreamTlsError: the handshake failed.
+            UpstreamTlsError: the handshake failed, or the provider's `ca_file` cannot be read.
             UpstreamTimeout: `code` is upstream_connect_timeout, upstream_tls_timeout or
                 upstream_header_timeout.
             UpstreamPoolFull: as many connections as are allowed are in use.

@@ -44,13 +44,13 @@ class HttpConnection(asyncio.Protocol):
         "free_since_s",
         "has_answered",
         "origin",
-        "was_used",
+        "was_pooled",
     )
 
     def __init__(self, origin: Origin, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
         self.origin = origin
         self.free_since_s = 0.0
-        self.was_used = False
+        self.was_pooled = False
         """It has waited in the pool since its last request, and may have died there unnoticed."""
         self.has_answered = False
         """A byte has come since the request was sent: it must not be sent a second time."""
@@ -62,11 +62,6 @@ class HttpConnection(asyncio.Protocol):
         self._tcp: asyncio.Transport | None = None
         self._is_deaf = False
         self._is_for_streams: bool | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """It can take a request, as far as is known here."""
-        return self._transport is not None
 
     def send(self, head: bytes, request: OutboundRequest, sink: BodySink) -> Answer:
         """Send a request, whose head is as it travels; what becomes of it is the answer's."""

@@ -113,7 +113,7 @@ class HttpPool:
         if self._max_free is not None and len(free) >= self._max_free:
             connection.abort()
             return
-        connection.was_used = True
+        connection.was_pooled = True
         connection.free_since_s = now_s = self._loop.time()
         free[connection] = None
         if self._sweeper is None:

@@ -13,7 +13,7 @@ import time
 from proxy.domain.catalog import Provider
 from proxy.domain.errors import ProxyError, UpstreamDisconnected, UpstreamTimeout
 from proxy.domain.exchange import OutboundRequest
-from proxy.upstream import base
+from proxy.upstream import base  # by its name: tests move STALE_WITHIN_S
 from proxy.upstream.base import BodySink, OpenedResponse
 from proxy.upstream.connection_cap import ConnectionCap, ConnectionCaps
 from proxy.upstream.deadline import Deadline
@@ -59,7 +59,7 @@ class HttptoolsTransport:
                 error = await _wait_for_head(answer)
                 if (
                     isinstance(error, UpstreamDisconnected)
-                    and connection.was_used
+                    and connection.was_pooled
                     and not connection.has_answered
                     and time.monotonic() - sent_s < base.STALE_WITHIN_S
                 ):
