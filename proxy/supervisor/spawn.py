@@ -18,6 +18,11 @@ _WITHHELD = re.compile(
     r"|LISTEN_\w*|NOTIFY_SOCKET|WATCHDOG_\w*|CREDENTIALS_DIRECTORY"
 )
 """What a worker has no business with: it gets everything it needs over its connection."""
+_MEMORY: Mapping[str, str] = {"MALLOC_MMAP_THRESHOLD_": str(256 * 1024)}
+"""
+Blocks from this size on, such as the buffers of a TLS connection, are given back to the system as
+they are freed. By default glibc keeps them as soon as it has seen one freed, and the gaps between
+them grow for hours. Who sets the variable for the service decides."""
 _PACKAGE_HOME = str(Path(__file__).resolve().parents[2])
 
 
@@ -54,7 +59,7 @@ def spawn_worker(environ: Mapping[str, str] | None = None) -> SpawnedWorker:
 
 
 def build_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a worker: ours without secrets, and the way to this package."""
+    """Return the environment of a worker: ours without secrets, and how it finds this package."""
     kept = {name: text for name, text in environ.items() if not _WITHHELD.fullmatch(name)}
     paths = [_PACKAGE_HOME, *filter(None, [environ.get("PYTHONPATH")])]
-    return {**kept, "PYTHONPATH": os.pathsep.join(paths)}
+    return {**_MEMORY, **kept, "PYTHONPATH": os.pathsep.join(paths)}

@@ -1,7 +1,11 @@
 """A worker's process: what it is given and what it is not."""
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from proxy.supervisor.spawn import build_variables, spawn_worker
 
@@ -23,7 +27,7 @@ def test_secrets_stay_here() -> None:
     }
     needed = {"PATH": "/bin", "SSL_CERT_FILE": "/ca.pem", "LANG": "C", "TZ": "UTC"}
     variables = build_variables({**given, **needed})
-    assert variables.keys() == {*needed, "PYTHONPATH"}
+    assert variables.keys() == {*needed, "PYTHONPATH", "MALLOC_MMAP_THRESHOLD_"}
 
 
 def test_the_package_is_found_from_anywhere() -> None:
@@ -31,6 +35,30 @@ def test_the_package_is_found_from_anywhere() -> None:
     first, second = build_variables({"PYTHONPATH": "/elsewhere"})["PYTHONPATH"].split(":")
     assert (Path(first) / "proxy" / "worker" / "__main__.py").is_file()
     assert second == "/elsewhere"
+
+
+HOLD_AND_FREE = """
+def read_rss_bytes():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+bytes(b"x" * 300_000)  # what glibc sees freed, it takes for a size that comes often
+before = read_rss_bytes()
+held = [(b"x" * 300_000, b"y" * (1_000 + i)) for i in range(200)]
+small = [pair[1] for pair in held]
+del held
+print(read_rss_bytes() - before)
+"""
+"""Prints how much more memory a process has after large blocks between small ones are freed."""
+
+
+@pytest.mark.parametrize("given", [{}, {"MALLOC_MMAP_THRESHOLD_": "33554432"}])
+def test_memory_of_large_blocks_goes_back_to_the_system(given: dict[str, str]) -> None:
+    """What large buffers took is free for others, unless the service's environment has it kept."""
+    variables = build_variables({"PATH": "/bin", **given})
+    command = [sys.executable, "-c", HOLD_AND_FREE]
+    kept_bytes = int(subprocess.check_output(command, env=variables))
+    assert (kept_bytes > 30_000_000) == bool(given)
+    assert kept_bytes > 30_000_000 or kept_bytes < 5_000_000
 
 
 def test_it_waits_for_orders_and_ends_with_its_supervisor() -> None:
