@@ -51,7 +51,7 @@ class Successor(Protocol):
         """Take note that the client has not taken all of the last answer."""
 
 
-class Host(Protocol):
+class LeanServer(Protocol):
     """What a connection needs of the server that has accepted it."""
 
     runtime: Runtime
@@ -81,18 +81,18 @@ class LeanConnection(Outflow):
         "_head_end_s",
         "_head_timer",
         "_held",
-        "_host",
         "_idle_end_s",
         "_idle_timer",
         "_is_leaving",
         "_request",
+        "_server",
         "_waiter",
         "task",
     )
 
-    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(host.runtime, loop)
-        self._host = host
+    def __init__(self, server: LeanServer, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(server.runtime, loop)
+        self._server = server
         self.task: asyncio.Task[None] | None = None
         """What answers its requests; None before the first, and when it has ended."""
         self._request: LeanRequest | None = None
@@ -134,11 +134,11 @@ class LeanConnection(Outflow):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop with a new connection, which is reset if there are too many."""
         self.transport = cast(asyncio.Transport, transport)
-        self._admission = accept(self.transport, self._runtime, self._host.counts)
+        self._admission = accept(self.transport, self._runtime, self._server.counts)
         if self._admission is None:
             self._is_leaving = True
             return
-        self._host.begin_lean(self)
+        self._server.begin_lean(self)
         now_s = self._loop.time()
         self._head_end_s = now_s + self._runtime.snapshot.settings.client_clocks.head_s
         self._head_timer = self._loop.call_at(self._head_end_s, self._end_late_head)
@@ -150,7 +150,7 @@ class LeanConnection(Outflow):
         self._let_go()
         if self._admission is not None:
             self._admission.release()
-            self._host.end_lean(self)
+            self._server.end_lean(self)
         if self.task is not None:
             self.task.cancel()
 
@@ -172,7 +172,7 @@ class LeanConnection(Outflow):
 
     def _begin(self, data: bytes) -> None:
         """Have a request answered, or let the other connection see what it is."""
-        head = read_head(data, self._host.plain_routes)
+        head = read_head(data, self._server.plain_routes)
         # More than one request in one read is left to who counts them.
         if head is None or len(data) - head.body_at > head.size_bytes:
             self._hand_over(data)
@@ -251,7 +251,7 @@ class LeanConnection(Outflow):
         self._is_leaving, self._admission, self._held = True, None, b""
         is_paused = self._absence is not None and self._absence.is_on
         self._let_go()
-        successor = self._host.build_successor()
+        successor = self._server.build_successor()
         self.transport.set_protocol(cast(asyncio.Protocol, successor))
         successor.take_over(self.transport, admission, self._head_end_s)
         if self.writing_paused:
@@ -259,7 +259,7 @@ class LeanConnection(Outflow):
         if is_paused:
             self.transport.resume_reading()
         successor.data_received(data)
-        self._host.end_lean(self)
+        self._server.end_lean(self)
         self._wake()  # without a request its task ends
 
     def _wake(self) -> None:
