@@ -1,22 +1,33 @@
 """What every connection over TLS goes by: a verified certificate, its name, HTTP/1.1."""
 
+import os
 import ssl
+import stat
 import time
-from functools import cache
+from functools import lru_cache
 
 from proxy.domain.errors import UpstreamTlsError
 
 CA_AGAIN_S = 10.0
 """A `ca_file` that could not be read is not looked at again for so long: each look takes 20 ms."""
+_MAX_SHARED = 8
+"""Contexts that providers share: those of old contents of a `ca_file` are let go of in time."""
+
+Version = tuple[int, int, int, int]
+"""Differs when a file's content does: its times, its size, and which file it is."""
 
 
-@cache
-def build_context(ca_file: str | None = None) -> ssl.SSLContext:
+@lru_cache(_MAX_SHARED)
+def build_context(ca_file: str | None = None, version: Version | None = None) -> ssl.SSLContext:
     """
-    Return the context of connections to providers; one for each `ca_file`, as it takes 20 ms.
+    Return the context of connections to providers; shared, as it takes 20 ms.
 
     The system's authorities are trusted, or those that SSL_CERT_FILE and SSL_CERT_DIR name in
     the environment as the process begins to connect, and besides those in `ca_file` (PEM).
+
+    Args:
+        ca_file: its path.
+        version: which content of it is meant.
 
     Raises:
         OSError: `ca_file` cannot be read, or holds no certificate.
@@ -31,24 +42,64 @@ def build_context(ca_file: str | None = None) -> ssl.SSLContext:
 
 
 class Trust:
-    """Whom one provider's certificates may be of; a file that cannot be read is remembered."""
+    """Whom one provider's certificates may be of; its `ca_file` is read anew when it changes."""
 
     def __init__(self, ca_file: str | None) -> None:
         self._ca_file = ca_file
+        self._version: Version | None = None
+        self._context: ssl.SSLContext | None = None
         self._failed_s = float("-inf")
+        self._reason = ""
 
     def find_context(self) -> ssl.SSLContext:
         """
-        Return the context of the provider's connections.
+        Return the context of the provider's next connection.
+
+        While a file cannot be read that could be before, what it said then holds.
 
         Raises:
             UpstreamTlsError: its `ca_file` cannot be read, or holds no certificate.
         """
-        detail = "the provider's ca_file cannot be read, or holds no certificate"
-        if time.monotonic() - self._failed_s < CA_AGAIN_S:
+        if self._ca_file is None:
+            return build_context()
+        if time.monotonic() - self._failed_s >= CA_AGAIN_S:
+            try:
+                version = _read_version(self._ca_file)
+                if self._context is None or version != self._version:
+                    self._context = build_context(self._ca_file, version)
+                    self._version = version
+            except (OSError, ValueError) as error:
+                self._failed_s = time.monotonic()
+                self._reason = tell_reason(error) or "it cannot be read"
+        if self._context is None:
+            detail = f"the provider's ca_file {self._ca_file!r}: {self._reason}"
             raise UpstreamTlsError(detail=detail)
-        try:
-            return build_context(self._ca_file)
-        except (OSError, ValueError) as error:
-            self._failed_s = time.monotonic()
-            raise UpstreamTlsError(detail=detail) from error
+        return self._context
+
+
+def find_fault(ca_file: str) -> str | None:
+    """Return why nothing can be trusted by a file, in the system's words; None if it is good."""
+    try:
+        _read_version(ca_file)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=ca_file)
+    except (OSError, ValueError) as error:
+        return tell_reason(error) or "it cannot be read"
+    return None
+
+
+def tell_reason(error: Exception) -> str | None:
+    """Return the system's or OpenSSL's word for what went wrong: no path, nothing of a peer's."""
+    if isinstance(error, ssl.SSLError):
+        # One that Python itself raises has none.
+        reason: str | None = getattr(error, "reason", None)
+        return reason.replace("_", " ").lower() if reason else None
+    number = error.errno if isinstance(error, OSError) else None
+    return None if number is None else os.strerror(number)
+
+
+def _read_version(path: str) -> Version:
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+        # To open a pipe waits for whoever writes to it.
+        raise ValueError("no regular file")
+    return (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from proxy.upstream.base import Transport
 from proxy.upstream.resolver import Resolver
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
 from tests.fakes.recording_sink import RecordingSink
-from tests.fakes.trust import Trust
+from tests.fakes.trust import CERTIFICATES, Trust
 from tests.faults.fault_upstream import build_server_tls
 from tests.upstream.asking import Transports, build_request, fetch
 from tests.upstream.contract_dial import answer_all
@@ -68,6 +69,26 @@ class TlsContract:
         assert caught.value.detail
         assert b"".join(heard) == b""
 
+    async def test_a_ca_file_is_read_anew_when_it_has_changed(
+        self, transports: Transports, tmp_path: Path
+    ) -> None:
+        """New connections go by the new content, without a restart; one that is open goes on."""
+        path = tmp_path / "ca.pem"
+        path.write_bytes((CERTIFICATES / "other_name.pem").read_bytes())
+        transport = transports.open("https://127.0.0.1", ca_file=str(path))
+        async with open_raw_upstream(answer_all, build_server_tls()) as upstream:
+            request = build_request(upstream, scheme="https")
+            with pytest.raises(UpstreamTlsError) as caught:
+                await transport.open(request, RecordingSink())
+            assert caught.value.detail is not None
+            assert "ca_file" in caught.value.detail
+            path.write_bytes((CERTIFICATES / "ca.pem").read_bytes())
+            assert (await fetch(transport, request)).body == b"{}"
+            connections = len(upstream.connections)
+            path.write_bytes((CERTIFICATES / "other_name.pem").read_bytes())
+            assert (await fetch(transport, request)).body == b"{}"
+            assert len(upstream.connections) == connections
+
     async def test_old_versions_of_tls_are_refused(
         self, transports: Transports, trust: Trust
     ) -> None:
@@ -110,7 +131,8 @@ class TlsContract:
             await connection.watch()
 
         async with open_raw_upstream(script) as upstream:
-            with pytest.raises(UpstreamTlsError):
+            with pytest.raises(UpstreamTlsError) as caught:
                 await transport.open(build_request(upstream, scheme="https"), RecordingSink())
             assert len(upstream.connections) == 1
+        assert caught.value.detail == "what answers there is not TLS: http:// in base_url?"
         assert b"POST" not in b"".join(heard)
