@@ -26,8 +26,6 @@ from proxy.upstream.tls import Trust
 NEXT_ADDRESS_S = 0.25
 """How long an address may be silent before the next is dialled beside it, of the other family
 first; RFC 8305 ("happy eyeballs") calls it the connection attempt delay."""
-_HANDSHAKE_S = 3600.0
-"""asyncio's own clock over a handshake: never before ours."""
 
 _Protocol = TypeVar("_Protocol", bound=asyncio.Protocol)
 
@@ -47,7 +45,8 @@ class Dialer:
         Return the protocol of a new connection, which is ready for its first request.
 
         Args:
-            origin: where to; the name is resolved anew, at most some seconds ago.
+            origin: where to; an answer for its name may be up to `REUSE_S` old, longer while the
+                name servers are silent.
             clocks: `connect_s` for all addresses together, `tls_s` for the handshake.
             make_protocol: called once TCP has connected. With TLS what it makes is told of a
                 connection twice: of TCP's, and of the one over it that is to be used.
@@ -123,7 +122,8 @@ async def _shake_hands(
                 context,
                 # Certificates name hosts without the dot that ends a full name.
                 server_hostname=origin.host.removesuffix("."),
-                ssl_handshake_timeout=_HANDSHAKE_S,
+                # The clock above, never the loop's own, which may be the shorter one.
+                ssl_handshake_timeout=within_s + 60.0,
             )
         if secured is None:
             raise ConnectionResetError("it was closed as the handshake ended")
