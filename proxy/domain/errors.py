@@ -246,7 +246,7 @@ class UpstreamDisconnected(UpstreamError):
     """The connection broke where more had to come."""
 
     code = "upstream_disconnected"
-    default_message = "The provider closed the connection in the middle of its answer."
+    default_message = "The provider closed the connection before its answer was complete."
 
 
 class UpstreamTruncated(UpstreamError):

@@ -13,7 +13,7 @@ from proxy.domain.errors import (
 )
 from proxy.upstream.aiohttp_pool import DialTimeout
 from proxy.upstream.aiohttp_tunnel import THE_PROXY, ProxyRefused
-from proxy.upstream.dial_faults import describe_dial, describe_lookup
+from proxy.upstream.dial_faults import describe_dial, describe_handshake, describe_lookup
 from proxy.upstream.resolver import ResolutionFailed
 
 _PROXY_REFUSED = "The provider could not be reached: the proxy in front of it lets nothing through."
@@ -25,8 +25,7 @@ def describe_fault(
     """Return our word for what was raised before the head was complete."""
     if isinstance(error, aiohttp.ClientSSLError | aiohttp.ServerFingerprintMismatch):
         refusal = getattr(error, "os_error", None)
-        # OpenSSL's words, such as "certificate has expired"; nothing of what the provider sent.
-        return UpstreamTlsError(detail=getattr(refusal, "verify_message", None))
+        return UpstreamTlsError() if refusal is None else describe_handshake(refusal)
     if isinstance(error, DialTimeout):
         return UpstreamTimeout(code=error.code)
     if isinstance(error, ResolutionFailed):

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import ssl
 
 from proxy.domain.errors import (
     UpstreamAddressRefused,
@@ -12,6 +13,7 @@ from proxy.domain.errors import (
     UpstreamUnreachable,
 )
 from proxy.upstream.resolver import NameServersSilent, NobodyAsked, ResolutionFailed
+from proxy.upstream.tls import tell_reason
 
 _OUR_OWN = frozenset((errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM))
 """What this machine is out of, files, ports or memory, no provider can be blamed for."""
@@ -22,6 +24,11 @@ _NETWORK_DOWN = (
     "or no name server that knows its host."
 )
 _ERRNO = re.compile(r"\[Errno (\d+)\]")
+_UNKNOWN_AUTHORITY = frozenset((2, 18, 19, 20, 21))
+"""OpenSSL's numbers for a certificate that is of nobody who is trusted, or of itself."""
+_OWN_AUTHORITY = "an authority of your own goes into the provider's ca_file"
+_NOT_TLS = frozenset(("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "UNKNOWN_PROTOCOL"))
+"""What OpenSSL says of bytes that are of another protocol."""
 _NO_ADDRESS = "The provider could not be reached: no address was found for its host name."
 
 
@@ -57,10 +64,18 @@ def describe_dial(cause: OSError) -> UpstreamError:
     return UpstreamUnreachable(detail=detail)
 
 
-def describe_handshake(cause: OSError) -> UpstreamTlsError:
+def describe_handshake(cause: Exception) -> UpstreamTlsError:
     """Return our word for a handshake that failed, also where the peer just hung up."""
-    # OpenSSL's words, such as "certificate has expired"; nothing of what the provider sent.
-    return UpstreamTlsError(detail=getattr(cause, "verify_message", None))
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        # OpenSSL's words, such as "certificate has expired"; nothing of what the provider sent.
+        detail = getattr(cause, "verify_message", None)
+        if detail and getattr(cause, "verify_code", None) in _UNKNOWN_AUTHORITY:
+            detail = f"{detail}; {_OWN_AUTHORITY}"
+    elif isinstance(cause, ssl.SSLError) and getattr(cause, "reason", None) in _NOT_TLS:
+        detail = "what answers there is not TLS: http:// in base_url?"
+    else:
+        detail = tell_reason(cause) or "the connection was closed in the handshake"
+    return UpstreamTlsError(detail=detail)
 
 
 def _tell_network_down(detail: str | None) -> UpstreamUnreachable:

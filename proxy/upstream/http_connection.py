@@ -129,9 +129,9 @@ class HttpConnection(asyncio.Protocol):
         parser = self._parser
         try:
             parser.feed(data)
-        except UpstreamProtocolError:
+        except UpstreamProtocolError as error:
             # Another one: the traceback of this holds all that is here.
-            self._fail(UpstreamProtocolError())
+            self._fail(UpstreamProtocolError(detail=error.detail))
             return
         if parser.head is None:
             return

@@ -33,6 +33,17 @@ _CONNECTION = b"connection"
 _BLANKS = b" \t"
 _OTHER_PROTOCOLS = (b"R", b"I")
 """Begin RTSP and ICE, which the parser knows as well."""
+_TLS_ALERT = b"\x15"
+"""Begins what a server of TLS says to who does not speak it."""
+
+# For an operator's log.
+_NOT_HTTP = "it does not begin with HTTP/"
+_IS_TLS = "what answers there is TLS: https:// in base_url?"
+_ENCODED = "a Transfer-Encoding other than chunked"
+_LONG_FIELD = f"a header above {MAX_FIELD_BYTES} bytes"
+_MANY_FIELDS = f"more than {MAX_FIELDS} headers"
+_MANY_INTERIM = f"more than {MAX_INTERIM} responses of 1xx"
+_MUCH_FRAMING = f"more than {MAX_FRAMING_BYTES} bytes of heads, chunk sizes and trailers"
 
 
 class FieldMap(Mapping[str, str]):
@@ -120,14 +131,15 @@ class ResponseParser:
                 good ones before it, and nothing more may be fed.
         """
         if not self._fed_bytes and data[:1] in _OTHER_PROTOCOLS:
-            raise UpstreamProtocolError
+            raise UpstreamProtocolError(detail=_NOT_HTTP)
         try:
             self._feed(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             if self.is_complete:
                 self.has_surplus = True
                 return
-            raise UpstreamProtocolError from error
+            is_tls = not self._fed_bytes and data[:1] == _TLS_ALERT
+            raise UpstreamProtocolError(detail=_IS_TLS if is_tls else _tell(error)) from error
         self._fed_bytes += len(data)
         if self.chunks:
             self._quiet_bytes = 0
@@ -138,7 +150,8 @@ class ResponseParser:
             max(framing_bytes, self._quiet_bytes) > MAX_FRAMING_BYTES
             or len(self._raw) + self._others > MAX_FIELDS
         ) and not self.is_complete:
-            raise UpstreamProtocolError
+            has_many = len(self._raw) + self._others > MAX_FIELDS
+            raise UpstreamProtocolError(detail=_MANY_FIELDS if has_many else _MUCH_FRAMING)
 
     def feed_end(self) -> bool:
         """Take note of the end of the connection; return whether it completes the response."""
@@ -163,7 +176,7 @@ class ResponseParser:
         """Count the reason, which comes in as many pieces as were read."""
         self._reason_bytes += len(reason)
         if self._reason_bytes > MAX_FIELD_BYTES:
-            raise UpstreamProtocolError
+            raise UpstreamProtocolError(detail=f"a reason above {MAX_FIELD_BYTES} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header, or a trailer; called most of all, so they are judged together."""
@@ -178,11 +191,11 @@ class ResponseParser:
         parser, raw = self._parser, self._raw
         version = "" if parser is None else parser.get_http_version()
         if parser is None or version not in _VERSIONS:
-            raise UpstreamProtocolError
+            raise UpstreamProtocolError(detail=f"HTTP/{version}")
         self._judge_fields()
         encoding = raw.get(_ENCODING)
         if encoding is not None and encoding.rstrip(b" ").lower() != b"chunked":
-            raise UpstreamProtocolError
+            raise UpstreamProtocolError(detail=_ENCODED)
         status = parser.get_status_code()
         if 200 <= status <= 599:
             self._has_length = encoding is not None or _LENGTH in raw
@@ -198,7 +211,8 @@ class ResponseParser:
             self._interim += 1
         else:
             # 101 too: nobody has asked for another protocol.
-            raise UpstreamProtocolError
+            is_many = 100 <= status <= 199 and status != 101
+            raise UpstreamProtocolError(detail=_MANY_INTERIM if is_many else f"status {status}")
 
     def on_body(self, piece: bytes) -> None:
         """Take a piece of the body; a 1xx has none, whatever it says."""
@@ -223,16 +237,30 @@ class ResponseParser:
         """Look at a header whose name was there already: the first one counts."""
         self._others += 1
         # Chunks of chunks are no framing: it can be applied only once.
-        if self._others > MAX_FIELDS or len(value) > MAX_FIELD_BYTES or name == _ENCODING:
-            raise UpstreamProtocolError
+        if name == _ENCODING:
+            raise UpstreamProtocolError(detail=_ENCODED)
+        if self._others > MAX_FIELDS:
+            raise UpstreamProtocolError(detail=_MANY_FIELDS)
+        if len(value) > MAX_FIELD_BYTES:
+            raise UpstreamProtocolError(detail=_LONG_FIELD)
 
     def _judge_fields(self) -> None:
         """Refuse too many headers or trailers, and those that are too long."""
         raw = self._raw
         if len(raw) + self._others > MAX_FIELDS:
-            raise UpstreamProtocolError
+            raise UpstreamProtocolError(detail=_MANY_FIELDS)
         if raw and max(*map(len, raw), *map(len, raw.values())) > MAX_FIELD_BYTES:
-            raise UpstreamProtocolError
+            raise UpstreamProtocolError(detail=_LONG_FIELD)
+
+
+def _tell(error: Exception) -> str:
+    """Return what was wrong: in our words if it was we who refused, else in the parser's own."""
+    judged = error.__context__
+    if isinstance(judged, UpstreamProtocolError) and judged.detail is not None:
+        return judged.detail
+    # Its words are constants of its code; nothing of what the provider sent is among them.
+    told = "another protocol" if isinstance(error, HttpParserUpgrade) else str(error)
+    return _NOT_HTTP if told.startswith("Expected HTTP/") else told
 
 
 def _feed_nobody(_: object) -> None:

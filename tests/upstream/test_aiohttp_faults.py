@@ -29,6 +29,11 @@ def _refused_certificate() -> aiohttp.ClientConnectorSSLError:
     [
         (_refused_certificate(), "upstream_tls_error", "certificate has expired"),
         (aiohttp.ServerFingerprintMismatch(b"", b"", "h", 1), "upstream_tls_error", None),
+        (
+            aiohttp.ClientConnectorSSLError(KEY, ConnectionResetError(104, "at 10.0.0.5")),
+            "upstream_tls_error",
+            "Connection reset by peer",
+        ),
         (DialTimeout("upstream_connect_timeout"), "upstream_connect_timeout", None),
         (ResolutionFailed("no addresses"), "upstream_dns", "no addresses"),
         (NameServersSilent("no answer in time"), "upstream_network_down", "no answer in time"),

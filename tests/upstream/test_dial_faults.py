@@ -72,10 +72,35 @@ def test_a_name_without_address(
 
 
 def test_a_handshake_tells_what_was_wrong_with_the_certificate() -> None:
-    """OpenSSL's own words are the detail; a peer that hung up has none."""
+    """OpenSSL's own words are the detail; for an unknown authority it names the setting too."""
     refusal = ssl.SSLCertVerificationError(1, "[SSL] x")
-    refusal.verify_message = "certificate has expired"
+    refusal.verify_code, refusal.verify_message = 10, "certificate has expired"
     assert describe_handshake(refusal).detail == "certificate has expired"
-    error = describe_handshake(ConnectionResetError())
+    refusal.verify_code, refusal.verify_message = 20, "unable to get local issuer certificate"
+    assert describe_handshake(refusal).detail == (
+        "unable to get local issuer certificate; "
+        "an authority of your own goes into the provider's ca_file"
+    )
+
+
+def _ssl_error(reason: str | None) -> ssl.SSLError:
+    error = ssl.SSLError(1, "[SSL] bytes of the peer")
+    error.reason = reason  # type: ignore[assignment]
+    return error
+
+
+@pytest.mark.parametrize(
+    ("cause", "detail"),
+    [
+        (_ssl_error("WRONG_VERSION_NUMBER"), "what answers there is not TLS: http:// in base_url?"),
+        (_ssl_error("TLSV1_ALERT_PROTOCOL_VERSION"), "tlsv1 alert protocol version"),
+        (ConnectionResetError(errno.ECONNRESET, "10.0.0.1"), "Connection reset by peer"),
+        (ConnectionResetError(), "the connection was closed in the handshake"),
+        (_ssl_error(None), "the connection was closed in the handshake"),
+    ],
+)
+def test_a_handshake_that_came_to_nothing(cause: OSError, detail: str) -> None:
+    """Something that is not TLS, an alert and a peer that hung up are told apart."""
+    error = describe_handshake(cause)
     assert isinstance(error, UpstreamTlsError)
-    assert error.detail is None
+    assert error.detail == detail

@@ -167,6 +167,45 @@ def test_a_reason_has_a_limit_in_however_many_pieces_it_comes() -> None:
         read(head, *[b"a"] * (MAX_FIELD_BYTES + 1))
 
 
+@pytest.mark.parametrize(
+    ("response", "detail"),
+    [
+        (b"RTSP/1.0 200 OK\r\n", "it does not begin with HTTP/"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "what answers there is TLS: https:// in base_url?"),
+        (b"HTTP/1.1 200 OK\nX: b\n\n", "Missing expected CR after response line"),
+        (OK + b"SECRET\r\n\r\n", "Invalid header token"),
+        (b"HTTP/0.9 200 OK\r\n\r\n", "HTTP/0.9"),
+        (b"HTTP/1.1 600 OK\r\n\r\n", "status 600"),
+        (b"HTTP/1.1 101 OK\r\n\r\n", "status 101"),
+        (b"HTTP/1.1 102 OK\r\nContent-Length: 1\r\n\r\na", "it does not begin with HTTP/"),
+        (b"HTTP/1.1 100 OK\r\n\r\n" * 65, "more than 64 responses of 1xx"),
+        (OK + b"X: b\r\n" * 129 + b"\r\n", "more than 128 headers"),
+        (OK + b"".join(b"X%d: b\r\n" % n for n in range(130)), "more than 128 headers"),
+        (OK + b"X: " + b"a" * 8191 + b"\r\n\r\n", "a header above 8190 bytes"),
+        (OK + b"X: b\r\nX: " + b"a" * 8191 + b"\r\n\r\n", "a header above 8190 bytes"),
+        (b"HTTP/1.1 200 " + b"a" * 8191, "a reason above 8190 bytes"),
+        (
+            OK + b"X: " + b"a" * MAX_FRAMING_BYTES,
+            "more than 65536 bytes of heads, chunk sizes and trailers",
+        ),
+        (
+            OK + b"Transfer-Encoding: chunked\t\r\n\r\n",
+            "a Transfer-Encoding other than chunked",
+        ),
+        (
+            OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "a Transfer-Encoding other than chunked",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_detail_says_what_was_refused(response: bytes, detail: str) -> None:
+    """An operator reads why, in words that hold nothing of what came."""
+    with pytest.raises(UpstreamProtocolError) as caught:
+        read(response)
+    assert caught.value.detail == detail
+
+
 def test_a_closed_parser_reads_nothing() -> None:
     """What is fed after `close` is dropped."""
     parser = ResponseParser()

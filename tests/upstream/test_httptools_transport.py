@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from proxy.domain.catalog import Provider
-from proxy.domain.errors import UpstreamDisconnected, UpstreamError
+from proxy.domain.errors import UpstreamDisconnected, UpstreamError, UpstreamProtocolError
 from proxy.domain.settings import PoolLimits
 from proxy.upstream.base import Transport
 from proxy.upstream.connection_cap import ConnectionCap
@@ -101,6 +101,21 @@ async def test_nothing_of_a_failed_request_waits_for_the_collector(
             assert sink() is None
         finally:
             gc.enable()
+
+
+async def test_a_response_that_is_not_valid_says_why(transport: Transport) -> None:
+    """The detail tells an operator what was refused; the message for clients does not."""
+
+    async def script(connection: UpstreamConnection) -> None:
+        await connection.read_request()
+        await connection.write(b"HTTP/1.1 200 OK\nContent-Length: 0\n\n")
+        await connection.watch()
+
+    async with open_raw_upstream(script) as upstream:
+        with pytest.raises(UpstreamProtocolError) as caught:
+            await transport.open(build_request(upstream), RecordingSink())
+    assert caught.value.detail == "Missing expected CR after response line"
+    assert "CR" not in caught.value.message
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: b", "a\nb", "a\0b", "\u20ac"])
