@@ -6,7 +6,7 @@ else that is wrong is a problem.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -89,6 +89,7 @@ def build_provider(
         what = f"the provider '{entry.name}' lists no models, so nothing is sent to it"
         warnings.append(Problem(place, what, "list its models, or '\"*\"' for any"))
     if entry.enabled:
+        warnings.extend(_find_long_idle_times(entry, tree, steps))
         warnings.extend(find_address_doubts(entry, tree, steps))
         warnings.extend(proxy.warnings)
         if checked.is_sound:
@@ -150,6 +151,16 @@ def _find_problems(
                 place = tree.place_of(*steps, "models", index)
                 problems.append(Problem(place, what, mend))
     return problems
+
+
+def _find_long_idle_times(
+    entry: ProviderEntry, tree: Node, steps: tuple[str | int, ...]
+) -> Iterator[Problem]:
+    for key in ("keepalive_timeout", "keepalive_expiry"):
+        if (getattr(entry, key) or 0) > MAX_IDLE_S:
+            what = f"{key}: more than {MAX_IDLE_S:g} seconds have no effect"
+            mend = f"write {MAX_IDLE_S:g} or less, or remove the key"
+            yield Problem(tree.place_of(*steps, key), what, mend)
 
 
 def _find_key(

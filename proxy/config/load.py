@@ -11,6 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from proxy.config.build import build
+from proxy.config.ca_files import find_faulty_ca_files
 from proxy.config.effective import EffectiveValue, list_effective
 from proxy.config.environment import build_environment
 from proxy.config.merge import merge
@@ -115,8 +116,11 @@ def load_config(
         problems += part.problems
     if problems:
         raise ConfigError(_in_order(problems, source))
-    missing = find_missing_files(built.install.redis_url, merged.tree)
-    warnings = (*merged.warnings, *built.warnings, *missing, *probe_file.warnings)
+    files = (
+        *find_missing_files(built.install.redis_url, merged.tree),
+        *find_faulty_ca_files(checked.providers, merged.tree),
+    )
+    warnings = (*merged.warnings, *built.warnings, *files, *probe_file.warnings)
     return LoadedConfig(
         install=built.install,
         snapshot=built.snapshot,

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from proxy.config.value_types import (
     BaseUrl,
+    CaFile,
     Count,
     HeaderValue,
     ModelId,
@@ -180,12 +181,11 @@ class ProviderEntry(Section):
             "CPU."
         ),
     )
-    ca_file: str | None = Field(
+    ca_file: CaFile | None = Field(
         default=None,
-        min_length=1,
         description=(
             "A PEM file with certificates to trust besides the system's, for a provider behind an "
-            "authority of your own. It is read when the first connection is made."
+            "authority of your own, by its absolute path. New connections go by what it holds then."
         ),
     )
     proxy: str | None = Field(

@@ -46,6 +46,14 @@ _TYPE_MENDING = {
     "model_type": "write 'key: value' on indented lines below",
     "finite_number": "write a plain number",
 }
+_TO_CA_FILE = "certificates are always verified; an authority of your own goes into 'ca_file'"
+_TO_PROXY = "a proxy goes into 'proxy', with 'transport: aiohttp'"
+_FOREIGN = {
+    **dict.fromkeys(("verify", "verify_ssl", "ssl_verify", "verify_tls"), _TO_CA_FILE),
+    **dict.fromkeys(("ca_cert", "ca_certs", "ca_bundle", "cafile", "ssl", "tls"), _TO_CA_FILE),
+    **dict.fromkeys(("http_proxy", "https_proxy", "proxies", "proxy_url"), _TO_PROXY),
+}
+"""What other programs call the settings of a provider's connections -> what to do instead."""
 _BOUNDS = {
     "greater_than": ("gt", "more than"),
     "greater_than_equal": ("ge", "at least"),
@@ -209,9 +217,12 @@ def _unknown_key(path: Steps, node: Node | None, tree: Node) -> Problem:
         for setting in list_settings()
         if setting.path.startswith(prefix)
     ]
+    what = f"the key {show_name(name)} is not known here"
+    if pattern == "providers[]" and name.lower() in _FOREIGN:
+        return Problem(place, what, _FOREIGN[name.lower()])
     close = suggest(name, (key for key in known if "." not in key))
     mend = f"did you mean '{close}'?" if close else "remove it, or see docs/configuration.md"
-    return Problem(place, f"the key {show_name(name)} is not known here", mend)
+    return Problem(place, what, mend)
 
 
 def _find_duplicates(tree: Node) -> Iterator[Problem]:

@@ -104,6 +104,15 @@ def _check_base_url(value: str) -> str:
     return value
 
 
+def _check_ca_file(value: str) -> str:
+    if not value:
+        refuse("this is empty", "write a path, or remove the key")
+    if not value.startswith("/") or "\0" in value:
+        # A relative one would mean another file, wherever the server is started from.
+        refuse("this is not an absolute path", "write it from '/', as in '/etc/ssl/company.pem'")
+    return value
+
+
 def _check_variable(value: str) -> str:
     if not _VARIABLE.match(value):
         refuse(
@@ -216,6 +225,7 @@ Name = Annotated[str, AfterValidator(_check_name)]
 ModelId = Annotated[str, AfterValidator(_check_model_id)]
 TypeName = Annotated[str, AfterValidator(_check_type)]
 BaseUrl = Annotated[str, AfterValidator(_check_base_url)]
+CaFile = Annotated[str, AfterValidator(_check_ca_file)]
 VariableName = Annotated[str, AfterValidator(_check_variable)]
 KeyHeaderName = Annotated[str, AfterValidator(_check_key_header)]
 SentHeaderName = Annotated[str, AfterValidator(_check_sent_header)]

@@ -200,6 +200,24 @@ def test_pool(tmp_path: Path, entry: str, top: str, pool: PoolLimits) -> None:
     assert _provider(tmp_path, entry, top=top).pool == pool
 
 
+@pytest.mark.parametrize("key", ["keepalive_timeout", "keepalive_expiry"])
+def test_an_idle_time_that_is_cut_is_warned_of(tmp_path: Path, key: str) -> None:
+    """More than 15 seconds have no effect, which is said at the key; 15 are fine."""
+    text = f"""
+api_keys: [{GOOD_KEY}]
+providers:
+  - {{name: a, type: lm_studio, models: [m], {key}: 16}}
+  - {{name: b, type: lm_studio, models: [m], {key}: 15}}
+  - {{name: c, type: lm_studio, models: [m], {key}: 60, enabled: false}}
+"""
+    (warning,) = warnings_of(load_text(tmp_path, text))
+    column = 64 if key == "keepalive_timeout" else 63
+    assert warning.removeprefix(f"{tmp_path}/") == (
+        f"config.yaml:4:{column}: {key}: more than 15 seconds have no effect: "
+        "write 15 or less, or remove the key"
+    )
+
+
 def test_two_different_idle_times_are_a_problem(tmp_path: Path) -> None:
     """`keepalive_timeout` and `keepalive_expiry` are one setting and must not differ."""
     entry = "{name: p, type: lm_studio, models: [m], keepalive_timeout: 3, keepalive_expiry: 4}"

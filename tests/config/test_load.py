@@ -55,10 +55,11 @@ def test_the_printed_files_load_unchanged_and_work(seed: Path) -> None:
 
 
 def test_what_the_printed_files_get_warnings_for(seed: Path) -> None:
-    """Only the placeholder key and the entry that is watched, never routed, are pointed out."""
+    """Pointed out are the placeholder key, the idle time that is cut, and who is only watched."""
     loaded = _load(seed)
-    key, watched = (line.removeprefix(f"{seed}/") for line in warnings_of(loaded))
+    key, idle, watched = (line.removeprefix(f"{seed}/") for line in warnings_of(loaded))
     assert key.startswith("config.yaml:10:5: api_keys: this key is a placeholder")
+    assert idle.startswith("config.yaml:64:24: keepalive_timeout: more than 15 seconds have no")
     assert watched.startswith("health_worker_providers.json:9:15: 'anthropic' is watched")
     assert [(probe.name, probe.providers) for probe in loaded.probes] == [
         ("openai", ("openai_default",)),

@@ -77,6 +77,33 @@ def test_a_good_tree_has_no_problems() -> None:
             "1:46: the key 'idle' is not known here: did you mean 'idle_s'?",
         ),
         (
+            "providers: [{name: a, type: openai, ssl_verify: false}]",
+            "1:37: the key 'ssl_verify' is not known here: certificates are always verified; "
+            "an authority of your own goes into 'ca_file'",
+        ),
+        (
+            "providers: [{name: a, type: openai, CA_BUNDLE: /a}]",
+            "1:37: the key 'CA_BUNDLE' is not known here: certificates are always verified; ",
+        ),
+        (
+            "providers: [{name: a, type: openai, proxy_url: 'http://p'}]",
+            "1:37: the key 'proxy_url' is not known here: a proxy goes into 'proxy', "
+            "with 'transport: aiohttp'",
+        ),
+        (
+            "tls: false",
+            "1:1: the key 'tls' is not known here: remove it, or see docs/configuration.md",
+        ),
+        (
+            "providers: [{name: a, type: openai, ca_file: ''}]",
+            "1:46: ca_file: this is empty: write a path, or remove the key",
+        ),
+        (
+            "providers: [{name: a, type: openai, ca_file: certs/own.pem}]",
+            "1:46: ca_file: this is not an absolute path: write it from '/', as in "
+            "'/etc/ssl/company.pem'",
+        ),
+        (
             "providers: [{name: a, type: openai, model_info: {m: {max_inputs_tokens: 1}}}]",
             "1:54: the key 'max_inputs_tokens' is not known here: did you mean 'max_input_tokens'?",
         ),
