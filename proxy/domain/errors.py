@@ -76,6 +76,15 @@ class ProxyError(Exception):
         self.detail = detail
         super().__init__(self.message)
 
+    def forget_origin(self) -> None:
+        """
+        Let go of where it was raised, and while handling what.
+
+        Tracebacks hold frames, and these hold an answer or a search that keeps the error: a ring
+        with a request's body in it, which would wait for the collector.
+        """
+        self.__traceback__ = self.__context__ = self.__cause__ = None
+
 
 class RequestError(ProxyError):
     """The request itself is wrong; the same request will fail again everywhere."""

@@ -234,6 +234,7 @@ class _Search:
             self._skipped = (deployment, name_error(error))
             if not self._leg and not may_try_fallback(error):
                 raise
+            error.forget_origin()
             return None
 
     async def _try_again(self, tried: _Tried) -> Answer | None:
@@ -253,6 +254,7 @@ class _Search:
         try:
             return await attempt(self._exchange, self._ask, tried.deployment, ticket)
         except ProxyError as error:
+            error.forget_origin()
             tried.error = error
             return None
 
@@ -350,7 +352,7 @@ class _Search:
         exchange.route_reason = reason
 
     def forget(self) -> None:
-        """Let go of errors: their tracebacks hold this search, and would wait for the collector."""
+        """Let go of errors: the traceback of one that was raised holds this search."""
         self._tried.clear()
 
     def build_error(self, last: ProxyError | None = None) -> ProxyError:

@@ -55,5 +55,4 @@ async def handle(request: InboundRequest, reply: ReplyWriter, runtime: Runtime) 
         release(exchange)
         record(exchange)
         if exchange.error is not None:
-            # It holds this frame, which holds it: a ring, that would wait for the collector.
-            exchange.error.__traceback__ = None
+            exchange.error.forget_origin()

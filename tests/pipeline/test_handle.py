@@ -7,7 +7,15 @@ import aiohttp
 import pytest
 
 from proxy.pipeline.context import Exchange
-from tests.fakes.proxy_server import AUTH, build_chat, build_chunk, proxying
+from tests.fakes.proxy_server import (
+    AUTH,
+    build_chat,
+    build_chunk,
+    build_provider,
+    build_snapshot,
+    proxying,
+    serving,
+)
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -61,38 +69,68 @@ async def test_the_upstream_is_closed_soon_after_the_client_left(moment: str) ->
         assert server.observer.started == ["up"]
 
 
-@pytest.mark.parametrize("kind", ["no key", "refused", "500", "broken stream"])
+BROKEN_EVENTS = {
+    "bad event": b"data: {x\n\n",
+    "bad choice": b'data: {"choices":[{"index":-1}]}\n\n',
+    "bad text": b'data: {"choices":[{"delta":"\xff}]}\n\n',
+    "error event": b'data: {"error":{"message":"m","type":"overloaded_error"}}\n\n',
+}
+KINDS = ["no key", "refused", "500", "html", "cut", "cut at once", *BROKEN_EVENTS]
+
+
+@pytest.mark.parametrize("transport", ["httptools", "aiohttp"])
+@pytest.mark.parametrize("fails_over", [False, True], ids=["alone", "failing over"])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_nothing_of_a_failed_request_waits_for_the_collector(
-    kind: str, loopback_port: int
+    kind: str, fails_over: bool, transport: str, loopback_port: int
 ) -> None:
     """A flood of errors keeps no request, body or connection: each goes with its answer."""
 
-    async def script(connection: UpstreamConnection) -> None:
+    async def fail(connection: UpstreamConnection) -> None:
         while True:
             await connection.read_request()
-            if kind == "500":
-                await connection.answer(b"{}", status=500)
+            if kind in ("500", "html"):
+                status = 200 if kind == "html" else 500
+                await connection.answer(b"{}", status=status, content_type="text/html")
                 continue
             await connection.start_chunked()
-            await connection.chunk(build_chunk("he"))
+            # What fails over has shown nothing before.
+            if not fails_over and kind != "cut at once":
+                await connection.chunk(build_chunk("he"))
+            if kind in BROKEN_EVENTS:
+                await connection.chunk(BROKEN_EVENTS[kind])
+                await connection.watch()
             connection.reset()
             return
 
-    async with open_raw_upstream(script) as upstream:
-        url = f"http://127.0.0.1:{loopback_port}/v1" if kind == "refused" else upstream.url
-        async with proxying(url) as server, aiohttp.ClientSession() as session:
+    async def succeed(connection: UpstreamConnection) -> None:
+        while True:
+            await connection.read_request()
+            await connection.start_chunked()
+            for data in (build_chunk("he"), build_chunk(finish="stop"), b"data: [DONE]\n\n", b""):
+                await connection.chunk(data)
+
+    async with open_raw_upstream(fail) as bad, open_raw_upstream(succeed) as good:
+        url = f"http://127.0.0.1:{loopback_port}/v1" if kind == "refused" else bad.url
+        providers = [build_provider(url, name="bad", transport=transport)]
+        if fails_over:
+            providers.append(build_provider(good.url, name="good", transport=transport, priority=2))
+        snapshot = build_snapshot(*providers)
+        async with serving(snapshot) as server, aiohttp.ClientSession() as session:
             gc.collect()
             gc.disable()
             try:
                 for _ in range(3):
                     async with session.post(
                         server.url + "/chat/completions",
-                        json=build_chat(stream=kind == "broken stream"),
+                        json=build_chat(stream=True),
                         headers={} if kind == "no key" else AUTH,
                     ) as answer:
                         await answer.read()
-                await server.observer.wait_for_records(3)
+                records = await server.observer.wait_for_records(3)
                 await asyncio.sleep(0)
                 assert [each for each in gc.get_objects() if isinstance(each, Exchange)] == []
             finally:
                 gc.enable()
+            is_good = fails_over and kind != "no key"
+            assert {each.ending for each in records} == {"completed" if is_good else "failed"}
