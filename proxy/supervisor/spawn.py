@@ -18,11 +18,11 @@ _WITHHELD = re.compile(
     r"|LISTEN_\w*|NOTIFY_SOCKET|WATCHDOG_\w*|CREDENTIALS_DIRECTORY"
 )
 """What a worker has no business with: it gets everything it needs over its connection."""
-_MEMORY: Mapping[str, str] = {"MALLOC_MMAP_THRESHOLD_": str(256 * 1024)}
+_MEMORY: Mapping[str, str] = {"MALLOC_MMAP_THRESHOLD_": str(128 * 1024)}
 """
 Blocks from this size on, such as the buffers of a TLS connection, are given back to the system as
-they are freed. By default glibc keeps them as soon as it has seen one freed, and the gaps between
-them grow for hours. Who sets the variable for the service decides."""
+they are freed. glibc begins with the same size, but raises it as soon as it sees such a block freed,
+and the gaps between them then grow for hours. Who sets the variable for the service decides."""
 _PACKAGE_HOME = str(Path(__file__).resolve().parents[2])
 
 
