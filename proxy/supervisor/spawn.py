@@ -20,9 +20,9 @@ _WITHHELD = re.compile(
 """What a worker has no business with: it gets everything it needs over its connection."""
 _MEMORY: Mapping[str, str] = {"MALLOC_MMAP_THRESHOLD_": str(128 * 1024)}
 """
-Blocks from this size on, such as the buffers of a TLS connection, are given back to the system as
-they are freed. glibc begins with the same size, but raises it as soon as it sees such a block freed,
-and the gaps between them then grow for hours. Who sets the variable for the service decides."""
+Blocks from this size on, such as the buffers of a TLS connection, go back to the system when they
+are freed. glibc begins with the same size, but raises it once it has seen such a block freed, and
+the gaps between them then grow for hours. Who sets the variable for the service decides."""
 _PACKAGE_HOME = str(Path(__file__).resolve().parents[2])
 
 
