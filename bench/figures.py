@@ -16,7 +16,7 @@ class Figure(Struct, frozen=True):
     title: str
     unit: str
     digits: int
-    better: Literal["less", "more"]
+    better: Literal["less", "more", "neither"]
 
     def format(self, value: float) -> str:
         """Return `value` as the tables print it, without the unit."""
@@ -28,9 +28,13 @@ FIGURES: tuple[Figure, ...] = (
     Figure("requests_per_s", "requests, JSON, 64 clients", "1/s", 0, "more"),
     Figure("p99_ms", "p99, JSON, 64 clients", "ms", 2, "less"),
     Figure("cpu_us_per_request", "CPU per request, 64 clients", "us", 1, "less"),
+    Figure("busy_kernel_share", "of which kernel, 64 clients", "%", 0, "neither"),
     Figure("cpu_us_per_chunk", "CPU per paced chunk, 64 streams", "us", 1, "less"),
+    Figure("paced_kernel_share", "of which kernel, 64 streams", "%", 0, "neither"),
     Figure("ttft_ms", "TTFT p50, 1 stream", "ms", 3, "less"),
     Figure("chunks_per_s", "chunks, 1000 streams (100,000 offered)", "1/s", 0, "more"),
+    Figure("wide_cpu_us_per_chunk", "CPU per chunk, 1000 streams", "us", 1, "less"),
+    Figure("wide_kernel_share", "of which kernel, 1000 streams", "%", 0, "neither"),
     Figure("large_requests_per_s", "requests of 32 KB, JSON, 64 clients", "1/s", 0, "more"),
     Figure("large_cpu_us_per_request", "CPU per request of 32 KB, 64 clients", "us", 1, "less"),
     Figure("tls_requests_per_s", "requests, upstream behind TLS, 64 clients", "1/s", 0, "more"),
@@ -38,6 +42,7 @@ FIGURES: tuple[Figure, ...] = (
     Figure("tls_cpu_us_per_chunk", "CPU per paced chunk, upstream behind TLS", "us", 1, "less"),
     Figure("rss_idle_mb", "RSS idle, worker", "MB", 1, "less"),
     Figure("rss_busy_mb", "RSS peak with 1000 streams, worker", "MB", 1, "less"),
+    Figure("rss_tree_mb", "RSS peak with 1000 streams, all processes", "MB", 1, "less"),
     Figure("rss_supervisor_mb", "RSS idle, supervisor", "MB", 1, "less"),
     Figure("start_s", "start to the first answer", "s", 3, "less"),
     Figure("start_cold_s", "start to the first answer, nothing compiled", "s", 3, "less"),

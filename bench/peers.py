@@ -6,6 +6,7 @@ its own. LiteLLM and Portkey have few requests under way in the same time, so th
 main rows only.
 """
 
+import importlib.metadata
 import json
 import secrets
 import shutil
@@ -26,31 +27,35 @@ class LiteLlm(System):
 
     name = "litellm"
     title = "LiteLLM proxy, 1 worker"
-    requirement = "litellm[proxy]"
+    version = "1.108.7"
+    requirement = f"litellm[proxy]=={version}"
     left_out = ADDED_ROWS
 
     # The dot keeps type checkers and other walkers of the tree out of somebody else's code.
     def __init__(self, folder: Path = BUILD_FOLDER / ".litellm") -> None:
         """Keep the virtual environment in `folder`; a second run finds it there."""
         self._folder = folder
+        self._program = folder / "bin" / "litellm"
 
     def find_obstacle(self) -> str | None:
-        """Install it where that has not been done; what pip says is the obstacle."""
-        if (self._folder / "bin" / "litellm").exists():
+        """Install this version unless it is there; what pip says is the obstacle."""
+        if self._program.exists() and self._read_installed() == self.version:
             return None
         pip = [str(self._folder / "bin" / "python"), "-m", "pip", "install", "-q"]
         return _install(
             self.requirement,
-            [sys.executable, "-m", "venv", str(self._folder)],
+            [sys.executable, "-m", "venv", "--clear", str(self._folder)],
             [*pip, self.requirement],
         )
 
     def read_version(self) -> str:
         """Return the installed version."""
-        code = "import importlib.metadata as m; print(m.version('litellm'))"
-        python = str(self._folder / "bin" / "python")
-        done = subprocess.run([python, "-c", code], check=False, capture_output=True, text=True)
-        return f"litellm {done.stdout.strip() or 'unknown'}"
+        return f"litellm {self._read_installed() or 'unknown'}"
+
+    def _read_installed(self) -> str | None:
+        places = [str(place) for place in self._folder.glob("lib/python*/site-packages")]
+        found = importlib.metadata.distributions(name="litellm", path=places)
+        return next((each.version for each in found), None)
 
     def build_launch(self, ground: Ground) -> Launch:
         """Write its configuration with the mock as the one deployment and start it."""
@@ -84,22 +89,42 @@ class Portkey(System):
         self._program = folder / "node_modules" / self.package / "build" / "start-server.js"
 
     def find_obstacle(self) -> str | None:
-        """Install it where that has not been done; what npm says is the obstacle."""
+        """Install these versions unless they are there; what npm says is the obstacle."""
         if not shutil.which("node") or not shutil.which("npm"):
             return "Node and npm are not installed"
-        if self._program.exists():
+        if self._program.exists() and self._read_installed() == self._wanted:
             return None
-        self._folder.mkdir(parents=True, exist_ok=True)
+        # npm's lock of another version would have its say in what is installed.
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True)
         wanted = {"dependencies": {self.package: self.version}, "overrides": self.overrides}
         (self._folder / "package.json").write_text(json.dumps({"private": True, **wanted}))
         npm = ["npm", "install", "--prefix", str(self._folder), "--no-audit", "--no-fund"]
         return _install(f"{self.package}@{self.version}", [*npm, "--ignore-scripts"])
 
     def read_version(self) -> str:
-        """Return the version, and those that were chosen for it."""
-        others = "".join(f", {name} {version}" for name, version in self.overrides.items())
+        """Return the installed versions: its own, and of what is held at one beneath it."""
+        installed = self._read_installed().items()
         done = subprocess.run(["node", "--version"], check=False, capture_output=True, text=True)
-        return f"{self.package} {self.version}{others}, node {done.stdout.strip()}"
+        own = ", ".join(f"{name} {version or 'unknown'}" for name, version in installed)
+        return f"{own}, node {done.stdout.strip()}"
+
+    @property
+    def _wanted(self) -> dict[str, str]:
+        return {self.package: self.version, **self.overrides}
+
+    def _read_installed(self) -> dict[str, str | None]:
+        return {name: self._find_version(name) for name in self._wanted}
+
+    def _find_version(self, name: str) -> str | None:
+        """Return the version of the package that the gateway gets by this name."""
+        modules = self._folder / "node_modules"
+        # Node looks beneath the gateway first.
+        for place in (modules / self.package / "node_modules", modules):
+            description = place / name / "package.json"
+            if description.exists():
+                return str(json.loads(description.read_text())["version"])
+        return None
 
     def build_launch(self, ground: Ground) -> Launch:
         """Start it; each request tells it where the mock is."""

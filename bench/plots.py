@@ -38,10 +38,11 @@ text.subject { font-weight: 600; stroke: none }
 
 
 class Plot(Struct, frozen=True):
-    """One picture: the name of its file and the figure that it shows."""
+    """One picture: the name of its file, the figure that it shows and what one should know."""
 
     name: str
     figure: str
+    remark: str = ""
 
 
 PLOTS = (
@@ -49,7 +50,7 @@ PLOTS = (
     Plot("cpu-per-request.svg", "cpu_us_per_request"),
     Plot("time-to-first-token.svg", "ttft_ms"),
     Plot("chunks.svg", "chunks_per_s"),
-    Plot("memory.svg", "rss_busy_mb"),
+    Plot("memory.svg", "rss_tree_mb", "with supervisors; shared pages count for each process"),
 )
 
 
@@ -79,9 +80,9 @@ def draw_plots(results: Results) -> dict[str, str]:
             for info in results.systems
             if info.name not in LEFT_OUT
             and (spread := summary.get(info.name, {}).get(plot.figure)) is not None
-            and spread.low > 0
+            and (spread.low > 0 or not spread.is_result)
         }
-        if found:
+        if any(spread.is_result for spread in found.values()):
             pictures[plot.name] = draw(plot, found)
     return pictures
 
@@ -91,23 +92,26 @@ def _build_label(info: SystemInfo) -> str:
 
 
 def draw(plot: Plot, spreads: Mapping[str, Spread]) -> str:
-    """Return the SVG of one picture; values are above 0."""
+    """Return the SVG of one picture, with words for what is no result; results are above 0."""
     figure = find_figure(plot.figure)
-    scale = choose_scale([value for each in spreads.values() for value in (each.low, each.high)])
+    results = {name: each for name, each in spreads.items() if each.is_result}
+    scale = choose_scale([value for each in results.values() for value in (each.low, each.high)])
     best_first = sorted(
-        spreads, key=lambda name: spreads[name].median, reverse=figure.better == "more"
+        results, key=lambda name: results[name].median, reverse=figure.better == "more"
     )
-    height = TOP + STEP * len(best_first) + BOTTOM
+    in_order = [*best_first, *(name for name in spreads if name not in results)]
+    height = TOP + STEP * len(in_order) + BOTTOM
     title = escape(f"{figure.title}, {figure.unit}")
     better = "more is better" if figure.better == "more" else "less is better"
-    note = f"{better}; median and range of the rounds{'; logarithmic scale' * scale.is_log}"
+    notes = [better, "median and range of the rounds"]
+    notes += ["logarithmic scale"] * scale.is_log + [plot.remark] * bool(plot.remark)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
         f"<title>{title}</title>",
         f"<style>\n{STYLE}\n</style>",
         f'<rect class="ground" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="6"/>',
         f'<text class="title" x="16" y="28">{title}</text>',
-        f'<text class="note" x="16" y="46">{note}</text>',
+        f'<text class="note" x="16" y="46">{escape("; ".join(notes))}</text>',
     ]
     bottom = height - BOTTOM
     for tick in scale.ticks:
@@ -116,16 +120,22 @@ def draw(plot: Plot, spreads: Mapping[str, Spread]) -> str:
             f'<line class="grid" x1="{x}" y1="{TOP}" x2="{x}" y2="{bottom}"/>',
             f'<text class="tick" x="{x}" y="{bottom + 18}" text-anchor="middle">{tick:,g}</text>',
         ]
-    for number, system in enumerate(best_first):
+    for number, system in enumerate(in_order):
         spread, y = spreads[system], TOP + STEP * number + STEP // 2
         kind = "subject" if system == SUBJECT else "mark"
+        words = ' class="subject"' if system == SUBJECT else ""
+        parts.append(
+            f'<text{words} x="{LEFT - 12}" y="{y + 4}" text-anchor="end">{escape(system)}</text>'
+        )
+        if not spread.is_result:
+            reason = f"{spread.errors:,} bad answers" if spread.errors else "no good answer"
+            parts.append(f'<text{words} x="{LEFT + 10}" y="{y + 4}">no result: {reason}</text>')
+            continue
         low, middle, high = (
             f"{scale.find_x(value):.1f}" for value in (spread.low, spread.median, spread.high)
         )
         value_x = f"{scale.find_x(spread.high) + 10:.1f}"
-        words = ' class="subject"' if system == SUBJECT else ""
         parts += [
-            f'<text{words} x="{LEFT - 12}" y="{y + 4}" text-anchor="end">{escape(system)}</text>',
             f'<line class="{kind}" x1="{low}" y1="{y}" x2="{high}" y2="{y}" stroke-width="3"/>',
             f'<circle class="{kind}" cx="{middle}" cy="{y}" r="5"/>',
             f'<text{words} x="{value_x}" y="{y + 4}">{figure.format(spread.median)}</text>',

@@ -155,8 +155,13 @@ def _read_schedstat_ns(pid: int) -> int:
 
 
 def _read_ticks_ns(pid: int) -> int:
-    fields = _read_stat_fields(pid)
-    return 0 if fields is None else (int(fields[11]) + int(fields[12])) * TICK_NS
+    return sum(read_cpu_ticks([pid])) * TICK_NS
+
+
+def read_cpu_ticks(pids: Sequence[int]) -> tuple[int, int]:
+    """Return the CPU time of all threads of `pids`, in ticks: in their own code, in the kernel."""
+    stats = [fields for pid in pids if (fields := _read_stat_fields(pid)) is not None]
+    return sum(int(fields[11]) for fields in stats), sum(int(fields[12]) for fields in stats)
 
 
 def read_rss_bytes(pids: Sequence[int]) -> int:

@@ -44,7 +44,9 @@ FOR_TWO_WORKERS = (
     "chunks_per_s",
     "rss_idle_mb",
     "rss_busy_mb",
+    "rss_tree_mb",
 )
+NO_RESULT = "**no result**"
 Summary = Mapping[str, Mapping[str, Spread]]
 
 HOW_TO_READ = f"""\
@@ -53,6 +55,10 @@ HOW_TO_READ = f"""\
 - Each figure is the median of the rounds, with the lowest and the highest in brackets.
 - CPU per request and per chunk are the sturdy figures: the CPU time of the system's whole process
   tree in the measuring window, divided by what went through. Rates drift with the machine.
+- "Of which kernel" is the kernel's part of that CPU time, the rest is the system's own code. The
+  clock's ticks tell them apart: rough where a system uses little.
+- RSS of "all processes" is that of the whole process tree, with the supervisor where there is one;
+  the limits are those of a worker.
 - `direct` has no system in between; its CPU and memory are the mock's own. What it makes is the
   most that anything behind it can make.
 - `bare` is an aiohttp server and an aiohttp client and nothing else. The ratio to it says what our
@@ -69,7 +75,8 @@ HOW_TO_READ = f"""\
 - 100,000 chunks/s are offered to the 1000 streams: more cannot be reached.
 - The limits are absolute and come from one machine. The column "{MUST}, scaled" carries the
   limit over to this one by the speed of `bare`, then and now.
-- **Bold** marks bad answers and missed limits. A figure with errors is not a result.
+- **Bold** marks bad answers and missed limits. A figure with errors is no result: it is judged by
+  no limit, compared with nothing, and has no dot in the pictures.
 
 What is behind the rows: [docs/benchmarks.md](../../docs/benchmarks.md).
 """
@@ -185,6 +192,8 @@ def build_ratio_table(measured: Sequence[SystemInfo], summary: Summary) -> str:
     ]
     rows = []
     for figure in FIGURES:
+        if figure.better == "neither":
+            continue
         cells = [_format_ratio(summary, figure, *pair) for pair in pairs]
         if any(cell != "-" for cell in cells):
             better = "less is better" if figure.better == "less" else "more is better"
@@ -200,10 +209,11 @@ def build_redis_table(summary: Summary) -> str:
     for figure in map(find_figure, WITH_REDIS):
         alone = read_median(summary, SUBJECT, figure.name)
         shared = read_median(summary, SHARING, figure.name)
-        if alone and shared is not None:
-            verdict = "met" if is_close(figure, shared, alone) else "**missed**"
-            cells = [figure.format(alone), figure.format(shared), f"{shared / alone:.2f}", verdict]
-            rows.append([f"{figure.title}, {figure.unit}", *cells])
+        if _is_measured(summary, figure, SUBJECT, SHARING):
+            verdict = NO_RESULT
+            if alone and shared is not None:
+                verdict = "met" if is_close(figure, shared, alone) else "**missed**"
+            rows.append([*_compare(summary, figure, SUBJECT, SHARING), verdict])
     limit = f"at most {REDIS_ADDS_AT_MOST:.0%} worse"
     return _build_table(["", SUBJECT, SHARING, "ratio", limit], rows)
 
@@ -214,13 +224,24 @@ def build_two_workers_table(summary: Summary) -> str:
     for figure in map(find_figure, FOR_TWO_WORKERS):
         one = read_median(summary, SUBJECT, figure.name)
         two = read_median(summary, WITH_TWO_WORKERS, figure.name)
-        if one and two is not None:
-            cells = [figure.format(one), figure.format(two), f"{two / one:.2f}"]
-            rows.append([f"{figure.title}, {figure.unit}", *cells])
-            if figure.name == "cpu_us_per_request":
+        if _is_measured(summary, figure, SUBJECT, WITH_TWO_WORKERS):
+            rows.append(_compare(summary, figure, SUBJECT, WITH_TWO_WORKERS))
+            if figure.name == "cpu_us_per_request" and one and two:
                 per_core = [f"{1e6 / one:,.0f}", f"{1e6 / two:,.0f}", f"{one / two:.2f}"]
                 rows.append(["requests for each second of CPU, 64 clients", *per_core])
     return _build_table(["", SUBJECT, WITH_TWO_WORKERS, "ratio"], rows)
+
+
+def _is_measured(summary: Summary, figure: Figure, *systems: str) -> bool:
+    return all(figure.name in summary.get(system, {}) for system in systems)
+
+
+def _compare(summary: Summary, figure: Figure, system: str, other: str) -> list[str]:
+    """Return a line's first cells: the title, both medians, and the second's ratio to the first."""
+    medians = [read_median(summary, each, figure.name) for each in (system, other)]
+    cells = [NO_RESULT if value is None else figure.format(value) for value in medians]
+    ratio = _format_ratio(summary, figure, other, system)
+    return [f"{figure.title}, {figure.unit}", *cells, ratio]
 
 
 def build_limit_table(summary: Summary, system: str, stages: Sequence[str]) -> str:
@@ -234,23 +255,22 @@ def _build_limit_row(
     budget: Budget, summary: Summary, system: str, stages: Sequence[str]
 ) -> list[str]:
     figure = find_figure(budget.figure)
-    value = read_median(summary, system, figure.name)
     limit = budget.limits.get(stages[0])
-    if value is None or limit is None:
+    needed = (system,) if budget.over is None else (system, budget.over)
+    if limit is None or not _is_measured(summary, figure, *needed):
         return []
+    value = read_median(summary, system, figure.name)
     bare = read_median(summary, "bare", figure.name)
     title = f"{figure.title}, {figure.unit}"
     if budget.over is not None:
         under = read_median(summary, budget.over, figure.name)
-        if under is None:
-            return []
-        value -= under
-        bare = None if bare is None else bare - under
+        value = None if value is None or under is None else value - under
+        bare = None if bare is None or under is None else bare - under
         title = f"{figure.title}, added to {budget.over}, {figure.unit}"
     scaled = scale_limit(figure.name, limit, bare)
     cells = [format_limit(figure, value, budget.limits.get(stage)) for stage in stages]
     cells.insert(1, format_limit(figure, value, scaled))
-    return [title, figure.format(value), *cells]
+    return [title, NO_RESULT if value is None else figure.format(value), *cells]
 
 
 def format_spread(figure: Figure, spread: Spread | None) -> str:
@@ -267,19 +287,25 @@ def format_spread(figure: Figure, spread: Spread | None) -> str:
     return text
 
 
-def format_limit(figure: Figure, value: float, limit: float | None) -> str:
-    """Return a cell: the limit and whether `value` keeps to it."""
+def format_limit(figure: Figure, value: float | None, limit: float | None) -> str:
+    """Return a cell: the limit and whether `value` keeps to it; None is no result."""
     if limit is None:
         return "-"
     sign = "<=" if figure.better == "less" else ">="
-    verdict = "met" if is_met(figure, value, limit) else "**missed**"
+    verdict = NO_RESULT
+    if value is not None:
+        verdict = "met" if is_met(figure, value, limit) else "**missed**"
     return f"{sign} {limit:,.4g} {verdict}" if limit < 1000 else f"{sign} {limit:,.0f} {verdict}"
 
 
 def _format_ratio(summary: Summary, figure: Figure, system: str, base: str) -> str:
+    if not _is_measured(summary, figure, system, base):
+        return "-"
     value = read_median(summary, system, figure.name)
     against = read_median(summary, base, figure.name)
-    return f"{value / against:.2f}" if value is not None and against else "-"
+    if value is None or against is None:
+        return NO_RESULT
+    return f"{value / against:.2f}" if against else "-"
 
 
 def _build_faults(results: Results) -> str:

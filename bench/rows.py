@@ -13,7 +13,13 @@ from msgspec import Struct
 
 from bench.cores import pinned_to
 from bench.load import LoadFailed, LoadPlan, LoadResult, build_command, parse_result
-from bench.process import StartedProcess, read_core_busy_ns, read_cpu_ns, read_rss_bytes
+from bench.process import (
+    StartedProcess,
+    read_core_busy_ns,
+    read_cpu_ns,
+    read_cpu_ticks,
+    read_rss_bytes,
+)
 from bench.results import RowResult
 from bench.systems import COLD
 from bench.toolchain import Tools
@@ -26,7 +32,8 @@ LARGE_PROMPT_BYTES = 32_500
 """With what stands around it, the body of the request is 32 KiB."""
 # Rows of one kind, and what their figures' names begin with.
 REQUEST_ROWS = {"busy": "", "large": "large_", "tls": "tls_"}
-CHUNK_ROWS = {"paced": "", "tls-paced": "tls_"}
+CHUNK_ROWS = {"paced": "", "wide": "wide_", "tls-paced": "tls_"}
+KERNEL_ROWS = ("busy", "paced", "wide")
 
 T = TypeVar("T")
 
@@ -71,7 +78,12 @@ class Usage(Struct, frozen=True):
     """What the system under test used in the measuring window."""
 
     cpu_us_per_s: float
+    kernel_share: float | None
+    """The part of its CPU time that the kernel took for it, 0 to 1; None if it used none."""
     peak_rss_bytes: int
+    """Of what serves, for each worker."""
+    peak_tree_rss_bytes: int
+    """Of all processes."""
     foreign_share: float
     """
     The part of a core's time that other programs or the host took, 0 to 1: of the measured core
@@ -128,9 +140,12 @@ def derive_figures(row_name: str, load: LoadResult, usage: Usage) -> dict[str, f
             figures[f"{prefix}cpu_us_per_chunk"] = usage.cpu_us_per_s / load.chunks_per_s
     elif row_name == "first":
         figures["ttft_ms"] = load.ttft50_us / 1000
-    elif row_name == "wide":
+    if row_name == "wide":
         figures["chunks_per_s"] = load.chunks_per_s
         figures["rss_busy_mb"] = usage.peak_rss_bytes / 1e6
+        figures["rss_tree_mb"] = usage.peak_tree_rss_bytes / 1e6
+    if row_name in KERNEL_ROWS and usage.kernel_share is not None:
+        figures[f"{row_name}_kernel_share"] = 100 * usage.kernel_share
     return {name: value for name, value in figures.items() if value >= 0}
 
 
@@ -141,10 +156,16 @@ class _CpuWatch:
         self._pids = pids
         self._begun_s = time.monotonic()
         self._cpu_ns = read_cpu_ns(pids)
+        self._ticks = read_cpu_ticks(pids)
 
     def read_us_per_s(self) -> float:
         elapsed_s = time.monotonic() - self._begun_s
         return (read_cpu_ns(self._pids) - self._cpu_ns) / 1e3 / elapsed_s
+
+    def read_kernel_share(self) -> float | None:
+        now, begun = read_cpu_ticks(self._pids), self._ticks
+        user, kernel = now[0] - begun[0], now[1] - begun[1]
+        return kernel / (user + kernel) if user + kernel > 0 else None
 
 
 class _CoreWatch:
@@ -220,13 +241,16 @@ def _watch(measured: StartedProcess, target: Target, lg_pid: int, end_s: float) 
     pids = measured.find_pids()
     cpu = _CpuWatch(pids)
     cores = _watch_cores(target, pids, [*target.tool_pids, lg_pid])
-    peak_rss_bytes = target.read_rss_bytes()
+    peak_rss_bytes, peak_tree_rss_bytes = target.read_rss_bytes(), read_rss_bytes(pids)
     while time.monotonic() < end_s:
         _sleep_until(min(end_s, time.monotonic() + RSS_SAMPLE_S))
         peak_rss_bytes = max(peak_rss_bytes, target.read_rss_bytes())
+        peak_tree_rss_bytes = max(peak_tree_rss_bytes, read_rss_bytes(pids))
     return Usage(
         cpu_us_per_s=cpu.read_us_per_s(),
+        kernel_share=cpu.read_kernel_share(),
         peak_rss_bytes=peak_rss_bytes,
+        peak_tree_rss_bytes=peak_tree_rss_bytes,
         foreign_share=max(core.read_foreign_share() for core in cores),
     )
 

@@ -22,6 +22,11 @@ class Spread(Struct, frozen=True):
     is_silent: bool = False
     """In one of the rounds nothing good came back at all."""
 
+    @property
+    def is_result(self) -> bool:
+        """Whether it may be compared with anything: only good answers count."""
+        return not self.errors and not self.is_silent
+
 
 def build_spread(values: Sequence[float], errors: int = 0, is_silent: bool = False) -> Spread:
     """Return the median of `values`, at least one, with the lowest and the highest."""
@@ -31,8 +36,9 @@ def build_spread(values: Sequence[float], errors: int = 0, is_silent: bool = Fal
 def summarize(slots: Iterable[SlotResult]) -> dict[str, dict[str, Spread]]:
     """Return system -> figure -> spread; what was never measured is absent."""
     values: dict[str, dict[str, list[float]]] = {}
-    errors: dict[tuple[str, str], int] = {}
-    silent: set[tuple[str, str]] = set()
+    rows: dict[str, str] = {}
+    errors: dict[tuple[str, str | None], int] = {}
+    silent: set[tuple[str, str | None]] = set()
     for slot in slots:
         of_system = values.setdefault(slot.system, {})
         for name, value in slot.figures.items():
@@ -40,15 +46,19 @@ def summarize(slots: Iterable[SlotResult]) -> dict[str, dict[str, Spread]]:
         for row in slot.rows:
             for name, value in row.figures.items():
                 of_system.setdefault(name, []).append(value)
-                key = (slot.system, name)
-                errors[key] = errors.get(key, 0) + row.load.err
-                if row.load.is_silent:
-                    silent.add(key)
+                rows[name] = row.row
+            # By row: a silent one lacks the figures that another round may have.
+            key = (slot.system, row.row)
+            errors[key] = errors.get(key, 0) + row.load.err
+            if row.load.is_silent:
+                silent.add(key)
+
+    def build(system: str, name: str, found: Sequence[float]) -> Spread:
+        key = (system, rows.get(name))
+        return build_spread(found, errors.get(key, 0), key in silent)
+
     return {
-        system: {
-            name: build_spread(found, errors.get((system, name), 0), (system, name) in silent)
-            for name, found in figures.items()
-        }
+        system: {name: build(system, name, found) for name, found in figures.items()}
         for system, figures in values.items()
     }
 
@@ -81,6 +91,6 @@ def find_foreign_share(slots: Iterable[SlotResult]) -> float:
 def read_median(
     summary: Mapping[str, Mapping[str, Spread]], system: str, figure: str
 ) -> float | None:
-    """Return a system's median, or None where there is none."""
+    """Return a system's median, or None where there is none that may be compared."""
     spread = summary.get(system, {}).get(figure)
-    return None if spread is None else spread.median
+    return None if spread is None or not spread.is_result else spread.median

@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from bench.budgets import find_figure
 from bench.plots import PLOTS, Plot, choose_scale, draw, draw_plots
 from bench.report import RESULTS_FOLDER, read_results
+from bench.results import RowResult, SlotResult
 from bench.summary import Spread, build_spread
-from tests.bench.samples import build_busy_slot, build_results
+from tests.bench.samples import build_busy_slot, build_load, build_results
 
 SVG = "{http://www.w3.org/2000/svg}"
 REQUESTS, CPU = Plot("requests.svg", "requests_per_s"), Plot("cpu.svg", "cpu_us_per_request")
@@ -22,11 +23,17 @@ def build_spreads(**medians: float) -> dict[str, Spread]:
 
 
 def read_dots(text: str) -> dict[str, float]:
-    """Return system -> place of its dot, from top to bottom."""
+    """Return system -> place of its dot, from top to bottom; systems without one come last."""
     root = ElementTree.fromstring(text)
-    names = [str(each.text) for each in root.iter(f"{SVG}text") if each.get("text-anchor") == "end"]
+    names = read_names(text)[: len(list(root.iter(f"{SVG}circle")))]
     places = [float(str(each.get("cx"))) for each in root.iter(f"{SVG}circle")]
     return dict(zip(names, places, strict=True))
+
+
+def read_names(text: str) -> list[str]:
+    """Return the systems of a picture, from top to bottom."""
+    texts = ElementTree.fromstring(text).iter(f"{SVG}text")
+    return [str(each.text) for each in texts if each.get("text-anchor") == "end"]
 
 
 def draw_of(plot: Plot, spreads: Mapping[str, Spread]) -> dict[str, float]:
@@ -97,13 +104,40 @@ def test_a_picture_tells_its_title_and_can_be_read_in_the_dark() -> None:
 
 
 def test_what_was_not_measured_has_no_picture() -> None:
-    """A figure without values gives no file; the mock alone and a rate of zero are no values."""
+    """A figure without results gives no file; the mock alone and silence are no results."""
     direct = build_busy_slot("direct", 1, 90_000, 3.0)
     silent = build_busy_slot("proxy", 1, 0, 70.0)
-    pictures = draw_plots(build_results(direct, silent))
+    assert draw_plots(build_results(direct, silent)) == {}
+    pictures = draw_plots(build_results(direct, build_busy_slot("proxy", 1, 6_500, 70.0)))
     assert {name: list(read_dots(text)) for name, text in pictures.items()} == {
-        "cpu-per-request.svg": ["proxy"]
+        "requests.svg": ["proxy"],
+        "cpu-per-request.svg": ["proxy"],
     }
+
+
+def test_what_is_no_result_has_words_and_no_dot() -> None:
+    """A system with errors, or a silent one, is named below the others, and neither moves them."""
+    bare = build_busy_slot("bare", 1, 7_900, 126.0)
+    bad = build_busy_slot("proxy", 1, 90_000, 1.0, err=99_999)
+    silent = build_busy_slot("other", 1, 0, 9.0)
+    text = draw_plots(build_results(bad, silent, bare))["requests.svg"]
+    assert read_names(text) == ["bare", "proxy", "other"]
+    alone = draw_plots(build_results(bare))["requests.svg"]
+    assert read_dots(text) == read_dots(alone)
+    words = [str(each.text) for each in ElementTree.fromstring(text).iter(f"{SVG}text")]
+    assert "no result: 99,999 bad answers" in words
+    assert "no result: no good answer" in words
+
+
+def test_memory_is_drawn_of_all_processes() -> None:
+    """A supervisor is in the dot, and the picture says so in its title and below it."""
+    figures = {"rss_busy_mb": 70.0, "rss_tree_mb": 128.0}
+    row = RowResult("wide", figures, build_load(chunks=90_000))
+    text = draw_plots(build_results(SlotResult("proxy", 1, rows=(row,))))["memory.svg"]
+    words = [str(each.text) for each in ElementTree.fromstring(text).iter(f"{SVG}text")]
+    assert "RSS peak with 1000 streams, all processes, MB" in words
+    assert any("with supervisors" in each for each in words)
+    assert "128.0" in words
 
 
 def test_who_had_two_cores_is_marked() -> None:

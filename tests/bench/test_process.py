@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.process import StartedProcess, read_core_busy_ns, read_cpu_ns, read_rss_bytes
+from bench.process import (
+    StartedProcess,
+    read_core_busy_ns,
+    read_cpu_ns,
+    read_cpu_ticks,
+    read_rss_bytes,
+)
 
 PARENT_AND_CHILD = """
 import os, socket, subprocess, sys
@@ -85,6 +91,22 @@ def test_cpu_time_grows_with_work() -> None:
     assert read_core_busy_ns(core) >= busy_ns > 0
 
 
+def test_time_in_the_kernel_is_told_from_a_programs_own() -> None:
+    """What only computes adds to the first figure, what only calls the kernel to the second."""
+    begun = read_cpu_ticks([os.getpid()])
+    while read_cpu_ticks([os.getpid()])[0] < begun[0] + 5:
+        sum(range(10_000))
+    computed = read_cpu_ticks([os.getpid()])
+    with Path("/dev/zero").open("rb", buffering=0) as zeros:
+        buffer = bytearray(16_000_000)
+        while read_cpu_ticks([os.getpid()])[1] < computed[1] + 5:
+            zeros.readinto(buffer)
+    called = read_cpu_ticks([os.getpid()])
+    assert computed[0] - begun[0] > computed[1] - begun[1]
+    assert called[1] - computed[1] > called[0] - computed[0]
+
+
 def test_a_process_that_has_gone_counts_nothing() -> None:
     """An id that no process has any more has no CPU time and no memory."""
     assert (read_cpu_ns([2**30]), read_rss_bytes([2**30])) == (0, 0)
+    assert read_cpu_ticks([2**30]) == (0, 0)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 
 from bench.report import build_markdown, read_results, write_results
@@ -97,6 +98,52 @@ def test_bad_answers_are_bold_in_the_table_and_told_below_it() -> None:
     text = build_markdown(build_results(build_busy_slot("proxy", 1, 6_500, 140.0, err=7)))
     assert "| 6,500 **7 errors** |" in text
     assert "## What went wrong\n\n- **proxy, round 1, row busy: 7 errors" in text
+
+
+def test_a_figure_with_errors_meets_no_limit() -> None:
+    """Fast answers that are bad ones are no result, whatever the limit; other figures stay."""
+    proxy = build_busy_slot("proxy", 1, 12_500, 75.0, err=99_999)
+    text = build_markdown(build_results(proxy, BARE))
+    limits = text.partition("## Limits")[2].partition("## How to read")[0]
+    none = "**no result**"
+    assert f"64 clients, 1/s | {none} | >= 12,000 {none} | >= 12,000 {none} |" in limits
+    assert f"| CPU per request, 64 clients, us | {none} | <= 80 {none} |" in limits
+    assert "| RSS idle, worker, MB | 50.0 | <= 60 met |" in limits
+    assert "| CPU per request, 64 clients (less is better) | **no result** |" in text
+
+
+def test_what_is_added_to_a_figure_with_errors_is_no_result() -> None:
+    """A limit on a difference needs two results, and it is not scaled by what is none."""
+    values = {"proxy": 0.30, "nginx": 0.12, "bare": 0.38}
+    bad = {"nginx": 3}
+    slots = [
+        SlotResult(n, 1, rows=(RowResult("single", {"p50_ms": v}, build_load(err=bad.get(n, 0))),))
+        for n, v in values.items()
+    ]
+    text = build_markdown(build_results(*slots))
+    assert "added to nginx, ms | **no result** | <= 0.08 **no result** | - |" in text
+
+
+@pytest.mark.parametrize("bad", ["proxy", "proxy-redis", "proxy-2"])
+def test_nothing_is_compared_with_a_figure_with_errors(bad: str) -> None:
+    """With Redis, or with two workers, a figure with errors has neither ratio nor verdict."""
+    names = ("proxy", "proxy-redis" if bad == "proxy" else bad)
+    slots = [build_busy_slot(n, 1, 6_500, 140.0, err=int(n == bad)) for n in names]
+    text = build_markdown(build_results(*slots))
+    table = text.partition("## Two workers" if bad == "proxy-2" else "## With Redis")[2]
+    (line,) = (each for each in table.splitlines() if each.startswith("| requests, JSON"))
+    figures = ("**no result**", "6,500") if bad == "proxy" else ("6,500", "**no result**")
+    assert [cell.strip() for cell in line.split("|")[2:5]] == [*figures, "**no result**"]
+    assert "met" not in line
+
+
+def test_the_kernels_part_is_not_judged() -> None:
+    """It stands in the table of figures, and has no ratio: less is not better."""
+    row = RowResult("busy", {"busy_kernel_share": 41.7}, build_load())
+    slots = [SlotResult(name, 1, rows=(row,)) for name in ("proxy", "bare")]
+    text = build_markdown(build_results(*slots))
+    assert "| of which kernel, 64 clients, % | 42 | 42 |" in text
+    assert "## Ratios" not in text
 
 
 def test_silence_is_bold_as_well() -> None:

@@ -16,7 +16,13 @@ def is_special(name: str) -> bool:
     return name.startswith(("reload_", "rss_large_", "cut_", "limited_"))
 
 
-USAGE = Usage(cpu_us_per_s=900_000.0, peak_rss_bytes=66_000_000, foreign_share=0.0)
+USAGE = Usage(
+    cpu_us_per_s=900_000.0,
+    kernel_share=0.25,
+    peak_rss_bytes=66_000_000,
+    peak_tree_rss_bytes=123_000_000,
+    foreign_share=0.0,
+)
 
 
 @pytest.mark.parametrize("is_quick", [True, False])
@@ -45,8 +51,25 @@ def test_cpu_is_divided_by_what_went_through() -> None:
     """0.9 s of CPU per second over 6,000 requests are 150 us each; over 30,000 chunks 30 us."""
     busy = derive_figures("busy", build_load(ok=6000), USAGE)
     paced = derive_figures("paced", build_load(chunks=30_000), USAGE)
-    assert busy == {"requests_per_s": 6000.0, "p99_ms": 9.0, "cpu_us_per_request": 150.0}
-    assert paced == {"cpu_us_per_chunk": 30.0}
+    assert (busy["requests_per_s"], busy["p99_ms"]) == (6000.0, 9.0)
+    assert (busy["cpu_us_per_request"], paced["cpu_us_per_chunk"]) == (150.0, 30.0)
+
+
+def test_the_kernels_part_stands_beside_the_whole() -> None:
+    """The rows that limits are judged by give CPU per request or chunk, and how much is kernel."""
+    load = build_load(ok=6000, chunks=90_000)
+    busy, paced, wide = (derive_figures(name, load, USAGE) for name in ("busy", "paced", "wide"))
+    assert (busy["cpu_us_per_request"], busy["busy_kernel_share"]) == (150.0, 25.0)
+    assert (paced["cpu_us_per_chunk"], paced["paced_kernel_share"]) == (10.0, 25.0)
+    assert (wide["wide_cpu_us_per_chunk"], wide["wide_kernel_share"]) == (10.0, 25.0)
+    idle = replace(USAGE, kernel_share=None)
+    assert "busy_kernel_share" not in derive_figures("busy", load, idle)
+
+
+def test_the_limit_is_on_a_worker_and_the_whole_tree_is_told_too() -> None:
+    """1000 streams give the memory of what serves, and that of all processes."""
+    wide = derive_figures("wide", build_load(chunks=90_000), USAGE)
+    assert (wide["rss_busy_mb"], wide["rss_tree_mb"]) == (66.0, 123.0)
 
 
 def test_rows_of_one_kind_have_figures_of_their_own() -> None:
@@ -71,4 +94,4 @@ def test_what_was_not_measured_is_left_out() -> None:
     """Without good answers there is no CPU per request, and -1 is never a latency."""
     silent = build_load(ok=0)
     assert "cpu_us_per_request" not in derive_figures("busy", silent, USAGE)
-    assert derive_figures("paced", silent, USAGE) == {}
+    assert set(derive_figures("paced", silent, USAGE)) == {"paced_kernel_share"}

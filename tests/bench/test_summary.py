@@ -36,6 +36,19 @@ def test_errors_of_all_rounds_stay_with_the_figures_of_their_row() -> None:
     assert summary["proxy"]["start_s"].errors == 0
 
 
+def test_what_failed_in_any_round_is_no_result() -> None:
+    """One bad answer is enough, and so is silence, also for figures that only other rounds have."""
+    good = build_busy_slot("proxy", 1, 6_000, 150.0)
+    bad = build_busy_slot("proxy", 2, 6_000, 150.0, err=1)
+    row = RowResult("busy", {"requests_per_s": 0.0}, build_load(ok=0))
+    for other in (bad, SlotResult("proxy", 2, rows=(row,))):
+        summary = summarize([good, other])
+        for name in ("requests_per_s", "cpu_us_per_request"):
+            assert not summary["proxy"][name].is_result
+            assert read_median(summary, "proxy", name) is None
+        assert read_median(summary, "proxy", "start_s") == 0.25
+
+
 def test_every_fault_has_its_sentence() -> None:
     """Errors, silence and failures are each told with system, round and row."""
     silent = RowResult(row="wide", figures={}, load=build_load(ok=0))
