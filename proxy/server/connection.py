@@ -142,6 +142,8 @@ class ClientConnection(RequestLoop):
             self._absence.stop()
         if self._admission is not None:
             self._admission.release()
+        # The last body knows its connection, and so does the socket's transport.
+        self._head_timer = self._absence = self._admission = self._last_body = self._wire = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -234,6 +236,8 @@ class ClientConnection(RequestLoop):
     ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
         """Return what answers bytes that aiohttp's parser has refused; called by aiohttp."""
         error = build_parser_error(err_info.exc)
+        # Its frames hold the list that it is in: such a ring would wait for the collector.
+        err_info.exc.__traceback__ = None
 
         async def refuse(request: web.BaseRequest) -> web.StreamResponse:
             return await self.refuse(request, error)

@@ -56,7 +56,6 @@ class RequestLoop(RequestHandler):
             self._parser.message_consumed()
         if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
             self._resume_reading_if_drained()
-        task = self._task_handler
         try:
             keeps_alive = await self._answer(message, payload)
             if keeps_alive is None:
@@ -72,6 +71,7 @@ class RequestLoop(RequestHandler):
             raise
         if not keeps_alive or self._close or self._force_close:
             return False
+        task = asyncio.current_task()  # not before: its frames would hold it if it is cancelled
         if task is None or task.cancelling():
             # An endpoint may answer although it was cancelled; the connection was meant as well.
             return False
