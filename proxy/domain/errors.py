@@ -77,12 +77,7 @@ class ProxyError(Exception):
         super().__init__(self.message)
 
     def forget_origin(self) -> None:
-        """
-        Let go of where it was raised, and while handling what.
-
-        Tracebacks hold frames, and these hold an answer or a search that keeps the error: a ring
-        with a request's body in it, which would wait for the collector.
-        """
+        """Let go of tracebacks, and of all their frames: rings, some of which hold a request."""
         self.__traceback__ = self.__context__ = self.__cause__ = None
 
 
@@ -392,15 +387,6 @@ class DeadlineExceeded(ProxyError):
     type = "timeout_error"
     code = "deadline_exceeded"
     default_message = "Gateway Timeout: no provider answered within the request's deadline."
-
-
-class ServerShutdown(ProxyError):
-    """This server is stopping."""
-
-    status = 503
-    type = "overloaded_error"
-    code = "server_shutdown"
-    default_message = "This server is shutting down; send the request again."
 
 
 class InternalError(ProxyError):

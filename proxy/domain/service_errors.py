@@ -1,12 +1,14 @@
 """
-What administration can fail with, as the last branches of the tree in `errors.py`.
+What administration, and the end of the service, can fail with: the last branches of the tree in
+`errors.py`.
 
     RequestError
     ├── ConfigRejected           422  invalid_request_error / config_rejected
     └── ConfigGuarded            409  invalid_request_error / config_guarded
     ProxyError
     ├── SupervisorRefused        409  invalid_request_error / supervisor_refused
-    └── SupervisorUnavailable    503  overloaded_error / supervisor_unavailable
+    ├── SupervisorUnavailable    503  overloaded_error / supervisor_unavailable
+    └── ServerShutdown           503  overloaded_error / server_shutdown
 """
 
 from proxy.domain.errors import ProxyError, RequestError
@@ -44,3 +46,12 @@ class SupervisorUnavailable(ProxyError):
     type = "overloaded_error"
     code = "supervisor_unavailable"
     default_message = "The supervisor of this server did not answer; its log says why."
+
+
+class ServerShutdown(ProxyError):
+    """This server is stopping."""
+
+    status = 503
+    type = "overloaded_error"
+    code = "server_shutdown"
+    default_message = "This server is shutting down; send the request again."

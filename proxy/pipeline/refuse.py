@@ -1,6 +1,7 @@
 """How a failed request is told to its client: by status while that is possible, else in-stream."""
 
-from proxy.domain.errors import ProxyError, ServerShutdown
+from proxy.domain.errors import ProxyError
+from proxy.domain.service_errors import ServerShutdown
 from proxy.pipeline.context import Exchange
 from proxy.pipeline.reply_head import build_error_head
 from proxy.wire.openai_error import build_error_body, build_error_event

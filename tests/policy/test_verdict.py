@@ -46,7 +46,7 @@ VERDICTS: dict[type[ProxyError], Verdict] = {
     service_errors.SupervisorUnavailable: NEUTRAL,
     errors.ServerOverloaded: NEUTRAL,
     errors.NoHealthyProvider: NEUTRAL,
-    errors.ServerShutdown: NEUTRAL,
+    service_errors.ServerShutdown: NEUTRAL,
     errors.InternalError: NEUTRAL,
     errors.DeadlineExceeded: FAIL,
     errors.UpstreamUnreachable: NO_CONNECTION,
