@@ -28,6 +28,7 @@ class Result(Struct, frozen=True):
 
     `columns` head the table after the name of the check; `rows` maps each check to one cell
     per column, which is `ok` or says what was wrong. `notes` are sentences above the table.
+    `command` is how it was run, if not by `make campaign`.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Result(Struct, frozen=True):
     columns: Sequence[str]
     rows: Mapping[str, Sequence[str]]
     notes: Sequence[str] = ()
+    command: str | None = None
 
     @property
     def failures(self) -> list[str]:
@@ -46,13 +48,14 @@ class Result(Struct, frozen=True):
 
 def build_page(result: Result, measured_at: datetime) -> str:
     """Return the result as a page of Markdown: date, command, versions, verdict, table."""
+    command = result.command or f"make campaign NAME={result.name}"
     libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     python = f"{platform.python_implementation()} {platform.python_version()}"
     lines = [
         f"# {result.title}",
         "",
         f"- Date: {measured_at:%Y-%m-%d %H:%M} UTC",
-        f"- Command: `make campaign NAME={result.name}`",
+        f"- Command: `{command}`",
         f"- Versions: llm-proxy-api {__version__}, {python} on {platform.system()}, {libraries}",
         f"- Verdict: {_build_verdict(result)}",
         "",
@@ -66,10 +69,15 @@ def build_page(result: Result, measured_at: datetime) -> str:
 
 def write_result(result: Result) -> int:
     """Write the page into campaigns/results/, print it, and return the exit status."""
-    page = build_page(result, datetime.now(UTC))
     RESULTS.mkdir(exist_ok=True)
+    page = build_page(result, datetime.now(UTC))
     (RESULTS / f"{result.name}.md").write_text(page, encoding="utf-8")
-    print(page)
+    return print_result(result)
+
+
+def print_result(result: Result) -> int:
+    """Print the page and nothing more, as of a trial, and return the exit status."""
+    print(build_page(result, datetime.now(UTC)))
     return 1 if result.failures else 0
 
 

@@ -2,33 +2,45 @@
 An hour at half load, over both transports: `make campaign NAME=soak`.
 
 Nothing may grow, be lost or go wrong, whatever clients and providers do meanwhile: leave in the
-middle, reset, refuse, close what is idle. `--minutes 2 --rate 200` is for trying; `--leak 1` has
-one client a second never end, which the campaign must find.
+middle, reset, refuse, close what is idle. `--minutes 2 --rate 200` is a trial, which writes no
+result; `--leak 1` has one client a second never end, which the campaign must find.
 """
 
 import asyncio
 import json
+import shlex
 import signal
 import sys
 import tempfile
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, get_args
+from subprocess import TimeoutExpired
+from types import FrameType
+from typing import Any, NoReturn, get_args
 
 import msgspec
 import uvloop
 
-from campaigns.base import write_result
+from campaigns.base import print_result, write_result
+from campaigns.ground.client import Broken
 from campaigns.ground.kernel import raise_file_limit
 from campaigns.ground.service import Service
+from campaigns.ground.soak.accounts import read_numbers
 from campaigns.ground.soak.found import Found, Rest
 from campaigns.ground.soak.load import Load
 from campaigns.ground.soak.log import RotatedLog
 from campaigns.ground.soak.page import build_result
-from campaigns.ground.soak.plan import MODEL, OTHER_ONE, PROVIDERS
+from campaigns.ground.soak.plan import (
+    FAILING,
+    LEAVING,
+    MODEL,
+    OTHER_ONE,
+    PROVIDERS,
+    choose_alias,
+)
 from campaigns.ground.soak.watch import (
     Sample,
     find_metric,
@@ -64,12 +76,18 @@ CALIBRATIONS_S = (4.0, 6.0, 8.0)
 """Each goes by what a request has cost in the one before: a batch of many costs less."""
 ROTATE_EACH_S = 60.0
 REST_WITHIN_S = 60.0
+STOPPED_WITHIN_S = 20.0
 LOOK_S = 6.0
 """The worker counts its tasks every 5 s."""
 
 
 def build_config(port: int, ports: Sequence[int], redis_url: str, log: Path) -> str:
-    """Return the text of the configuration: a route for each provider, its twin as the next."""
+    """
+    Return the text of the configuration.
+
+    Each provider has three routes: its twin is the next one in the first only. No provider is
+    asked again by the pipeline, which would hide an attempt that failed by itself.
+    """
     providers = [
         {
             "name": name,
@@ -79,15 +97,18 @@ def build_config(port: int, ports: Sequence[int], redis_url: str, log: Path) -> 
             "models": [MODEL],
             "transport": TRANSPORTS[index % 2],
             "max_connections": SLOTS,
+            "max_retries": 0,
         }
         for index, (name, each) in enumerate(zip(PROVIDERS, ports, strict=True))
     ]
     routes = []
     for name in PROVIDERS:
         targets = [{"provider": name, "model": MODEL, "priority": 1}]
-        routes.append({"alias": f"only-{name}", "targets": list(targets)})
-        targets.append({"provider": OTHER_ONE[name], "model": MODEL, "priority": 2})
-        routes.append({"alias": name, "targets": targets})
+        for trouble in ("none", LEAVING):
+            routes.append({"alias": choose_alias(name, trouble), "targets": targets})
+        other = {"provider": OTHER_ONE[name], "model": MODEL, "priority": 2}
+        alias = choose_alias(name, min(FAILING))
+        routes.append({"alias": alias, "targets": [*targets, other]})
     config: dict[str, Any] = {
         "host": "127.0.0.1",
         "port": port,
@@ -111,8 +132,8 @@ class Campaign:
         self.service = service
         self.port = port
         plain = [name for name in PROVIDERS if not name.endswith("tls")]
-        aliases = [*plain * (TLS_PART - 1), *(name for name in PROVIDERS if name not in plain)]
-        self.load = Load(port, aliases, SEED)
+        shares = [*plain * (TLS_PART - 1), *(name for name in PROVIDERS if name not in plain)]
+        self.load = Load(port, shares, SEED)
         self._program = program
         self._log = log
         self._worker = 0
@@ -120,6 +141,7 @@ class Campaign:
     async def run(self, found: Found, per_s: float | None, leak_per_s: float) -> None:
         """Find the rate, keep it up, and look at what is left when all has ended."""
         (self._worker,) = (await asyncio.to_thread(self.service.wait_until_whole))[0]
+        print(f"it serves on port {self.port}", file=sys.stderr)
         await self._wait_for_redis()
         self.load.start(FIRST_PER_S)
         found.per_s = per_s or await self._find_half()
@@ -133,6 +155,7 @@ class Campaign:
         found.left = await self._find_left(found.before, rest)
         found.slots = await self._find_lost_slots()
         found.counts = await self._ask("count")
+        found.numbers = read_numbers(await read_metrics(self.port))
 
     async def _wait_for_redis(self) -> None:
         until_s = time.monotonic() + REST_WITHIN_S
@@ -153,8 +176,7 @@ class Campaign:
 
     async def _keep_up(self, found: Found, leak_per_s: float) -> None:
         """Ask at the rate for as long as is wanted, and look at the service all the time."""
-        load, text = self.load, await read_metrics(self.port)
-        before = {name: _count_attempts(text, name) for name in PROVIDERS}
+        load = self.load
         load.behind_s = load.slowest_s = load.most_at_once = 0
         first, begun_s = load.asked, time.monotonic()
         busy_s = read_process(self._worker).busy_s
@@ -164,9 +186,13 @@ class Campaign:
         rotate_s, leaked = ROTATE_EACH_S, 0
         try:
             while (at_s := time.monotonic() - begun_s) < found.lasts_s:
-                sample, text = await take_sample(at_s, self.port, self._worker, self.service.pid)
-                found.samples.append(sample)
-                _tell(sample, load)
+                try:
+                    sample = await take_sample(at_s, self.port, self._worker, self.service.pid)
+                except Broken as error:
+                    found.faults.append(f"/metrics at {at_s:.0f} s: {error.what}")
+                else:
+                    found.samples.append(sample)
+                    _tell(sample, load)
                 if at_s > rotate_s:
                     rotate_s += ROTATE_EACH_S
                     await self._log.rotate(self.service)
@@ -180,8 +206,7 @@ class Campaign:
         finally:
             await load.stop()
         text = await read_metrics(self.port)
-        found.attempts = {name: _count_attempts(text, name) - before[name] for name in PROVIDERS}
-        found.numbers = _find_bad_numbers(text)
+        found.faults += _find_faults(text)
         found.redis_errors = int(find_metric(text, "llm_proxy_redis_errors_total"))
 
     async def _wait_for_rest(self, wanted: Rest | None) -> Rest:
@@ -195,24 +220,24 @@ class Campaign:
         while time.monotonic() < until_s and (rest is None or rest != (wanted or last)):
             last = rest
             await asyncio.sleep(LOOK_S)
-            if sum((await self._ask("count")).connections):
+            if any(each.connections for each in (await self._ask("count")).ports):
                 continue
             rest = await self._look()
         return rest or await self._look()
 
     async def _look(self) -> Rest:
-        sample, _ = await take_sample(0.0, self.port, self._worker, self.service.pid)
+        sample = await take_sample(0.0, self.port, self._worker, self.service.pid)
         return Rest(sample.worker.descriptors, sample.supervisor.descriptors, sample.tasks)
 
     async def _find_left(self, before: Rest, rest: Rest) -> list[str]:
         names = before.__struct_fields__
         pairs = [(name, getattr(before, name), getattr(rest, name)) for name in names]
         left = [f"{now} {name} instead of {then}" for name, then, now in pairs if now != then]
-        connections = (await self._ask("count")).connections
+        ports = (await self._ask("count")).ports
         left += [
-            f"{count} connections to {name}"
-            for name, count in zip(PROVIDERS, connections, strict=True)
-            if count
+            f"{each.connections} connections to {name}"
+            for name, each in zip(PROVIDERS, ports, strict=True)
+            if each.connections
         ]
         text = await read_metrics(self.port)
         if active := find_metric(text, "llm_proxy_active_connections"):
@@ -231,11 +256,11 @@ class Campaign:
                 break
         self._hold_more(EXTRA)
         await asyncio.sleep(1.0)  # shorter than they wait for a slot
-        held = (await self._ask("count")).held
+        ports = (await self._ask("count")).ports
         lost = [
-            f"{count} of {SLOTS} connections to {name} could be had at once"
-            for name, count in zip(PROVIDERS, held, strict=True)
-            if count != SLOTS
+            f"{each.held} of {SLOTS} connections to {name} could be had at once"
+            for name, each in zip(PROVIDERS, ports, strict=True)
+            if each.held != SLOTS
         ]
         for _ in range(20):
             await self._ask("release")
@@ -247,13 +272,13 @@ class Campaign:
     def _hold_more(self, count: int) -> None:
         for name in PROVIDERS:
             for _ in range(count):
-                self.load.hold(f"only-{name}")
+                self.load.hold(name)
 
     async def _wait_until_held(self, wanted: int) -> bool:
         """Wait until every provider holds so many requests, and say whether it does."""
         until_s = time.monotonic() + SLOTS_WITHIN_S
         while time.monotonic() < until_s:
-            if min((await self._ask("count")).held) >= wanted:
+            if min(each.held for each in (await self._ask("count")).ports) >= wanted:
                 return True
             await asyncio.sleep(0.05)
         return False
@@ -263,11 +288,7 @@ class Campaign:
         return msgspec.json.decode(text, type=Counts)
 
 
-def _count_attempts(text: str, provider: str) -> int:
-    return int(find_metric(text, "llm_proxy_attempts_total", provider=provider))
-
-
-def _find_bad_numbers(text: str) -> list[str]:
+def _find_faults(text: str) -> list[str]:
     names = ("llm_proxy_loop_blocked_total", "llm_proxy_log_lines_dropped_total")
     values = {name: find_metric(text, name) for name in names}
     values["openings of breakers"] = find_metric(
@@ -294,8 +315,29 @@ def read_arguments() -> Namespace:
     return parser.parse_args()
 
 
+def build_trial(arguments: Namespace) -> str | None:
+    """Return the command if it is not the campaign as it must be run, whose result counts."""
+    if (arguments.minutes, arguments.rate, arguments.leak) == (MINUTES, None, 0.0):
+        return None
+    return shlex.join(("python", "-m", "campaigns.soak", *sys.argv[1:]))
+
+
+def end(number: int, frame: FrameType | None) -> NoReturn:
+    """Unwind, so that nothing is left running: a signal by itself would end this process only."""
+    raise SystemExit(128 + number)
+
+
+def stop(service: Service) -> None:
+    """End the service with its worker, if they still run: killed it would leave that behind."""
+    with suppress(TimeoutExpired):
+        service.signal(signal.SIGTERM)
+        service.wait(STOPPED_WITHIN_S)
+    service.kill()
+
+
 def main() -> int:
     arguments = read_arguments()
+    signal.signal(signal.SIGTERM, end)
     raise_file_limit(8192)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -308,7 +350,7 @@ def main() -> int:
         config.write_text(build_config(port, ports, server.url, log.path))
         config.chmod(0o600)
         service = Service(config, folder, variables={"SSL_CERT_FILE": str(AUTHORITY)})
-        stack.callback(service.kill)
+        stack.callback(stop, service)
         campaign = Campaign(service, port, program, log)
         found = Found(arguments.minutes * 60, is_half=arguments.rate is None)
         uvloop.run(campaign.run(found, arguments.rate, arguments.leak))
@@ -317,9 +359,11 @@ def main() -> int:
             found.ending.append(f"exit status {status}")
         if output := service.read_tail().strip():
             found.ending.append(f"it has printed: {output}")
-        log.read(log.path)
-        found.log, found.log_lines = log.complaints, log.requests
-        return write_result(build_result(found, campaign.load, TRANSPORTS))
+        log.read_rest()
+        found.log, found.log_counts = log.complaints, log.counts
+        trial = build_trial(arguments)
+        result = build_result(found, campaign.load, TRANSPORTS, trial)
+        return write_result(result) if trial is None else print_result(result)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from campaigns.ground.soak.plan import (
     FAILING,
     HELD,
     KINDS,
+    LEAVING,
     STREAM_HEAD,
     Order,
     build_event,
@@ -41,27 +42,55 @@ HASTY_AFTER_S = (0.0, 0.0005, 0.002, 0.01)
 STREAM_END = build_stream_end()
 
 
-class Counts(msgspec.Struct):
-    """What was seen since the start, and what there is now."""
+class PortCounts(msgspec.Struct):
+    """What one provider has seen since the start, and what it has now; of whole requests."""
 
-    requests: list[int]
-    """By port."""
-    connections: list[int]
-    held: list[int]
+    requests: int = 0
+    """Of clients that stay."""
+    leaving: int = 0
+    """Of clients that leave."""
+    refused: int = 0
+    """Answered with 503: the proxy must see an error."""
+    lost_new: int = 0
+    """Reset or cut as the first of their connection: the proxy must see an error."""
+    lost_pooled: int = 0
+    """Reset or cut later than that: the proxy must take the connection for a stale one."""
+    hasty: int = 0
+    """Met by an unannounced close, which is a stale connection too."""
+    hasty_leaving: int = 0
+    """The same, of clients that leave."""
+    abandoned: int = 0
+    """Of clients that stay, and yet the proxy has closed the connection under them."""
+    connections: int = 0
+    held: int = 0
+
+    @property
+    def failed(self) -> int:
+        """Requests that got nothing or 503 because they were to fail."""
+        return self.refused + self.lost_new + self.lost_pooled
+
+
+class Counts(msgspec.Struct):
+    """What all have seen since the start."""
+
+    ports: list[PortCounts]
     accepted: int = 0
-    failed: int = 0
-    """Requests that got nothing or 503."""
     repeated: int = 0
-    """Of those, the ones that were asked again and answered."""
+    """Failed requests that were asked again and answered."""
     closed_idle: int = 0
     closed_hastily: int = 0
+
+    @property
+    def failed(self) -> int:
+        """Those of all ports."""
+        return sum(each.failed for each in self.ports)
 
 
 class Providers:
     """All ports."""
 
     def __init__(self, ports: int) -> None:
-        self.counts = Counts([0] * ports, [0] * ports, [0] * ports)
+        self.counts = Counts([PortCounts() for _ in range(ports)])
         self.connections: set[Connection] = set()
         self.failed: set[str] = set()
         """Tags that have failed once."""
@@ -87,13 +116,17 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, providers: Providers, number: int) -> None:
         self._all = providers
-        self._number = number
+        self._seen = providers.counts.ports[number]
         self._loop = asyncio.get_running_loop()
         self._received = bytearray()
         self._wanted_bytes = 0
         self._order: Order | None = None
         self._has_begun = False
         """Something of the answer has gone out: closing now would be a broken answer."""
+        self._was_used = False
+        """It has had an answer: the proxy has pooled it."""
+        self._is_closed = False
+        """By us."""
         self._timer: asyncio.TimerHandle | None = None
         # A new one is not idle: its first request is on the way.
         self._idle_since_s = inf
@@ -101,17 +134,21 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._all.connections.add(self)
-        self._all.counts.connections[self._number] += 1
+        self._seen.connections += 1
         self._all.counts.accepted += 1
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        if self._order is not None and not self._is_closed and self._order.trouble != LEAVING:
+            self._seen.abandoned += 1
         self._let_go()
         self._all.connections.discard(self)
-        self._all.counts.connections[self._number] -= 1
+        self._seen.connections -= 1
 
     def data_received(self, data: bytes) -> None:
+        if self._is_closed:
+            return  # over TLS it still comes: what nobody answers was not seen
         self._received += data
         if not self._wanted_bytes:
             head, end, _ = self._received.partition(CRLF2)
@@ -124,7 +161,10 @@ class Connection(asyncio.Protocol):
             self._received.clear()
             self._wanted_bytes = 0
             assert order is not None
-            self._all.counts.requests[self._number] += 1
+            if order.trouble == LEAVING:
+                self._seen.leaving += 1
+            else:
+                self._seen.requests += 1
             self._answer(order)
 
     def is_idle_since(self, at_s: float) -> bool:
@@ -133,6 +173,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close it, without a word."""
+        self._is_closed = True
         self._transport.close()
 
     def release(self) -> None:
@@ -145,7 +186,6 @@ class Connection(asyncio.Protocol):
         self._has_begun = False
         if order.trouble in FAILING and order.tag not in self._all.failed:
             self._all.failed.add(order.tag)
-            self._all.counts.failed += 1
             self._fail(order.trouble)
             return
         if order.trouble in FAILING and order.tag in self._all.failed:
@@ -153,7 +193,7 @@ class Connection(asyncio.Protocol):
             self._all.counts.repeated += 1
         kind = KINDS[order.kind]
         if order.kind == HELD:
-            self._all.counts.held[self._number] += 1
+            self._seen.held += 1
         elif kind.events:
             self._has_begun = True
             self._transport.write(STREAM_HEAD)
@@ -163,14 +203,21 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, trouble: str) -> None:
         if trouble == "busy":
+            self._seen.refused += 1
             self._transport.write(BUSY)
             self._let_go()
-        elif trouble == "reset":
+            return
+        if self._was_used:
+            self._seen.lost_pooled += 1
+        else:
+            self._seen.lost_new += 1
+        if trouble == "reset":
+            self._is_closed = True
             sock = self._transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._transport.abort()
         else:
-            self._transport.close()
+            self.close()
 
     def _give_events(self, event: bytes, left: int, pause_s: float) -> None:
         if left:
@@ -193,15 +240,23 @@ class Connection(asyncio.Protocol):
 
     def _close_hastily(self) -> None:
         """Close, also if the next request is here already: it has got no byte of an answer."""
-        if not self._has_begun and not self._transport.is_closing():
-            self._all.counts.closed_hastily += 1
-            self._transport.close()
+        if self._has_begun or self._transport.is_closing():
+            return
+        self._all.counts.closed_hastily += 1
+        if self._order is not None and self._order.trouble == LEAVING:
+            self._seen.hasty_leaving += 1
+        elif self._order is not None:
+            self._seen.hasty += 1
+        if self._timer is not None:
+            self._timer.cancel()
+        self.close()
 
     def _let_go(self) -> None:
         if self._order is not None and self._order.kind == HELD:
-            self._all.counts.held[self._number] -= 1
+            self._seen.held -= 1
         self._order = None
         self._has_begun = False
+        self._was_used = True
         self._idle_since_s = self._loop.time()
 
     def _after(self, pause_s: float, then: Callable[[], None]) -> None:

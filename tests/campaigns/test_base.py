@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from campaigns import base
-from campaigns.base import ROOT, Result, build_page, write_result
+from campaigns.base import ROOT, Result, build_page, print_result, write_result
 from proxy.version import __version__
 
 AT = datetime(2026, 11, 21, 2, 30, tzinfo=UTC)
@@ -59,3 +59,14 @@ def test_the_exit_status_is_the_verdict(
     page = (tmp_path / "results" / "some-name.md").read_text()
     assert "**failed**" in page
     assert page in capsys.readouterr().out
+
+
+def test_a_trial_leaves_the_result_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is printed only has the same status, and no file; its own command stands on it."""
+    monkeypatch.setattr(base, "RESULTS", tmp_path / "results")
+    trial = Result("some-name", "A trial", ["one"], {"chat": ["ok"]}, command="python -m x")
+    assert (print_result(trial), print_result(BAD)) == (0, 1)
+    assert not (tmp_path / "results").exists()
+    assert "- Command: `python -m x`\n" in capsys.readouterr().out

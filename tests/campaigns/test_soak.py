@@ -1,27 +1,39 @@
-"""The verdict of the campaign of soak, its configuration, its reading of numbers, its provider."""
+"""The verdict of the campaign of soak, its configuration, its provider, and how it ends."""
 
 import asyncio
-from collections import deque
+import os
+import select
+import signal
+import subprocess
+import sys
+from argparse import Namespace
+from collections import Counter, deque
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from campaigns.base import ROOT, build_page
+from campaigns.ground.soak.accounts import Numbers
 from campaigns.ground.soak.client import Ask, Connection
 from campaigns.ground.soak.found import Found, Rest
 from campaigns.ground.soak.load import Load
+from campaigns.ground.soak.log import LogCounts
 from campaigns.ground.soak.page import build_result
-from campaigns.ground.soak.plan import PROVIDERS, Order, build_request, judge
+from campaigns.ground.soak.plan import PROVIDERS, Order, build_request, choose_alias, judge
 from campaigns.ground.soak.verdict import find_trend
-from campaigns.ground.soak.watch import Process, Sample, find_metric
+from campaigns.ground.soak.watch import Process, Sample
 from campaigns.ground.upstream import RunningProgram, running_program
-from campaigns.programs.soak_upstream import Counts
-from campaigns.soak import SLOTS, build_config
+from campaigns.programs.soak_upstream import Counts, PortCounts
+from campaigns.soak import MINUTES, SLOTS, build_config, build_trial
 from proxy.config.load import load_config
 from proxy.domain.identity import KeyHasher
 
 LASTS_S = 3600.0
 MIB = 2**20
+AT = datetime(2026, 11, 27, 15, 0, tzinfo=UTC)
+WORKER_ROW = "RSS of the worker stays within 5% all the time"
 TRANSPORTS = ("httptools", "aiohttp")
 
 
@@ -41,12 +53,21 @@ def build_found(samples: list[Sample]) -> tuple[Found, Load]:
     """Return what the campaign sees if all is well."""
     found = Found(LASTS_S, is_half=True, per_s=500.0, took_s=LASTS_S, samples=samples)
     found.busy_share = 0.5
-    found.attempts = dict.fromkeys(PROVIDERS, 1000)
     found.before = Rest(30, 20, 4)
-    found.counts = Counts([], [], [], failed=7, repeated=7)
-    found.log_lines = 4000
+    # Each provider: 1000 requests of its own, of which 2 were refused or lost as the first, 2 that
+    # its twin has refused or lost, 3 on stale connections; and 50 of clients that leave.
+    one = PortCounts(requests=1005, leaving=48, refused=1, lost_new=1, lost_pooled=1, hasty=2)
+    found.counts = Counts([msgspec.structs.replace(one) for _ in PROVIDERS], repeated=12)
+    some = dict.fromkeys(PROVIDERS, 2)
+    attempts = dict.fromkeys(PROVIDERS, 1052)
+    found.numbers = Numbers(attempts, some, dict(some), 8, 0, 4200)
     load = Load(1, ["first"], 1)
-    load.asked, load.failing = 4000, 7
+    load.failing, load.left = 12, 200
+    for name in PROVIDERS:
+        load.asked_by_alias.update({name: 3, f"only-{name}": 997, f"leaving-{name}": 50})
+    stayed = {name: 1002 for name in PROVIDERS}
+    left = {name: 50 for name in PROVIDERS}
+    found.log_counts = LogCounts(Counter(load.asked_by_alias), Counter(stayed), Counter(left))
     return found, load
 
 
@@ -57,16 +78,31 @@ def test_an_hour_without_a_fault_passes() -> None:
 
 
 def test_memory_that_grows_is_found() -> None:
-    """6 MiB an hour on 80 is more than 5 % from the first window to the last; 2 MiB is not."""
+    """6 MiB an hour on 80 is more than 5 % from the first part to the last; 2 MiB is not."""
     leaking = build_result(*build_found(build_samples(6 * MIB / LASTS_S)), TRANSPORTS)
-    assert leaking.failures == ["RSS of the worker stays within 5%"]
+    assert leaking.failures == [WORKER_ROW]
     assert build_result(*build_found(build_samples(2 * MIB / LASTS_S)), TRANSPORTS).failures == []
 
 
-def test_a_trend_needs_both_of_its_ends() -> None:
-    """Nothing is flat that was not looked at early and late."""
+@pytest.mark.parametrize("change", [0.1, -0.1])
+def test_a_hump_in_between_is_found(change: float) -> None:
+    """Memory that is a tenth more, or less, for ten minutes in the middle is not flat."""
+    points = [
+        (each.at_s, 100.0 * (1 + change) if 1500 <= each.at_s < 2100 else 100.0)
+        for each in build_samples()
+    ]
+    trend = find_trend(points, LASTS_S)
+    assert trend is not None
+    assert trend.change == 0.0
+    assert trend.most_change == pytest.approx(change)
+    assert not trend.is_flat
+
+
+def test_a_trend_needs_each_of_its_parts() -> None:
+    """Nothing is flat that was not looked at early, late and all the time between."""
     points = [(each.at_s, 1.0) for each in build_samples()]
     assert find_trend(points[:100], LASTS_S) is None
+    assert find_trend([each for each in points if not 1500 < each[0] < 2100], LASTS_S) is None
     assert find_trend([], LASTS_S) is None
     trend = find_trend([(at_s, 100.0 + at_s) for at_s, _ in points], LASTS_S)
     assert trend is not None
@@ -76,7 +112,7 @@ def test_a_trend_needs_both_of_its_ends() -> None:
 
 def test_whatever_is_left_or_went_wrong_fails() -> None:
     """Each thing that the campaign looks at can make it fail, alone."""
-    lists = ("left", "slots", "numbers", "log", "ending")
+    lists = ("left", "slots", "faults", "log", "ending")
     for name in lists:
         found, load = build_found(build_samples())
         getattr(found, name).append("1 too many")
@@ -86,9 +122,9 @@ def test_whatever_is_left_or_went_wrong_fails() -> None:
         "took_s": 10.0,
         "wanted_per_s": 530.0,
         "samples": [],
-        "log_lines": 3999,
-        "attempts": {"first": 1000},
-        "counts": Counts([], [], [], failed=7, repeated=6),
+        "log_counts": LogCounts(),
+        "numbers": Numbers(),
+        "counts": Counts([PortCounts() for _ in PROVIDERS]),
     }
     for name, value in changes.items():
         found, load = build_found(build_samples())
@@ -100,17 +136,60 @@ def test_whatever_is_left_or_went_wrong_fails() -> None:
     assert build_result(*build_found(build_samples()), ("aiohttp", "aiohttp")).failures
 
 
-def test_numbers_are_added_over_labels() -> None:
-    """A number is found by some of its labels, and is 0 where there is none."""
-    text = 'a{x="1",y="2"} 3.0\na{x="1",y="3"} 4.0\nab 5.0\n# a 9\n'
-    assert find_metric(text, "a") == 7.0
-    assert find_metric(text, "a", y="3") == 4.0
-    assert find_metric(text, "ab") == 5.0
-    assert find_metric(text, "c") == 0.0
+@pytest.mark.parametrize("words", [("--minutes", "2"), ("--rate", "150"), ("--leak", "1")])
+def test_a_trial_is_no_result(words: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever differs from the whole campaign has its own command and title on the page."""
+    monkeypatch.setattr(sys, "argv", ["soak.py", *words])
+    values = {"minutes": MINUTES, "rate": None, "leak": 0.0, words[0][2:]: float(words[1])}
+    trial = build_trial(Namespace(**values))
+    assert trial == f"python -m campaigns.soak {' '.join(words)}"
+    result = build_result(*build_found(build_samples()), TRANSPORTS, trial)
+    page = build_page(result, AT)
+    assert f"- Command: `{trial}`\n" in page
+    assert "make campaign" not in page
+    assert page.startswith("# A trial")
+
+
+def test_the_whole_campaign_is_no_trial() -> None:
+    """Without any argument its result counts."""
+    assert build_trial(Namespace(minutes=MINUTES, rate=None, leak=0.0)) is None
+
+
+def test_nothing_runs_on_after_sigterm() -> None:
+    """The service, its worker, Redis and the providers end with the campaign."""
+    command = [sys.executable, "-m", "campaigns.soak", "--minutes", "1", "--rate", "5"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    running: list[int] = []
+    try:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("it serves")
+        running = [os.pidfd_open(pid) for pid in list_descendants(process.pid)]
+        assert len(running) >= 4
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30.0) == 128 + signal.SIGTERM
+        for each in list(running):
+            if select.select([each], [], [], 5.0)[0]:
+                running.remove(each)
+                os.close(each)
+        assert running == []
+    finally:
+        for each in running:
+            signal.pidfd_send_signal(each, signal.SIGKILL)
+        process.kill()
+        process.communicate()
+
+
+def list_descendants(pid: int) -> list[int]:
+    """Return the processes that a process has started, and those that they have."""
+    children: list[int] = []
+    for each in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (each / "children").read_text().split()):
+            children += [child, *list_descendants(child)]
+    return children
 
 
 def test_the_configuration_is_a_good_one(tmp_path: Path) -> None:
-    """`serve` takes it as it is: each provider has its own route, with the other one behind it."""
+    """`serve` takes it as it is: only what is to fail has another provider to go to."""
     path = tmp_path / "config.yaml"
     path.write_text(build_config(8000, (1, 2, 3, 4), "redis://127.0.0.1:1", tmp_path / "log"))
     loaded = load_config(path, {}, KeyHasher(b"p" * 32), now_at=0.0)
@@ -119,7 +198,10 @@ def test_the_configuration_is_a_good_one(tmp_path: Path) -> None:
         targets = [each.provider.name for each in groups[name].deployments]
         assert targets[0] == name
         assert len(set(targets)) == 2
-        assert [each.provider.name for each in groups[f"only-{name}"].deployments] == [name]
+        for trouble in ("none", "hasty", "leaving"):
+            alias = choose_alias(name, trouble)
+            assert [each.provider.name for each in groups[alias].deployments] == [name]
+    assert {each.max_retries for each in loaded.snapshot.providers.values()} == {0}
     assert {each.pool.max_connections for each in loaded.snapshot.providers.values()} == {SLOTS}
 
 
@@ -163,7 +245,10 @@ async def test_the_provider_fails_once_and_counts() -> None:
             assert await ask(port, order, idle) is None
         counts = read_counts(program)
         assert (counts.failed, counts.repeated) == (3, 3)
-        assert counts.requests[0] == 7
+        (seen, *_) = counts.ports
+        assert (seen.requests, seen.refused, seen.lost_pooled, seen.lost_new) == (7, 1, 2, 0)
+        assert await ask(port, Order("whole", "cut", "tag-00000005"), deque()) is not None
+        assert read_counts(program).ports[0].lost_new == 1
         while idle:
             idle.pop().close()
 
@@ -178,9 +263,9 @@ async def test_what_is_held_is_counted_until_it_is_released() -> None:
             for number in range(3)
         ]
         # The provider tells only who asks it.
-        while read_counts(program).held[0] < 3:  # noqa: ASYNC110
+        while read_counts(program).ports[0].held < 3:  # noqa: ASYNC110
             await asyncio.sleep(0)
-        assert read_counts(program, "release").held[0] == 0
+        assert read_counts(program, "release").ports[0].held == 0
         assert await asyncio.gather(*asks) == [None] * 3
         while idle:
             idle.pop().close()

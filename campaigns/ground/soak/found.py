@@ -2,8 +2,11 @@
 
 from msgspec import Struct, field
 
+from campaigns.ground.soak.accounts import Numbers
+from campaigns.ground.soak.log import LogCounts
+from campaigns.ground.soak.plan import PROVIDERS
 from campaigns.ground.soak.watch import Sample
-from campaigns.programs.soak_upstream import Counts
+from campaigns.programs.soak_upstream import Counts, PortCounts
 
 
 class Rest(Struct, frozen=True):
@@ -26,18 +29,16 @@ class Found(Struct):
     took_s: float = 0.0
     samples: list[Sample] = field(default_factory=list)
     busy_share: float = 0.0
-    attempts: dict[str, int] = field(default_factory=dict)
-    """By provider."""
     before: Rest | None = None
     left: list[str] = field(default_factory=list)
     """What was not as before when all had ended."""
     slots: list[str] = field(default_factory=list)
-    numbers: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
     """Numbers of the service that say that something went wrong."""
+    numbers: Numbers = field(default_factory=Numbers)
     redis_errors: int = 0
     """No fault: Redis is waited for no longer than 50 ms, and nobody notices."""
     log: list[str] = field(default_factory=list)
-    log_lines: int = 0
-    """Of requests."""
+    log_counts: LogCounts = field(default_factory=LogCounts)
     ending: list[str] = field(default_factory=list)
-    counts: Counts = field(default_factory=lambda: Counts([], [], []))
+    counts: Counts = field(default_factory=lambda: Counts([PortCounts() for _ in PROVIDERS]))

@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from random import Random
 
 from campaigns.ground.soak.client import Ask, Connection
-from campaigns.ground.soak.plan import FAILING, HELD, KINDS, TROUBLES, Order, build_request, judge
+from campaigns.ground.soak.plan import (
+    FAILING,
+    HELD,
+    KINDS,
+    LEAVING,
+    TROUBLES,
+    Order,
+    build_request,
+    choose_alias,
+    judge,
+)
 
 LEAVING_SHARE = 0.05
 NEW_SHARE = 0.1
@@ -21,10 +31,10 @@ MOST_COMPLAINTS = 1000
 class Load:
     """Asks at `per_s`, which may be changed, until `stop`; keeps what did not go as it must."""
 
-    def __init__(self, port: int, aliases: Sequence[str], seed: int) -> None:
-        """`aliases` share the requests; those that occur more often get more."""
+    def __init__(self, port: int, providers: Sequence[str], seed: int) -> None:
+        """`providers` share the requests; those that occur more often get more."""
         self._port = port
-        self._aliases = aliases
+        self._providers = providers
         self._chance = Random(seed)
         self._idle: deque[Connection] = deque()
         self._pending: set[Ask] = set()
@@ -32,6 +42,7 @@ class Load:
         self._asker: asyncio.Task[None] | None = None
         self.per_s = 0.0
         self.asked = 0
+        self.asked_by_alias: Counter[str] = Counter()
         self.left = 0
         self.failing = 0
         """Requests whose first attempt gets nothing good."""
@@ -64,9 +75,9 @@ class Load:
         while self._idle:
             self._idle.pop().close()
 
-    def hold(self, alias: str) -> None:
+    def hold(self, provider: str) -> None:
         """Ask for an answer that comes when the provider is told to give it."""
-        self._send(Order(HELD, "none", self._next_tag()), alias, closes=True)
+        self._send(Order(HELD, "none", self._next_tag()), provider, closes=True)
 
     async def wait_for_answers(self, within_s: float) -> None:
         """Return when nothing is under way, or the time is over."""
@@ -97,19 +108,21 @@ class Load:
         (trouble,) = chance.choices(list(TROUBLES), list(TROUBLES.values()))
         leaves = chance.random() < LEAVING_SHARE
         if leaves:
-            trouble = "none"
+            trouble = LEAVING
             self.left += 1
         self.failing += trouble in FAILING
         order = Order(kind, trouble, self._next_tag())
         closes = chance.random() < NEW_SHARE
-        self._send(order, chance.choice(self._aliases), closes=closes, leaves=leaves)
+        self._send(order, chance.choice(self._providers), closes=closes)
 
     def _next_tag(self) -> str:
         self.asked += 1
         return f"tag-{self.asked:08d}"
 
-    def _send(self, order: Order, alias: str, *, closes: bool, leaves: bool = False) -> None:
+    def _send(self, order: Order, provider: str, *, closes: bool) -> None:
         kind = KINDS[order.kind]
+        alias = choose_alias(provider, order.trouble)
+        self.asked_by_alias[alias] += 1
 
         def take(ask: Ask, status: int, body: bytes, complaint: str | None) -> None:
             self._pending.discard(ask)
@@ -123,7 +136,7 @@ class Load:
                 self._complain(f"{order.kind}, {order.trouble}, {alias}: {complaint}")
 
         ask = Ask(build_request(order, alias, closes=closes), take, time.monotonic(), closes)
-        if leaves:
+        if order.trouble == LEAVING:
             self._choose_leaving(ask, kind.events * kind.pause_s)
         self._pending.add(ask)
         self.most_at_once = max(self.most_at_once, len(self._pending))

@@ -3,6 +3,12 @@
 from collections.abc import Callable, Sequence
 
 from campaigns.base import PASSED, Result
+from campaigns.ground.soak.accounts import (
+    check_attempts,
+    check_failures,
+    check_lines,
+    check_stale,
+)
 from campaigns.ground.soak.found import Found
 from campaigns.ground.soak.load import Load
 from campaigns.ground.soak.plan import PROVIDERS
@@ -21,8 +27,18 @@ _PROCESSES: dict[str, Callable[[Sample], float]] = {
 }
 
 
-def build_result(found: Found, load: Load, transports: Sequence[str]) -> Result:
-    """Return the page; `transports` are those of the first and of the second providers."""
+def build_result(
+    found: Found, load: Load, transports: Sequence[str], trial: str | None = None
+) -> Result:
+    """
+    Return the page.
+
+    Args:
+        found: what the campaign has seen.
+        load: what its clients have.
+        transports: of the first and of the second providers.
+        trial: the command, if it was only a trial.
+    """
     trends = {
         name: find_trend([(each.at_s, read(each)) for each in found.samples], found.lasts_s)
         for name, read in _PROCESSES.items()
@@ -32,7 +48,7 @@ def build_result(found: Found, load: Load, transports: Sequence[str]) -> Result:
             PASSED if not load.errors else f"{load.errors} errors: {say(load.complaints)}"
         ),
         **{
-            f"RSS of the {name} stays within {MOST_CHANGE:.0%}": _say_trend(trend)
+            f"RSS of the {name} stays within {MOST_CHANGE:.0%} all the time": _say_trend(trend)
             for name, trend in trends.items()
         },
         "no descriptor, task, connection or attempt is left": say(found.left),
@@ -40,13 +56,24 @@ def build_result(found: Found, load: Load, transports: Sequence[str]) -> Result:
         "both transports carry half of the load": _say_transports(found, transports),
         "the load was what it should be": _say_load(found),
         "what failed before its content was asked again": _say_repeats(found, load),
-        "no number tells of a fault": say(found.numbers),
-        "each request has a log line, and none tells of a fault of ours": _say_log(found, load),
+        "no attempt fails but those that a provider has failed": say(
+            check_failures(found.counts, found.numbers)
+        ),
+        "providers have seen each attempt once, and again only what met a stale connection": say(
+            check_attempts(found.counts, found.log_counts, found.numbers)
+        ),
+        "both transports have met stale connections": say(check_stale(found.counts)),
+        "no number tells of a fault": say(found.faults),
+        "each request has one log line, in the service's numbers too": say(
+            check_lines(load.asked_by_alias, load.left, found.log_counts, found.numbers.requests)
+        ),
+        "no line of the log tells of a fault of ours": say(found.log),
         "the service ends in good order": say(found.ending),
     }
     rows = {name: [cell] for name, cell in checks.items()}
     notes = [*_describe(found, load, transports), *_describe_trends(found, trends)]
-    return Result("soak", "Hours at half load", ["serve"], rows, notes)
+    title = "Hours at half load" if trial is None else "A trial of soak"
+    return Result("soak", title, ["serve"], rows, notes, trial)
 
 
 def say(complaints: Sequence[str]) -> str:
@@ -59,13 +86,13 @@ def say(complaints: Sequence[str]) -> str:
 def _say_trend(trend: Trend | None) -> str:
     if trend is None:
         return "too little was measured"
-    return PASSED if trend.is_flat else f"{trend.change:+.1%}"
+    return PASSED if trend.is_flat else f"{trend.most_change:+.1%}"
 
 
 def _say_transports(found: Found, transports: Sequence[str]) -> str:
     if len(set(transports)) < 2:
         return f"there is only {transports[0]}"
-    share = sum_attempts(found, 0) / max(1, sum(found.attempts.values()))
+    share = sum_attempts(found, 0) / max(1, sum(found.numbers.attempts.values()))
     return PASSED if FAIR_SHARE[0] <= share <= FAIR_SHARE[1] else f"{transports[0]} {share:.0%}"
 
 
@@ -86,21 +113,16 @@ def _say_repeats(found: Found, load: Load) -> str:
     return f"{load.failing} were to fail; {told[0]} did, {told[1]} were asked again"
 
 
-def _say_log(found: Found, load: Load) -> str:
-    if found.log:
-        return say(found.log)
-    stayed = load.asked - load.left
-    return PASSED if stayed <= found.log_lines else f"{found.log_lines} lines of {stayed} requests"
-
-
 def sum_attempts(found: Found, number: int) -> int:
     """Return the attempts by the first transport (0) or the second (1)."""
-    return sum(found.attempts.get(name, 0) for name in PROVIDERS[number::2])
+    return sum(found.numbers.attempts.get(name, 0) for name in PROVIDERS[number::2])
 
 
 def _describe(found: Found, load: Load, transports: Sequence[str]) -> list[str]:
     kinds = ", ".join(f"{count:,} {name}" for name, count in load.answered.most_common())
     counts = found.counts
+    unseen = sum(each.lost_pooled + each.hasty for each in counts.ports)
+    failed = ", ".join(f"{count:,} {what}" for what, count in found.log_counts.failed.most_common())
     rate = "as many as keep its worker busy for half of one core" if found.is_half else "as asked"
     by_transport = ", ".join(
         f"{sum_attempts(found, number):,} by {name}" for number, name in enumerate(transports)
@@ -117,7 +139,10 @@ def _describe(found: Found, load: Load, transports: Sequence[str]) -> list[str]:
         f"Providers reset, cut or refused {counts.failed:,} requests before any content and had "
         f"{counts.repeated:,} of them again; closed {counts.closed_idle:,} connections that were "
         f"idle for a second and {counts.closed_hastily:,} unannounced behind an answer, of "
-        f"{counts.accepted:,}. Calls of Redis that failed or took too long: {found.redis_errors}.",
+        f"{counts.accepted:,}. So {unseen:,} whole requests broke on a pooled connection and were "
+        "sent once more by the transport. Attempts that failed, and went to the other transport: "
+        f"{failed or 'none'}. All other requests (99 of 100) had one provider only, and no second "
+        f"attempt. Calls of Redis that failed or took too long: {found.redis_errors}.",
     ]
 
 
@@ -125,7 +150,8 @@ def _describe_trends(found: Found, trends: dict[str, Trend | None]) -> list[str]
     notes = [
         f"RSS of the {name}: {trend.early / MIB:.1f} MiB (median of {EARLY[0]:.0%} to "
         f"{EARLY[1]:.0%} of the time), {trend.late / MIB:.1f} MiB (of the last "
-        f"{1 - LATE[0]:.0%}): {trend.change:+.1%}; {trend.slope_per_s * 3600 / MIB:+.2f} MiB an "
+        f"{1 - LATE[0]:.0%}): {trend.change:+.1%}, and {trend.most_change:+.1%} in the tenth "
+        f"between that differs most; {trend.slope_per_s * 3600 / MIB:+.2f} MiB an "
         f"hour over all of it, {trend.most / MIB:.1f} MiB at most."
         for name, trend in trends.items()
         if trend is not None

@@ -13,6 +13,8 @@ from msgspec import Struct
 from tests.end_to_end.served import KEY
 
 CHAT, EMBEDDINGS = "/v1/chat/completions", "/v1/embeddings"
+ENDPOINTS = ("/chat/completions", "/embeddings")
+"""The same, as logs and metrics name them."""
 MODEL = "soaked"
 PROVIDERS = ("first", "second", "first-tls", "second-tls")
 """By turns of one transport and of the other; as many as the program of the providers has ports."""
@@ -58,6 +60,8 @@ without having said so, at once or when the next request may be under way. The o
 nothing or 503, the first time that a tag is asked for: the next attempt gets the answer.
 """
 FAILING = frozenset({"reset", "cut", "busy"})
+LEAVING = "leaving"
+"""What stands there instead if the client leaves: nothing is done to it, and it counts apart."""
 
 BUSY_BODY = b'{"error":{"message":"busy","type":"server_error","param":null,"code":"busy"}}'
 BUSY = (
@@ -80,6 +84,18 @@ class Order(Struct, frozen=True):
     def text(self) -> str:
         """What the prompt begins with."""
         return f"soak:{self.kind}:{self.trouble}:{self.tag}"
+
+
+def choose_alias(provider: str, trouble: str) -> str:
+    """
+    Return the name to ask for, so that a provider gets the request.
+
+    Only what its provider is told to fail has another one to go to. What must not fail has not,
+    so that an attempt that fails by itself is an error of its client.
+    """
+    if trouble in FAILING:
+        return provider
+    return f"leaving-{provider}" if trouble == LEAVING else f"only-{provider}"
 
 
 def read_order(body: bytes) -> Order | None:

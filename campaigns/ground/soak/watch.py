@@ -9,6 +9,8 @@ from msgspec import Struct
 from campaigns.ground.client import Client, build_get_request
 from campaigns.ground.kernel import count_descriptors, read_resident_bytes
 
+WITHIN_S = 10.0
+"""For a page of metrics: longer is a fault."""
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -53,7 +55,7 @@ async def read_metrics(port: int) -> str:
     """Return the service's own numbers, as text."""
     client = Client(port)
     try:
-        return (await client.ask(build_get_request("/metrics"))).body.decode()
+        return (await client.ask(build_get_request("/metrics"), WITHIN_S)).body.decode()
     finally:
         client.close()
 
@@ -67,14 +69,13 @@ def find_metric(text: str, name: str, **labels: str) -> float:
     return total
 
 
-async def take_sample(at_s: float, port: int, worker: int, supervisor: int) -> tuple[Sample, str]:
-    """Return how both processes are, and the service's numbers."""
+async def take_sample(at_s: float, port: int, worker: int, supervisor: int) -> Sample:
+    """Return how both processes are."""
     text = await read_metrics(port)
-    sample = Sample(
+    return Sample(
         at_s,
         read_process(worker),
         read_process(supervisor),
         int(find_metric(text, "llm_proxy_tasks")),
         int(find_metric(text, "llm_proxy_active_connections")),
     )
-    return sample, text
