@@ -14,6 +14,11 @@ Anomaly = Literal["utf8_replaced", "usage_anomaly"]
 """Broken text that was mended; token counts that could not be billed from."""
 ConnectionFault = Literal["connection_rejected", "write_stall", "head_timeout", "invalid_http"]
 """Why a client's connection was refused or closed by us."""
+HandoverReason = Literal["route", "head", "pipelined"]
+"""
+Why a connection without aiohttp was handed over to one with it: another method, route or version;
+a head that is not plain, or not whole in one read; bytes behind a request that is not answered.
+"""
 
 
 class OutboundRequest(Struct, frozen=True):

@@ -11,13 +11,14 @@ import logging
 from contextlib import suppress
 from typing import Protocol, cast
 
+from proxy.domain.exchange import HandoverReason
 from proxy.pipeline.context import Runtime
 from proxy.pipeline.handle import handle
 from proxy.server.absence import AbsenceWatch
 from proxy.server.accept import FAREWELL_S, IDLE_CONNECTION_S, accept, end_late_head
 from proxy.server.connection_counts import Admission, ConnectionCounts
 from proxy.server.cors import build_cors_headers
-from proxy.server.lean_head import PlainRoutes, read_head
+from proxy.server.lean_head import PlainRoutes, find_reason, read_head
 from proxy.server.lean_reply import LeanReply
 from proxy.server.lean_request import LeanRequest
 from proxy.server.outflow import Outflow
@@ -173,9 +174,12 @@ class LeanConnection(Outflow):
     def _begin(self, data: bytes) -> None:
         """Have a request answered, or let the other connection see what it is."""
         head = read_head(data, self._server.plain_routes)
-        # More than one request in one read is left to who counts them.
-        if head is None or len(data) - head.body_at > head.size_bytes:
-            self._hand_over(data)
+        if head is None:
+            self._hand_over(data, find_reason(data, self._server.plain_routes))
+            return
+        if len(data) - head.body_at > head.size_bytes:
+            # More than one request in one read is left to who counts them.
+            self._hand_over(data, "pipelined")
             return
         if self._head_timer is not None:
             self._head_timer.cancel()
@@ -203,7 +207,7 @@ class LeanConnection(Outflow):
                 await self.drain()
                 self._request = None
                 if self._held:
-                    self._hand_over(self._held)
+                    self._hand_over(self._held, "pipelined")
                     break
                 self._start_idle_clock()
                 self._waiter = self._loop.create_future()
@@ -243,11 +247,12 @@ class LeanConnection(Outflow):
                     self.transport.write_eof()
         return await request.drop_rest(FAREWELL_S)
 
-    def _hand_over(self, data: bytes) -> None:
+    def _hand_over(self, data: bytes, reason: HandoverReason) -> None:
         """Let aiohttp's connection go on from here, at the border of a request."""
         admission = self._admission
         if self._is_leaving or admission is None:
             return
+        self._runtime.observer.connection_handed_over(reason)
         self._is_leaving, self._admission, self._held = True, None, b""
         is_paused = self._absence is not None and self._absence.is_on
         self._let_go()

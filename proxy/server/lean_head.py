@@ -13,7 +13,7 @@ from typing import NamedTuple
 from msgspec import Struct
 from multidict import CIMultiDict
 
-from proxy.domain.exchange import Operation
+from proxy.domain.exchange import HandoverReason, Operation
 from proxy.server.request_rules import is_host
 
 MAX_HEAD_BYTES = 8000
@@ -90,3 +90,11 @@ def read_head(data: bytes, routes: PlainRoutes) -> PlainHead | None:
     if connection not in _CONNECTIONS:
         return None
     return PlainHead(route, headers, int(size), end + 4, connection != "close")
+
+
+def find_reason(data: bytes, routes: PlainRoutes) -> HandoverReason:
+    """Return why `read_head` takes no request from these bytes."""
+    line_end = data.find(b"\r\n", 0, _MAX_LINE_BYTES)
+    if line_end < 0 and any(line.startswith(data) for line in routes):
+        return "head"  # not even its first line is whole
+    return "head" if data[:line_end] in routes else "route"

@@ -2,7 +2,12 @@
 
 from typing import Protocol
 
-from proxy.domain.exchange import AttemptRecord, ConnectionFault, RequestRecord
+from proxy.domain.exchange import (
+    AttemptRecord,
+    ConnectionFault,
+    HandoverReason,
+    RequestRecord,
+)
 
 
 class Observer(Protocol):
@@ -30,3 +35,6 @@ class Observer(Protocol):
 
     def connection_failed(self, fault: ConnectionFault) -> None:
         """A client's connection was refused, or closed by us because of what the client did."""
+
+    def connection_handed_over(self, reason: HandoverReason) -> None:
+        """A client's connection is aiohttp's from now on: it asked for more than is plain."""

@@ -158,6 +158,12 @@ CONNECTION_FAULTS = Metric(
     "Client connections that were refused or closed by us: connection_rejected, "
     "write_stall, head_timeout, invalid_http.",
 )
+CONNECTIONS_HANDED_OVER = Metric(
+    "llm_proxy_connections_handed_over_total",
+    "counter",
+    ("reason",),
+    "Client connections that left the fast path for good: route, head, pipelined.",
+)
 LOOP_BLOCKED = Metric(
     "llm_proxy_loop_blocked_total",
     "counter",
@@ -225,6 +231,7 @@ METRICS: tuple[Metric, ...] = (
     LOG_LINES_DROPPED,
     ANOMALIES,
     CONNECTION_FAULTS,
+    CONNECTIONS_HANDED_OVER,
     LOOP_BLOCKED,
     TASKS,
     CONFIG_GENERATION,

@@ -14,7 +14,12 @@ from typing import get_args
 from proxy.domain.breaker import BreakerState
 from proxy.domain.catalog import WILDCARD, Provider, Snapshot
 from proxy.domain.errors import ProxyError
-from proxy.domain.exchange import AttemptRecord, ConnectionFault, RequestRecord
+from proxy.domain.exchange import (
+    AttemptRecord,
+    ConnectionFault,
+    HandoverReason,
+    RequestRecord,
+)
 from proxy.policy.admission import Reason
 from proxy.telemetry import metric_table as table
 from proxy.telemetry.metric_store import Histogram, MetricStore, Number
@@ -80,6 +85,10 @@ class Metrics:
         self._connection_faults = {
             kind: self._store.open_number(table.CONNECTION_FAULTS, kind)
             for kind in get_args(ConnectionFault)
+        }
+        self._handovers = {
+            reason: self._store.open_number(table.CONNECTIONS_HANDED_OVER, reason)
+            for reason in get_args(HandoverReason)
         }
 
     def apply_snapshot(self, snapshot: Snapshot) -> None:
@@ -217,6 +226,10 @@ class Metrics:
     def connection_failed(self, fault: ConnectionFault) -> None:
         """Count a client's connection that was refused, or closed by us."""
         self._connection_faults[fault].add(1.0)
+
+    def connection_handed_over(self, reason: HandoverReason) -> None:
+        """Count a client's connection that has left the fast path."""
+        self._handovers[reason].add(1.0)
 
     def count_dropped_log_lines(self, count: int) -> None:
         """Count log lines that were lost; a `LogWriter` calls it, from any thread."""

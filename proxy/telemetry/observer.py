@@ -5,7 +5,12 @@ Here lives only the fan-out; what the observers do is in `request_log.py` and `m
 `wiring.py` builds one `ManyObservers` and hands it to the pipeline.
 """
 
-from proxy.domain.exchange import AttemptRecord, ConnectionFault, RequestRecord
+from proxy.domain.exchange import (
+    AttemptRecord,
+    ConnectionFault,
+    HandoverReason,
+    RequestRecord,
+)
 from proxy.telemetry.base import Observer
 
 
@@ -46,3 +51,8 @@ class ManyObservers:
         """Tell all that a client's connection was refused, or closed by us."""
         for observer in self._observers:
             observer.connection_failed(fault)
+
+    def connection_handed_over(self, reason: HandoverReason) -> None:
+        """Tell all that a client's connection is aiohttp's from now on."""
+        for observer in self._observers:
+            observer.connection_handed_over(reason)

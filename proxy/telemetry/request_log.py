@@ -12,7 +12,13 @@ from functools import partial
 
 import orjson
 
-from proxy.domain.exchange import AttemptRecord, ConnectionFault, Ending, RequestRecord
+from proxy.domain.exchange import (
+    AttemptRecord,
+    ConnectionFault,
+    Ending,
+    HandoverReason,
+    RequestRecord,
+)
 from proxy.telemetry.log_writer import LogWriter
 from proxy.telemetry.redaction import redact, redact_name
 
@@ -54,6 +60,9 @@ class RequestLog:
 
     def connection_failed(self, fault: ConnectionFault) -> None:
         """Write nothing: a flood of connections would be a flood of lines; they are counted."""
+
+    def connection_handed_over(self, reason: HandoverReason) -> None:
+        """Write nothing: the same."""
 
     def request_ended(self, record: RequestRecord) -> None:
         """Have the request's one line written; the writer's thread makes it."""

@@ -11,7 +11,12 @@ from aiohttp import web
 
 from proxy.domain.breaker import BreakerRules
 from proxy.domain.catalog import Deployment, Group, Provider, Snapshot
-from proxy.domain.exchange import AttemptRecord, ConnectionFault, RequestRecord
+from proxy.domain.exchange import (
+    AttemptRecord,
+    ConnectionFault,
+    HandoverReason,
+    RequestRecord,
+)
 from proxy.domain.identity import Caller, KeyHasher
 from proxy.domain.secret import Secret
 from proxy.domain.service import ConfigStatus, ServiceStatus
@@ -50,6 +55,7 @@ class RecordingObserver:
         self.attempts: list[AttemptRecord] = []
         self.records: list[RequestRecord] = []
         self.connection_faults: list[ConnectionFault] = []
+        self.handovers: list[HandoverReason] = []
         self.failovers: list[tuple[str, str, str]] = []
         self.retries: list[str] = []
         self._news = asyncio.Condition()
@@ -81,6 +87,10 @@ class RecordingObserver:
     def connection_failed(self, fault: ConnectionFault) -> None:
         """Keep it."""
         self.connection_faults.append(fault)
+
+    def connection_handed_over(self, reason: HandoverReason) -> None:
+        """Keep it."""
+        self.handovers.append(reason)
 
     async def wait_for_records(self, count: int = 1) -> list[RequestRecord]:
         """Return the records as soon as there are `count` of them."""

@@ -84,6 +84,7 @@ async def test_plain_requests_stay_where_they_are() -> None:
             assert isinstance(connection, LeanConnection)
             tasks.add(connection.task)
         assert len(tasks) == 1
+        assert server.observer.handovers == []
 
 
 async def test_a_socket_sends_at_once_and_finds_out_who_is_dead() -> None:
@@ -125,6 +126,7 @@ async def test_what_is_not_plain_is_handed_over(data: bytes) -> None:
     async with asking(data) as (server, client):
         assert (await client.read_answer()).status in (200, 400)
         assert find_kind(server) is ClientConnection
+        assert len(server.observer.handovers) == 1
 
 
 async def test_a_kept_connection_is_handed_over_in_its_middle() -> None:
@@ -136,6 +138,7 @@ async def test_a_kept_connection_is_handed_over_in_its_middle() -> None:
             assert (await client.read_answer()).status == 200
             assert find_kind(server) is kind
         assert len(server.observer.records) == 3
+        assert server.observer.handovers == ["route"]
 
 
 async def test_requests_in_one_piece_are_handed_over() -> None:
@@ -144,6 +147,7 @@ async def test_requests_in_one_piece_are_handed_over() -> None:
         bodies = [(await client.read_answer()).json for _ in range(3)]
         assert [next(iter(body)) for body in bodies] == ["id", "object", "id"]
         assert find_kind(server) is ClientConnection
+        assert server.observer.handovers == ["pipelined"]
 
 
 @pytest.mark.parametrize("more", [MODELS, MODELS[:9], b"\r\n", b"nonsense\r\n\r\n", PLAIN * 200])
@@ -166,6 +170,7 @@ async def test_what_comes_during_a_request_waits_for_its_answer(more: bytes) -> 
         gate.may_answer.set()
         assert (await client.read_answer()).status == 200
         await until(lambda: find_kind(server) is ClientConnection)
+        assert server.observer.handovers == ["pipelined"]
         if more == b"\r\n":
             await client.send(MODELS)
         statuses = {MODELS: 200, MODELS[:9]: 408, b"\r\n": 200, b"nonsense\r\n\r\n": 400}

@@ -10,8 +10,16 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from proxy.server.chat_endpoints import PATHS, list_plain_routes
-from proxy.server.lean_head import MAX_FIELDS, MAX_HEAD_BYTES, read_head
+from proxy.server.lean_head import (
+    MAX_FIELDS,
+    MAX_HEAD_BYTES,
+    PlainHead,
+    PlainRoute,
+    find_reason,
+    read_head,
+)
 from tests.fakes.raw_client import build_head, build_request
+from tests.server.recorded_heads import JAVA, RECORDED, build_recorded
 
 ROUTES = list_plain_routes()
 PLAIN = build_request(b"{}")
@@ -143,8 +151,12 @@ def test_what_is_plain_is_the_same_request_to_aiohttp(at: int, cut: int, piece: 
     """Wherever a request is changed: what is still read here is what aiohttp's parser reads."""
     data = PLAIN[:at] + piece + PLAIN[at + cut :]
     head = read_head(data, ROUTES)
-    if head is None:
-        return
+    if head is not None:
+        compare(data, head)
+
+
+def compare(data: bytes, head: PlainHead) -> None:
+    """Check that aiohttp's parser reads the same request from what was read here."""
     loop = asyncio.new_event_loop()
     try:
         protocol = asyncio.Protocol()
@@ -156,7 +168,37 @@ def test_what_is_plain_is_the_same_request_to_aiohttp(at: int, cut: int, piece: 
         loop.close()
     ((message, payload),) = messages
     assert (message.method, message.version, message.chunked) == ("POST", HttpVersion11, False)
-    assert f"{message.method} {message.path} HTTP/1.1".encode() in ROUTES
+    assert data.startswith(f"{message.method} {message.path} HTTP/1.1\r\n".encode())
     assert CIMultiDict(message.headers) == head.headers
     assert (message.should_close, is_upgraded) == (not head.keeps_alive, False)
     assert payload.is_eof() is (head.size_bytes == 0)
+
+
+@pytest.mark.parametrize("client", RECORDED)
+def test_what_clients_really_send_is_plain(client: str) -> None:
+    """SDKs and HTTP libraries of several languages get the fast path, where their route is one."""
+    data = build_recorded(RECORDED[client])
+    line = data[: data.index(b"\r\n")]
+    head = read_head(data, {line: PlainRoute("chat", "/")})
+    assert head is not None
+    compare(data, head)
+    assert (line in ROUTES) is (b"/messages" not in line)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (build_recorded(JAVA), "head"),
+        (build_request(b"{}", "X_Any: a"), "head"),
+        (PLAIN[:60], "head"),
+        (PLAIN[:9], "head"),
+        (b"GET /v1/models HTTP/1.1\r\nHost: a\r\n\r\n", "route"),
+        (b"GET /v1/mo", "route"),
+        (b"\x16\x03\x01", "route"),
+        (b"\r\n" + PLAIN, "route"),
+    ],
+)
+def test_why_a_head_is_not_plain(data: bytes, reason: str) -> None:
+    """Whether the pipeline was asked in another way, or something else was asked for."""
+    assert not is_plain(data)
+    assert find_reason(data, ROUTES) == reason

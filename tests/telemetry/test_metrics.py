@@ -289,6 +289,17 @@ def test_connections_that_we_refuse_or_close_are_counted(metrics: Metrics) -> No
     }
 
 
+def test_connections_that_leave_the_fast_path_are_counted(metrics: Metrics) -> None:
+    """Every reason is there from the start, and counts what is told."""
+    metrics.connection_handed_over("head")
+
+    assert _read(metrics, "llm_proxy_connections_handed_over_total") == {
+        ("route",): 0,
+        ("head",): 1,
+        ("pipelined",): 0,
+    }
+
+
 def test_a_machine_that_is_cut_off_is_told(metrics: Metrics) -> None:
     """The gauge is there from the start, and is 1 for as long as it is so."""
     seen = [_read(metrics, "llm_proxy_egress_down")[()]]

@@ -1,6 +1,11 @@
 """The fan-out to several observers."""
 
-from proxy.domain.exchange import AttemptRecord, ConnectionFault, RequestRecord
+from proxy.domain.exchange import (
+    AttemptRecord,
+    ConnectionFault,
+    HandoverReason,
+    RequestRecord,
+)
 from proxy.telemetry.observer import ManyObservers
 from tests.telemetry.records import build_attempt, build_record
 
@@ -30,6 +35,9 @@ class Recorder:
     def connection_failed(self, fault: ConnectionFault) -> None:
         self.told.append((self.name, fault))
 
+    def connection_handed_over(self, reason: HandoverReason) -> None:
+        self.told.append((self.name, reason))
+
 
 def test_all_are_told_in_order() -> None:
     """Each call reaches each observer once, in the order in which they were given."""
@@ -43,9 +51,10 @@ def test_all_are_told_in_order() -> None:
     observers.retried("beta")
     observers.request_ended(record)
     observers.connection_failed("write_stall")
+    observers.connection_handed_over("head")
 
     expected: list[tuple[str, object]] = []
     moved = ("alpha", "beta", "upstream_timeout")
-    for event in ("alpha", attempt, moved, "beta", record, "write_stall"):
+    for event in ("alpha", attempt, moved, "beta", record, "write_stall", "head"):
         expected += [("first", event), ("second", event)]
     assert expected == told
