@@ -19,9 +19,9 @@ from campaigns.ground.soak.accounts import (
     read_numbers,
 )
 from campaigns.ground.soak.log import LogCounts, RotatedLog
-from campaigns.ground.soak.plan import PROVIDERS
+from campaigns.ground.soak.plan import HELD, LEAVING, PROVIDERS, Order, build_request
 from campaigns.ground.soak.watch import find_metric
-from campaigns.programs.soak_upstream import Counts, PortCounts
+from campaigns.programs.soak_upstream import Connection, Counts, PortCounts, Providers
 
 
 class Books:
@@ -231,3 +231,57 @@ async def test_a_log_that_is_not_opened_anew_is_a_complaint(tmp_path: Path) -> N
 class _NoService:
     def signal(self, number: Any) -> None:
         """Take no note of it."""
+
+
+class _Wire(asyncio.Transport):
+    """What a provider's connection writes to; `closed` is set when it closes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = asyncio.Event()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Take it."""
+
+    def close(self) -> None:
+        """Take note of it."""
+        self.closed.set()
+
+    def is_closing(self) -> bool:
+        """Say whether it was closed."""
+        return self.closed.is_set()
+
+
+def open_connection(providers: Providers) -> tuple[Connection, _Wire]:
+    """Return one connection to the first provider."""
+    connection, wire = Connection(providers, 0), _Wire()
+    connection.connection_made(wire)
+    return connection, wire
+
+
+@pytest.mark.parametrize("trouble", ["none", LEAVING])
+async def test_a_hasty_close_under_a_request_is_counted(trouble: str) -> None:
+    """The request counts as seen and as stale; what comes behind the close counts as neither."""
+    providers = Providers(1)
+    connection, wire = open_connection(providers)
+    connection.data_received(build_request(Order(HELD, "hasty", "tag-00000001"), "a"))
+    connection.release()
+    connection.data_received(build_request(Order(HELD, trouble, "tag-00000002"), "a"))
+    await asyncio.wait_for(wire.closed.wait(), 5.0)
+    connection.data_received(build_request(Order(HELD, trouble, "tag-00000003"), "a"))
+    connection.connection_lost(None)
+    (seen,) = providers.counts.ports
+    leaves = int(trouble == LEAVING)
+    assert (seen.requests, seen.leaving) == (2 - leaves, leaves)
+    assert (seen.hasty, seen.hasty_leaving) == (1 - leaves, leaves)
+    assert (seen.abandoned, seen.held, seen.connections) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("trouble", "abandoned"), [("none", 1), (LEAVING, 0)])
+async def test_a_request_that_is_let_go_of_is_counted(trouble: str, abandoned: int) -> None:
+    """The proxy may close a connection under a request only if its client leaves."""
+    providers = Providers(1)
+    connection, _ = open_connection(providers)
+    connection.data_received(build_request(Order(HELD, trouble, "tag-00000001"), "a"))
+    connection.connection_lost(None)
+    assert providers.counts.ports[0].abandoned == abandoned
