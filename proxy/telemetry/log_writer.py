@@ -4,7 +4,8 @@ The way of log lines to standard output or a file, off the event loop.
 Lines are buffered and written by one thread: the first line wakes it, it lets more lines
 gather for `interval_s`, and writes them all with one call. Nothing runs while no line comes.
 A line that is handed over as what makes it is made by that thread as well: hundreds in a row
-cost half of what each costs between two steps of a request.
+cost half of what each costs between two steps of a request. It makes a few at a time and rests
+in between, or the loop would wait for the interpreter until all of them are made.
 A target that blocks (a full pipe, a stopped journal, a hung disk) blocks that thread alone:
 the buffer fills up to `max_bytes`, then the oldest lines are dropped and counted.
 What a line looks like is the business of `request_log.py` and `logs.py`.
@@ -17,15 +18,28 @@ import os
 import select
 import stat
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import structlog
+
+from proxy.telemetry.error_place import read_error_place, read_error_type
 
 INTERVAL_S = 0.05
 MAX_BUFFER_BYTES = 8 * 1024 * 1024
 UNMADE_LINE_BYTES = 1024
 """What a line counts in the buffer that is not made yet."""
+PORTION_LINES = 32
+"""How many lines are made between two rests: about 0.3 ms of holding the interpreter."""
+MOST_RESTS = 16
+"""How often one batch rests: a busy loop may make each last 5 ms, and lines must not pile up."""
+REST_S = 0.0002
+"""Not 0: a thread that only yields has the interpreter back before another has woken up."""
 STDOUT_FD = 1
+
+_log = structlog.get_logger("llm_proxy.telemetry.log")
 
 
 def open_log_writer(
@@ -92,6 +106,7 @@ class LogWriter:
         self._is_hurried = False
         self._is_closed = False
         self._is_torn = False
+        self._told_faults: set[tuple[str, str | None]] = set()
         self._next_fd: int | None = None
         self._is_shared = _is_stream(fd)
         self._thread: threading.Thread | None = None
@@ -213,13 +228,45 @@ class LogWriter:
                 self._is_hurried = False
                 self._is_writing = True
                 self._swap_fd()
-            made = [line if isinstance(line, bytes) else _make(line) for line in lines]
+            made = self._make_lines(lines)
             lost = made.count(b"") + self._write_batch(b"".join(made))
             with self._state:
                 self._is_writing = False
                 if lost:
                     self._count_dropped(lost)
                 self._state.notify_all()
+
+    def _make_lines(self, lines: deque[bytes | Callable[[], bytes]]) -> list[bytes]:
+        """Empty `lines`; return them made, b"" for one that could not be."""
+        made: list[bytes] = []
+        portion = max(PORTION_LINES, len(lines) // MOST_RESTS)
+        count = 0
+        while lines:
+            # Taken out one by one: freeing hundreds of records at once would be a portion too.
+            line = lines.popleft()
+            if isinstance(line, bytes):
+                made.append(line)
+                continue
+            made.append(self._make(line))
+            count += 1
+            if count % portion == 0:
+                time.sleep(REST_S)
+        return made
+
+    def _make(self, make_line: Callable[[], bytes]) -> bytes:
+        try:
+            return make_line()
+        except Exception as error:  # noqa: BLE001
+            # One line that is our fault must not end the log.
+            fault = read_error_type(error), read_error_place(error)
+        if fault not in self._told_faults:
+            self._told_faults.add(fault)
+            _log.error(
+                "a log line cannot be made: this is a fault of ours",
+                error_type=fault[0],
+                error_at=fault[1],
+            )
+        return b""
 
     def _write_batch(self, batch: bytes) -> int:
         """Write `batch`; return how many of its lines were lost."""
@@ -269,15 +316,6 @@ class LogWriter:
             if poll.poll(1000):
                 return True
         return False
-
-
-def _make(make_line: Callable[[], bytes]) -> bytes:
-    """Return the line, b"" if it cannot be made."""
-    try:
-        return make_line()
-    except Exception:  # noqa: BLE001
-        # One line that is our fault must not end the log; it shows in the count of lost ones.
-        return b""
 
 
 def _is_stream(fd: int) -> bool:

@@ -8,12 +8,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from proxy.telemetry.log_writer import UNMADE_LINE_BYTES, LogWriter, open_log_writer
+from proxy.telemetry.log_writer import (
+    MOST_RESTS,
+    PORTION_LINES,
+    UNMADE_LINE_BYTES,
+    LogWriter,
+    open_log_writer,
+)
 
 NEVER_S = 3600.0
 
@@ -93,24 +100,57 @@ def test_lines_that_are_made_later_keep_their_place(
     assert makers[0] != threading.get_ident()
 
 
-def test_a_line_that_cannot_be_made_is_counted(
+def test_a_line_that_cannot_be_made_is_counted_and_told_once(
     messages: tuple[socket.socket, socket.socket],
 ) -> None:
-    """A line whose making fails is told as lost; those around it are written."""
+    """A line whose making fails is told as lost; one error names the place, and no value."""
     written, read = messages
     told: list[int] = []
-
-    def make_line() -> bytes:
-        raise ValueError
+    ours: dict[str, Callable[[], bytes]] = {}
+    text = "def make_line():\n    raise ValueError('sk-never-in-a-log')\n"
+    exec(compile(text, "/x/proxy/made_up.py", "exec"), ours)
 
     writer = LogWriter(written.fileno(), interval_s=NEVER_S, on_dropped=told.append)
-    writer.write(b"one\n")
-    writer.write_later(make_line)
-    writer.write(b"three\n")
-    writer.close()
+    with capture_logs() as events:
+        for line in (b"one\n", b"three\n"):
+            writer.write_later(ours["make_line"])
+            writer.write(line)
+        writer.close()
 
     assert read.recv(100) == b"one\nthree\n"
-    assert told == [1]
+    assert told == [2]
+    (event,) = events
+    assert event["error_type"] == "ValueError"
+    assert event["error_at"] == "proxy/made_up.py:2:make_line"
+    assert "sk-never" not in str(event)
+
+
+@pytest.mark.parametrize(
+    ("lines", "portion"),
+    [(10 * PORTION_LINES, PORTION_LINES), (10 * MOST_RESTS * PORTION_LINES, 10 * PORTION_LINES)],
+)
+def test_lines_are_made_a_few_at_a_time(
+    lines: int, portion: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread rests after each few lines, and no more than sixteen times in one batch."""
+    made: list[int] = []
+    made_before_rests: list[int] = []
+
+    def make_line() -> bytes:
+        made.append(1)
+        return b"line\n"
+
+    monkeypatch.setattr(
+        "proxy.telemetry.log_writer.time.sleep", lambda _: made_before_rests.append(len(made))
+    )
+    writer = open_log_writer(str(tmp_path / "log"))
+    writer._interval_s = NEVER_S
+    for _ in range(lines):
+        writer.write_later(make_line)
+    writer.close()
+
+    assert made_before_rests == list(range(portion, lines + 1, portion))
+    assert len(made_before_rests) <= MOST_RESTS
 
 
 def test_lines_not_made_yet_are_dropped_as_well() -> None:
