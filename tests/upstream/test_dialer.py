@@ -28,6 +28,16 @@ def _dialer(scheme: str = "http", ca_file: str | None = None) -> Dialer:
     return Dialer(Resolver(), Guard(f"{scheme}://127.0.0.1"), ca_file)
 
 
+class _Keeping(asyncio.Protocol):
+    """Keeps the transports that it is told of."""
+
+    def __init__(self, made: list[asyncio.Transport]) -> None:
+        self._made = made
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._made.append(cast("asyncio.Transport", transport))
+
+
 async def _watch(connection: UpstreamConnection) -> None:
     await connection.watch()
 
@@ -39,15 +49,23 @@ async def test_a_ca_file_is_trusted_for_its_provider_only() -> None:
         with pytest.raises(UpstreamTlsError):
             await _dialer("https").dial(origin, Clocks(), asyncio.Protocol)
         dialer = _dialer("https", str(CERTIFICATES / "ca.pem"))
-        made: list[asyncio.BaseTransport] = []
+        made: list[asyncio.Transport] = []
+        await dialer.dial(origin, Clocks(), lambda: _Keeping(made))
+        made[-1].abort()
+        await take_turns()
 
-        class Protocol(asyncio.Protocol):
-            def connection_made(self, transport: asyncio.BaseTransport) -> None:
-                made.append(transport)
 
-        await dialer.dial(origin, Clocks(), Protocol)
-        assert made[-1].get_extra_info("ssl_object").selected_alpn_protocol() in (None, "http/1.1")
-        made[-1].abort()  # type: ignore[attr-defined]
+async def test_a_server_that_prefers_http2_is_asked_for_http1() -> None:
+    """The handshake offers HTTP/1.1 alone, so that a server of both does not choose the other."""
+    tls_context = build_server_tls()
+    tls_context.set_alpn_protocols(["h2", "http/1.1"])
+    async with leaving_nothing(), open_raw_upstream(_watch, tls_context) as upstream:
+        origin = Origin("https", "127.0.0.1", upstream.port)
+        made: list[asyncio.Transport] = []
+        dialer = _dialer("https", str(CERTIFICATES / "ca.pem"))
+        await dialer.dial(origin, Clocks(), lambda: _Keeping(made))
+        assert made[-1].get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
+        made[-1].abort()
         await take_turns()
 
 
@@ -93,12 +111,8 @@ async def test_a_dial_that_is_cancelled_leaves_nothing(scheme: str, turns: int) 
         with socket.create_server(("127.0.0.1", 0)) as listener:
             origin = Origin(scheme, "127.0.0.1", listener.getsockname()[1])  # type: ignore[arg-type]
             made: list[asyncio.Transport] = []
-
-            class Protocol(asyncio.Protocol):
-                def connection_made(self, transport: asyncio.BaseTransport) -> None:
-                    made.append(cast("asyncio.Transport", transport))
-
-            dialling = asyncio.ensure_future(_dialer(scheme).dial(origin, Clocks(), Protocol))
+            dialer = _dialer(scheme)
+            dialling = asyncio.ensure_future(dialer.dial(origin, Clocks(), lambda: _Keeping(made)))
             await take_turns(turns)
             dialling.cancel()
             await asyncio.wait([dialling])

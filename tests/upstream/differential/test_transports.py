@@ -65,6 +65,29 @@ def test_a_difference_that_is_not_listed_is_seen() -> None:
     assert find_difference(case.data, broken, good, case) is None
 
 
+@pytest.mark.parametrize(
+    ("status", "field", "is_right"),
+    [
+        (200, b"X-Any: a", True),
+        (200, b"Content-Length: 1", False),
+        (200, b"Transfer-Encoding: chunked", False),
+        (204, b"X-Any: a", False),
+    ],
+)
+def test_a_reset_may_cut_only_what_has_no_framing(
+    status: int, field: bytes, is_right: bool
+) -> None:
+    """A whole body with a length or chunks, or none at all, that ours calls cut is a finding."""
+    data = b"HTTP/1.1 %d OK\r\n%b\r\n\r\nx" % (status, field)
+    case = Case(0, (), (data,), "reset", False, None)
+    name, _, value = field.lower().partition(b": ")
+    good = Events(status=status, headers=((name, value),), body=b"x", ending="complete", sent=1)
+    cut = replace(good, ending="UpstreamDisconnected:upstream_disconnected")
+    assert (find_difference(data, good, cut, case) is not None) is is_right
+    closed = replace(case, ending="close")
+    assert find_difference(data, good, cut, closed) is None
+
+
 @pytest.mark.parametrize("side", [AIOHTTP, OWN], ids=["aiohttp", "own"])
 async def test_a_trailer_that_closes_is_no_trap_for_the_next_request(side: Side) -> None:
     """Behind a trailer `Connection: close` the next request is answered rightly."""
