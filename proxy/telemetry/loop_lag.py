@@ -3,6 +3,10 @@ Notices that the event loop stands still, and where.
 
 Whatever holds the loop up holds up every request of the process, and leaves no trace once it is
 over. A thread of its own looks from outside. Made by `wiring.py` for each worker.
+
+A loop that waits (for a file, a lock) is seen by a thread that looks on and sees it not turn. A
+loop that computes in C keeps the interpreter, so nobody looks; it is known by the processor time
+that went by. Of a process that was stopped, or a machine that was frozen, neither is true.
 """
 
 import asyncio
@@ -12,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable
 from itertools import islice
 from types import FrameType
+from typing import NamedTuple
 
 import structlog
 
@@ -20,9 +25,21 @@ from proxy.telemetry.error_place import shorten_path
 BLOCKED_AFTER_S = 1.0
 LOOKS = 4
 """How often the loop is looked at within that time."""
+WORKED_SHARE = 0.5
+"""How much of that time has to be processor time, where nobody could look."""
 SHOWN_PLACES = 3
 
 _log = structlog.get_logger("llm_proxy.telemetry.loop")
+
+
+class _Turn(NamedTuple):
+    """When the loop turned, and how much processor time the process had used by then."""
+
+    at_s: float
+    worked_s: float
+
+
+_NEVER = _Turn(0.0, 0.0)
 
 
 class LoopLag:
@@ -35,8 +52,10 @@ class LoopLag:
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._on_blocked = on_blocked
+        self._blocked_after_s = blocked_after_s
         self._look_each_s = blocked_after_s / LOOKS
         self._ended = threading.Event()
+        self._turn, self._held = _read_turn(), _NEVER
         self._beat()
         self._thread = threading.Thread(target=self._watch, name="loop-lag", daemon=True)
         self._thread.start()
@@ -48,33 +67,51 @@ class LoopLag:
         self._thread.join()
 
     def _beat(self) -> None:
-        self._turned_s = time.monotonic()
+        before, self._turn = self._turn, _read_turn()
+        if self._has_worked(before, self._turn):
+            self._held = before
         self._timer = self._loop.call_later(self._look_each_s, self._beat)
 
-    def _watch(self) -> None:
-        reported_s: float | None = None
-        seen_s, looks = self._turned_s, 0
-        while not self._ended.wait(self._look_each_s):
-            turned_s = self._turned_s
-            # Looks are counted, not seconds: while the machine stands still, nobody looks.
-            looks = looks + 1 if turned_s == seen_s else 0
-            seen_s = turned_s
-            if reported_s is not None and turned_s != reported_s:
-                _log.info("the event loop turns again", stood_s=round(turned_s - reported_s, 2))
-                reported_s = None
-            if reported_s is None and looks >= LOOKS:
-                reported_s = turned_s
-                self._report()
+    def _has_worked(self, since: _Turn, until: _Turn) -> bool:
+        least_s = self._blocked_after_s * WORKED_SHARE
+        return (
+            until.at_s - since.at_s > self._blocked_after_s
+            and until.worked_s - since.worked_s > least_s
+        )
 
-    def _report(self) -> None:
+    def _watch(self) -> None:
+        """Tell each turn after which the loop stood still, once, and when it turned again."""
+        told, stands = _NEVER, False
+        seen, looks = self._turn, 0
+        while not self._ended.wait(self._look_each_s):
+            turn = self._turn
+            # Looks are counted, not seconds: while the machine stands still, nobody looks.
+            looks = looks + 1 if turn is seen else 0
+            seen = turn
+            if not stands and (looks >= LOOKS or self._has_worked(turn, _read_turn())):
+                told, stands = turn, True
+                self._report(sys._current_frames().get(self._loop_thread))
+            elif self._held.at_s > told.at_s:
+                # It let go of the interpreter and turned before this thread had its turn.
+                told, stands = self._held, True
+                self._report(None)
+            if stands and turn is not told:
+                _log.info("the event loop turns again", stood_s=round(turn.at_s - told.at_s, 2))
+                stands = False
+
+    def _report(self, frame: FrameType | None) -> None:
         # Places only: a line of the log may not hold what the program works on.
-        places = _list_places(sys._current_frames().get(self._loop_thread))
+        places = _list_places(frame)
         _log.error(
             "the event loop stands still: this is a fault of ours",
             where=_join(place for place, _ in places),
             called_from=_join(place for place, is_ours in places if is_ours),
         )
         self._on_blocked()
+
+
+def _read_turn() -> _Turn:
+    return _Turn(time.monotonic(), time.process_time())
 
 
 def _list_places(frame: FrameType | None) -> list[tuple[str, bool]]:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -79,6 +80,51 @@ async def test_each_incident_is_told_once() -> None:
     lag.close()
 
 
+def compute() -> None:
+    """Keep the interpreter for longer than an incident takes, in one call of C code."""
+    numbers, worked_s = 100_000, 0.0
+    while worked_s < 4 * AFTER_S:
+        numbers *= 2
+        begun_s = time.process_time()
+        sum(range(numbers))
+        worked_s = time.process_time() - begun_s
+
+
+async def test_a_call_that_keeps_the_interpreter_is_told() -> None:
+    """While C code holds the interpreter nobody can look; it is told when that is over."""
+    incidents = Incidents()
+    lag = LoopLag(incidents.take, AFTER_S)
+    with capture_logs() as lines:
+        OURS["work"](compute)
+        while len(lines) < 2:  # noqa: ASYNC110  the other thread tells the end
+            await asyncio.sleep(0)
+    lag.close()
+    assert [line["log_level"] for line in lines] == ["error", "info"]
+    assert lines[1]["stood_s"] >= AFTER_S
+    assert incidents.count == 1
+
+
+async def test_a_loop_that_turned_before_anybody_looked_is_told() -> None:
+    """An incident counts even if the loop turns again before the watch can see where it stood."""
+    incidents = Incidents()
+    lag = LoopLag(incidents.take, AFTER_S)
+    usual_s = sys.getswitchinterval()
+    with capture_logs() as lines:
+        sys.setswitchinterval(60.0)  # nobody is let in before the beat
+        try:
+            compute()
+            lag._timer.cancel()
+            lag._beat()
+        finally:
+            sys.setswitchinterval(usual_s)
+        while len(lines) < 2:  # noqa: ASYNC110  the other thread tells the end
+            await asyncio.sleep(0)
+    lag.close()
+    assert [line["log_level"] for line in lines] == ["error", "info"]
+    assert lines[0]["where"] == ""
+    assert incidents.count == 1
+
+
 _STAND_STILL = """
 import asyncio, signal, sys
 from proxy.telemetry.loop_lag import LoopLag
@@ -88,6 +134,11 @@ async def stand_still():
     lag = LoopLag(lambda: told.append(1), 0.2)
     loop, told_to_end, looked = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
     loop.add_reader(0, told_to_end.set)
+    def turn():
+        if not looked.is_set():
+            loop.call_soon(turn)
+    if sys.argv[1] == "busy":
+        turn()
     print("begun", flush=True)
     await told_to_end.wait()
     loop.remove_reader(0)
@@ -100,10 +151,11 @@ asyncio.run(stand_still())
 """
 
 
-def test_a_process_that_was_stopped_is_no_incident() -> None:
+@pytest.mark.parametrize("load", ["idle", "busy"])
+def test_a_process_that_was_stopped_is_no_incident(load: str) -> None:
     """Where the whole process stood still, no place in it is to blame."""
     with subprocess.Popen(
-        [sys.executable, "-c", _STAND_STILL],
+        [sys.executable, "-c", _STAND_STILL, load],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as child:  # fmt: skip
         assert child.stdin is not None and child.stdout is not None
