@@ -79,6 +79,8 @@ class Counts(msgspec.Struct):
     """Failed requests that were asked again and answered."""
     closed_idle: int = 0
     closed_hastily: int = 0
+    late_s: float = 0.0
+    """The longest that this process stood still: a connection is stale for a second only."""
 
     @property
     def failed(self) -> int:
@@ -95,6 +97,7 @@ class Providers:
         self.failed: set[str] = set()
         """Tags that have failed once."""
         self.hasty_after_s = cycle(HASTY_AFTER_S)
+        self._sweep_at_s = inf
 
     def sweep(self) -> None:
         """Close what has been idle for too long, every now and then."""
@@ -103,7 +106,9 @@ class Providers:
             if connection.is_idle_since(loop.time() - IDLE_S):
                 self.counts.closed_idle += 1
                 connection.close()
-        loop.call_later(SWEEP_S, self.sweep)
+        self.counts.late_s = max(self.counts.late_s, loop.time() - self._sweep_at_s)
+        self._sweep_at_s = loop.time() + SWEEP_S
+        loop.call_at(self._sweep_at_s, self.sweep)
 
     def release(self) -> None:
         """Answer what was held."""
