@@ -131,7 +131,8 @@ def _describe(found: Found, load: Load, transports: Sequence[str]) -> list[str]:
         f"{found.took_s:,.0f} s at {found.per_s:,.0f} requests a second, {rate} "
         f"({found.busy_share:.0%} busy), at random moments; one worker, Redis on, one "
         f"request in five over TLS. Attempts: {by_transport}. Sent at most "
-        f"{load.behind_s * MS:.0f} ms late (providers: {found.counts.late_s * MS:.0f} ms), {load.most_at_once:,} under way at most, the slowest "
+        f"{load.behind_s * MS:.0f} ms late (providers stood still for "
+        f"{found.counts.late_s * MS:.0f} ms), {load.most_at_once:,} under way at most, the slowest "
         f"took {load.slowest_s:.1f} s (the longest streams last 5 s).",
         f"With the calibration and the slots {load.asked:,} requests. {load.left:,} clients left "
         f"in the middle; answered whole: {kinds}. {load.errors} errors: an error is anything but a "
