@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from proxy.stores import redis_link
 from proxy.stores.redis_errors import (
     RedisAway,
     RedisBusy,
@@ -15,7 +16,7 @@ from proxy.stores.redis_errors import (
     RedisTimeout,
     RedisUnavailable,
 )
-from proxy.stores.redis_link import MAX_QUEUED, RedisLink
+from proxy.stores.redis_link import MAX_QUEUED, POST_WAIT_S, RedisLink
 from tests.fakes.redis_server import RedisServer
 from tests.fakes.scripted_redis import Words, answering, scripted_redis
 from tests.fakes.tls_relay import AUTHORITY, relaying_tls
@@ -27,6 +28,15 @@ CLOSED = ("info", "redis CLOSED")
 JOINED = ("info", "redis is joined")
 STILL_AWAY = ("warning", "redis is still away")
 CANARY = "canary-7c2f"
+
+
+class SetClock:
+    """A loop's clock that a test sets."""
+
+    now_s = 1000.0
+
+    def time(self) -> float:
+        return self.now_s
 
 
 async def echo(link: RedisLink, tag: str) -> bool:
@@ -107,6 +117,27 @@ async def test_posted_jobs_call_one_of_their_functions(redis_server: RedisServer
     assert isinstance(second, RedisRefused) and CANARY not in str(second)
     assert isinstance(third, RedisRefused)
     assert watched.told == [JOINED]
+
+
+@pytest.mark.parametrize(("age_s", "is_sent"), [(0.0, True), (0.249, True), (0.251, False)])
+def test_a_posted_job_is_sent_within_a_quarter_second_or_not_at_all(
+    monkeypatch: pytest.MonkeyPatch, age_s: float, is_sent: bool
+) -> None:
+    """What has waited longer in the queue tells stale news: it fails as busy, and is not sent."""
+    # As it was imported: conftest.py has it be longer.
+    monkeypatch.setattr(redis_link, "POST_WAIT_S", POST_WAIT_S)
+    clock = SetClock()
+    monkeypatch.setattr(asyncio, "get_running_loop", lambda: clock)
+    ends: list[Any] = []
+    link = RedisLink("redis://nowhere.test")
+    link._state = "joined"
+    link.post(ECHO, ["k"], [1], ends.append, ends.append)
+    clock.now_s += age_s
+    link.post(ECHO, ["k"], [2], ends.append, ends.append)
+    taken = [job.words[-1] for job in link._take()]
+    assert taken == ([1, 2] if is_sent else [2])
+    assert [type(end) for end in ends] == ([] if is_sent else [RedisBusy])
+    assert link.busy == len(ends)
 
 
 async def test_a_flush_of_scripts_is_not_seen(redis_server: RedisServer) -> None:
