@@ -130,10 +130,19 @@ DIFFERENCES = (
         re.compile(rb"\A(?:RTSP|ICE)/"),
     ),
     Difference(
+        "the beginning of such a protocol, and nothing behind it",
+        "Ours refuses its first byte that is none of HTTP; aiohttp waits for the others.",
+        _own_refuses_at_once,
+        re.compile(rb"\A(?:RT?S?P?|IC?E?)\Z"),
+        is_rare=True,
+    ),
+    Difference(
         "a body of a 1xx",
         "RFC 9110, 15.2: a 1xx ends with its head; aiohttp reads over what llhttp calls a body.",
         _own_refuses_at_once,
-        re.compile(rb"HTTP/1\.1 1\d\d [^\n]*\n(?:[^\r\n]+\r\n)*?content-length:", re.IGNORECASE),
+        re.compile(
+            rb"HTTP/1\.[01] 1\d\d[ \r][^\n]*\n(?:[^\r\n]+\r\n)*?content-length:", re.IGNORECASE
+        ),
         is_rare=True,
     ),
     Difference(
