@@ -143,7 +143,7 @@ LOG_LINES_DROPPED = Metric(
     "llm_proxy_log_lines_dropped_total",
     "counter",
     (),
-    "Log lines that were lost because their target was blocked or failed.",
+    "Log lines that were lost: their target was blocked or failed, or they could not be made.",
 )
 ANOMALIES = Metric(
     "llm_proxy_anomalies_total",
