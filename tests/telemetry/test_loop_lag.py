@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from proxy.telemetry import loop_lag
 from proxy.telemetry.loop_lag import LoopLag
 from tests.promises.tree import ROOT
 
@@ -45,17 +46,24 @@ def hold_up(told: threading.Event, prompt: str) -> None:
     assert told.wait(20.0)
 
 
+async def wait_for_both(lines: list[Any]) -> None:
+    """Turn until the other thread has told the begin and the end."""
+    async with asyncio.timeout(20.0):
+        while len(lines) < 2:  # noqa: ASYNC110  the other thread has no event
+            await asyncio.sleep(0)
+
+
 async def block(incidents: Incidents) -> list[Any]:
     """Hold the loop up once, and return the lines of the log about it and about its end."""
     with capture_logs() as lines:
         OURS["work"](hold_up, incidents.told, SECRET)
-        while len(lines) < 2:  # noqa: ASYNC110  the other thread tells the end
-            await asyncio.sleep(0)
+        await wait_for_both(lines)
         return list(lines)
 
 
-async def test_it_is_told_where_the_loop_stands() -> None:
+async def test_it_is_told_where_the_loop_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     """One line names the functions, innermost first, and nothing that they work on."""
+    monkeypatch.setattr(loop_lag, "WORKED_SHARE", 1e6)  # a loop that waits does not work
     incidents = Incidents()
     lag = LoopLag(incidents.take, AFTER_S)
     begun, ended = await block(incidents)
@@ -80,24 +88,24 @@ async def test_each_incident_is_told_once() -> None:
     lag.close()
 
 
-def compute() -> None:
-    """Keep the interpreter for longer than an incident takes, in one call of C code."""
+def find_long_range() -> range:
+    """Return what takes C code longer to add up than an incident takes."""
     numbers, worked_s = 100_000, 0.0
     while worked_s < 4 * AFTER_S:
         numbers *= 2
         begun_s = time.process_time()
         sum(range(numbers))
         worked_s = time.process_time() - begun_s
+    return range(numbers)
 
 
 async def test_a_call_that_keeps_the_interpreter_is_told() -> None:
     """While C code holds the interpreter nobody can look; it is told when that is over."""
-    incidents = Incidents()
+    incidents, numbers = Incidents(), find_long_range()
     lag = LoopLag(incidents.take, AFTER_S)
     with capture_logs() as lines:
-        OURS["work"](compute)
-        while len(lines) < 2:  # noqa: ASYNC110  the other thread tells the end
-            await asyncio.sleep(0)
+        OURS["work"](sum, numbers)
+        await wait_for_both(lines)
     lag.close()
     assert [line["log_level"] for line in lines] == ["error", "info"]
     assert lines[1]["stood_s"] >= AFTER_S
@@ -106,19 +114,18 @@ async def test_a_call_that_keeps_the_interpreter_is_told() -> None:
 
 async def test_a_loop_that_turned_before_anybody_looked_is_told() -> None:
     """An incident counts even if the loop turns again before the watch can see where it stood."""
-    incidents = Incidents()
+    incidents, numbers = Incidents(), find_long_range()
     lag = LoopLag(incidents.take, AFTER_S)
     usual_s = sys.getswitchinterval()
     with capture_logs() as lines:
         sys.setswitchinterval(60.0)  # nobody is let in before the beat
         try:
-            compute()
+            sum(numbers)
             lag._timer.cancel()
             lag._beat()
         finally:
             sys.setswitchinterval(usual_s)
-        while len(lines) < 2:  # noqa: ASYNC110  the other thread tells the end
-            await asyncio.sleep(0)
+        await wait_for_both(lines)
     lag.close()
     assert [line["log_level"] for line in lines] == ["error", "info"]
     assert lines[0]["where"] == ""
