@@ -1,5 +1,6 @@
 """aiohttp's connection, and what it does not tell or do by itself."""
 
+import asyncio
 from collections.abc import Callable
 
 import aiohttp
@@ -16,6 +17,8 @@ class ProviderConnection(ResponseHandler):
     """It has waited in the pool since its last request, and may have died there unnoticed."""
     has_answered = False
     """A byte has come since the request was written: it must not be sent a second time."""
+    tcp: asyncio.Transport | None = None
+    """What TLS goes over, if it does."""
     _is_for_streams: bool | None = None
     on_read: Callable[[], None] | None = None
     """Called after each read: everything that it held has been pushed by then."""

@@ -15,7 +15,7 @@ from proxy.domain.catalog import Provider
 from proxy.domain.exchange import OutboundRequest
 from proxy.domain.settings import Clocks
 from proxy.upstream.aiohttp_connection import ProviderConnection
-from proxy.upstream.aiohttp_tunnel import THE_PROXY, TunnelRequest, shake_hands
+from proxy.upstream.aiohttp_tunnel import THE_PROXY, TunnelRequest
 from proxy.upstream.connection_cap import ConnectionCap, ConnectionCaps
 from proxy.upstream.deadline import Deadline
 from proxy.upstream.dialer import NEXT_ADDRESS_S, open_guarded_socket
@@ -23,7 +23,7 @@ from proxy.upstream.guard import Guard
 from proxy.upstream.origin import MAX_TARGETS
 from proxy.upstream.outgoing_proxy import OutgoingProxy, check_target, parse_proxy
 from proxy.upstream.resolver import AddressInfo, ResolutionFailed, Resolver
-from proxy.upstream.tls import Trust
+from proxy.upstream.tls import Trust, shake_hands
 
 _Protocol = TypeVar("_Protocol", bound=asyncio.Protocol)
 # Our own clocks run while aiohttp dials: its own begin anew with each address.
@@ -180,38 +180,38 @@ class _Connector(aiohttp.TCPConnector):
                 protocol.close()
 
     async def _dial(self, target: aiohttp.ClientRequest, clocks: Clocks) -> ResponseHandler:
-        host = target.url.raw_host or ""
-        addresses = await self._names.resolve(host, target.port or 0)
+        addresses = await self._names.resolve(target.url.raw_host or "", target.port or 0)
         tls = self._find_context(target)
-        clock = Deadline(clocks.connect_s)
-        code = "upstream_connect_timeout"
-
-        def begin_tls() -> ProviderConnection:
-            # aiohttp asks for a protocol once TCP has connected, and then shakes hands.
-            nonlocal code
-            code = "upstream_tls_timeout"
-            clock.restart(clocks.tls_s)
-            protocol: ProviderConnection = self._factory()
-            return protocol
-
+        make_protocol = self._factory if tls is None else asyncio.Protocol
         try:
-            with clock:
-                _, protocol = await self._wrap_create_connection(
-                    self._factory if tls is None else begin_tls,
-                    addr_infos=addresses,
-                    req=target,
-                    timeout=_NO_TIMEOUT,
-                    ssl=tls,
-                    # Certificates name hosts without the dot that ends a full name.
-                    server_hostname=None if tls is None else host.removesuffix("."),
+            with Deadline(clocks.connect_s):
+                tcp, protocol = await self._wrap_create_connection(
+                    make_protocol, addr_infos=addresses, req=target, timeout=_NO_TIMEOUT
                 )
         except TimeoutError:
-            raise DialTimeout(code) from None
-        except aiohttp.ClientConnectorError as error:
-            if code == "upstream_connect_timeout":
-                raise
+            raise DialTimeout("upstream_connect_timeout") from None
+        return protocol if tls is None else await self._secure(tcp, target, tls, clocks)
+
+    async def _secure(
+        self,
+        tcp: asyncio.Transport,
+        target: aiohttp.ClientRequest,
+        tls: ssl.SSLContext,
+        clocks: Clocks,
+    ) -> ResponseHandler:
+        """Return a connection over TLS, over one to the target that nothing was said on yet."""
+        protocol: ProviderConnection = self._factory()
+        try:
+            with Deadline(clocks.tls_s):
+                host = target.url.raw_host or ""
+                secured = await shake_hands(tcp, protocol, tls, host, clocks.tls_s)
+        except TimeoutError:
+            raise DialTimeout("upstream_tls_timeout") from None
+        except OSError as error:
             # Connected, and then hung up on: that is how some servers refuse a handshake.
-            raise aiohttp.ClientConnectorSSLError(target.connection_key, error.os_error) from error
+            raise aiohttp.ClientConnectorSSLError(target.connection_key, error) from error
+        protocol.tcp = tcp
+        protocol.connection_made(secured)
         return protocol
 
     def _find_context(self, target: aiohttp.ClientRequest) -> ssl.SSLContext | None:
@@ -219,7 +219,11 @@ class _Connector(aiohttp.TCPConnector):
 
     def _release(self, key: Any, protocol: ResponseHandler, *, should_close: bool = False) -> None:
         transport = protocol.transport
-        if transport is not None and transport.get_write_buffer_size():
+        unsent_bytes = 0 if transport is None else transport.get_write_buffer_size()
+        if isinstance(protocol, ProviderConnection) and protocol.tcp is not None:
+            # TLS does not count what it gave to TCP.
+            unsent_bytes += protocol.tcp.get_write_buffer_size()
+        if transport is not None and unsent_bytes:
             # A request that nobody waits for any more: close() would go on sending it, for as
             # long as the provider likes.
             transport.abort()
@@ -262,13 +266,7 @@ class _ProxiedConnector(_Connector):
                 tunnel = await request.ask(self._proxy.build_connect(host, port))
         except TimeoutError:
             raise DialTimeout("upstream_connect_timeout") from None
-        try:
-            with Deadline(clocks.tls_s):
-                return await shake_hands(tunnel, self._factory(), tls, host, clocks.tls_s)
-        except TimeoutError:
-            raise DialTimeout("upstream_tls_timeout") from None
-        except OSError as error:
-            raise aiohttp.ClientConnectorSSLError(target.connection_key, error) from error
+        return await self._secure(tunnel, target, tls, clocks)
 
     async def _reach(
         self,

@@ -7,7 +7,6 @@ response like any other, and the clocks are others than ours.
 
 import asyncio
 import re
-import ssl
 from typing import TypeVar, cast
 
 import aiohttp
@@ -98,37 +97,3 @@ class TunnelRequest(asyncio.Protocol):
         if not self._answered.done():
             self._answered.set_exception(ProxyRefused(f"{THE_PROXY} {what}"))
             self._answered.exception()  # if nobody waits any more, nobody needs to be told
-
-
-async def shake_hands(
-    tunnel: asyncio.Transport,
-    protocol: _Protocol,
-    context: ssl.SSLContext,
-    host: str,
-    within_s: float,
-) -> _Protocol:
-    """
-    Speak TLS with the host behind a tunnel, and return `protocol` at the end of it.
-
-    Whatever goes wrong, and also a cancellation, closes the tunnel.
-
-    Raises:
-        OSError: the handshake failed, or the tunnel was closed during it.
-    """
-    try:
-        transport = await asyncio.get_running_loop().start_tls(
-            tunnel,
-            protocol,
-            context,
-            # Certificates name hosts without the dot that ends a full name.
-            server_hostname=host.removesuffix("."),
-            # The caller's clock, never the loop's own, which may be the shorter one.
-            ssl_handshake_timeout=within_s + 60.0,
-        )
-        if transport is None:  # the loop's word for a tunnel that closed in that very moment
-            raise ConnectionResetError
-    except BaseException:  # also a cancelled request leaves no connection
-        tunnel.abort()
-        raise
-    protocol.connection_made(transport)
-    return protocol

@@ -21,7 +21,7 @@ from proxy.upstream.dial_faults import (
 from proxy.upstream.guard import Guard
 from proxy.upstream.origin import Origin
 from proxy.upstream.resolver import AddressInfo, ResolutionFailed, Resolver
-from proxy.upstream.tls import Trust
+from proxy.upstream.tls import Trust, shake_hands
 
 NEXT_ADDRESS_S = 0.25
 """How long an address may be silent before the next is dialled beside it, of the other family
@@ -67,7 +67,7 @@ class Dialer:
             sock.close()
             raise
         if context is not None:
-            await _shake_hands(origin, clocks.tls_s, context, transport, protocol)
+            await _secure(origin, clocks.tls_s, context, transport, protocol)
         return protocol
 
     async def _connect(self, addresses: list[AddressInfo], within_s: float) -> socket.socket:
@@ -104,31 +104,17 @@ def open_guarded_socket(guard: Guard, info: AddressInfo) -> socket.socket:
     return socket.socket(family, kind, protocol)
 
 
-async def _shake_hands(
+async def _secure(
     origin: Origin,
     within_s: float,
     context: ssl.SSLContext,
-    transport: asyncio.Transport,
+    tcp: asyncio.Transport,
     protocol: asyncio.Protocol,
 ) -> None:
-    loop = asyncio.get_running_loop()
     try:
         with Deadline(within_s):
-            # Not by `create_connection`: cancelled in a certain turn, asyncio's lets TCP's
-            # transport live on. And nobody else can tell what of a request is still unsent.
-            secured = await loop.start_tls(
-                transport,
-                protocol,
-                context,
-                # Certificates name hosts without the dot that ends a full name.
-                server_hostname=origin.host.removesuffix("."),
-                # The clock above, never the loop's own, which may be the shorter one.
-                ssl_handshake_timeout=within_s + 60.0,
-            )
-        if secured is None:
-            raise ConnectionResetError("it was closed as the handshake ended")
-    except BaseException as error:  # also cancelled, it leaves no connection
-        transport.abort()
+            secured = await shake_hands(tcp, protocol, context, origin.host, within_s)
+    except BaseException as error:  # also cancelled, it is told that it has no connection
         protocol.connection_lost(None)
         if isinstance(error, TimeoutError):
             raise UpstreamTimeout(code="upstream_tls_timeout") from None

@@ -1,5 +1,6 @@
 """What every connection over TLS goes by: a verified certificate, its name, HTTP/1.1."""
 
+import asyncio
 import os
 import ssl
 import stat
@@ -75,6 +76,50 @@ class Trust:
             detail = f"the provider's ca_file {self._ca_file!r}: {self._reason}"
             raise UpstreamTlsError(detail=detail)
         return self._context
+
+
+async def shake_hands(
+    tcp: asyncio.Transport,
+    protocol: asyncio.Protocol,
+    context: ssl.SSLContext,
+    host: str,
+    within_s: float,
+) -> asyncio.Transport:
+    """
+    Speak TLS with a host over a connection; return what `protocol` is to write to from then on.
+
+    Not by `create_connection`: cancelled in the turn in which a handshake ends, asyncio's lets
+    TCP's transport live on, and uvloop's complains in the log. And nobody else could tell what of
+    a request is still unsent. Whatever goes wrong, and a cancellation too, cuts the connection.
+
+    Args:
+        tcp: the connection, over which nothing was said yet.
+        protocol: who is told what comes; not that it is connected.
+        context: see `Trust`.
+        host: whom the certificate must name.
+        within_s: the clock that the caller sets.
+
+    Raises:
+        OSError: the handshake failed, or the connection was closed before its end.
+    """
+    try:
+        if tcp.is_closing():
+            raise ConnectionResetError("it was closed before the handshake")
+        secured = await asyncio.get_running_loop().start_tls(
+            tcp,
+            protocol,
+            context,
+            # Certificates name hosts without the dot that ends a full name.
+            server_hostname=host.removesuffix("."),
+            # The caller's clock, never the loop's own, which may be the shorter one.
+            ssl_handshake_timeout=within_s + 60.0,
+        )
+        if secured is None:
+            raise ConnectionResetError("it was closed as the handshake ended")
+    except BaseException:  # also a cancelled request leaves no connection
+        tcp.abort()
+        raise
+    return secured
 
 
 def find_fault(ca_file: str) -> str | None:

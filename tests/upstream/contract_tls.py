@@ -14,8 +14,12 @@ from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
 from tests.fakes.recording_sink import RecordingSink
 from tests.fakes.trust import CERTIFICATES, Trust
 from tests.faults.fault_upstream import build_server_tls
-from tests.upstream.asking import Transports, build_request, fetch
+from tests.leaks import leaving_nothing
+from tests.upstream.asking import Transports, build_request, fetch, take_turns
 from tests.upstream.contract_dial import answer_all
+
+MOST_TURNS = 250
+"""A handshake takes some dozens of turns while the loop does nothing but turn."""
 
 
 class TlsContract:
@@ -136,3 +140,22 @@ class TlsContract:
             assert len(upstream.connections) == 1
         assert caught.value.detail == "what answers there is not TLS: http:// in base_url?"
         assert b"POST" not in b"".join(heard)
+
+    async def test_a_cancellation_in_the_handshake_is_heard_of_nowhere(
+        self, transports: Transports, trust: Trust
+    ) -> None:
+        """In whichever turn of the loop it comes: nothing complains, and nothing is left."""
+        trust("ca.pem")
+        complaints: list[object] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: complaints.append(context))
+        async with open_raw_upstream(answer_all, build_server_tls()) as upstream, leaving_nothing():
+            for turns in range(MOST_TURNS):
+                transport = transports.open("https://127.0.0.1")
+                request = build_request(upstream, scheme="https")
+                asking = asyncio.ensure_future(transport.open(request, RecordingSink()))
+                await take_turns(turns)
+                asking.cancel()
+                await asyncio.wait([asking])
+                await transport.close()
+        assert complaints == []

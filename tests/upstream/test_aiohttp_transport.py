@@ -12,7 +12,7 @@ from proxy.upstream.resolver import Resolver
 from tests.upstream.asking import Transports, opening
 from tests.upstream.contract import TransportContract
 
-pytestmark = pytest.mark.usefixtures("no_leaks")
+pytestmark = [pytest.mark.usefixtures("no_leaks"), pytest.mark.both_loops]
 
 
 def _make(provider: Provider, resolver: Resolver | None, cap: ConnectionCap | None) -> Transport:
