@@ -7,11 +7,14 @@ so that it loads its libraries meanwhile.
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+from proxy.control.group_signals import GROUP_SIGNALS
 
 _WITHHELD = re.compile(
     r"PROXY_API_\w*|LITELLM_\w*|\w*_KEY|\w*_TOKEN|\w*SECRET\w*|\w*PASSWORD\w*|\w*_URL"
@@ -43,6 +46,8 @@ def spawn_worker(environ: Mapping[str, str] | None = None) -> SpawnedWorker:
     """
     variables = build_variables(os.environ if environ is None else environ)
     ours, theirs = socket.socketpair()
+    # The mask is inherited: until the worker ignores these signals, they wait.
+    unmasked = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
     with theirs:
         try:
             process = subprocess.Popen(
@@ -55,6 +60,8 @@ def spawn_worker(environ: Mapping[str, str] | None = None) -> SpawnedWorker:
         except OSError:
             ours.close()
             raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unmasked)
     return SpawnedWorker(process, ours)
 
 

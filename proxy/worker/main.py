@@ -10,13 +10,11 @@ from contextlib import suppress
 import structlog
 import uvloop
 
+from proxy.control.group_signals import GROUP_SIGNALS
 from proxy.control.handover import receive_start
 from proxy.telemetry.log_writer import open_log_writer
 from proxy.telemetry.logs import configure_logging
 from proxy.worker.serve import serve
-
-IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-"""A terminal sends these to everybody; what they mean is the supervisor's to say."""
 
 
 def main() -> None:
@@ -25,8 +23,9 @@ def main() -> None:
 
     Nothing is served by itself: without a supervisor at the other end there is nothing to do.
     """
-    for number in IGNORED:
+    for number in GROUP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP_SIGNALS)
     connection = socket.socket(fileno=int(sys.argv[1]))
     begun = receive_start(connection)
     if begun is None:
