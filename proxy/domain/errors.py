@@ -37,7 +37,6 @@ Every way a request can fail, as one tree.
     ├── ServerOverloaded             503  overloaded_error / server_overloaded
     ├── NoHealthyProvider            503  overloaded_error / no_healthy_provider
     ├── DeadlineExceeded             504  timeout_error / deadline_exceeded
-    ├── ServerShutdown               503  overloaded_error / server_shutdown
     └── InternalError                500  internal_error
 
 Each knows its HTTP status, its public type and code, whether another attempt may help and whether

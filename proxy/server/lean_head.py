@@ -97,4 +97,5 @@ def find_reason(data: bytes, routes: PlainRoutes) -> HandoverReason:
     line_end = data.find(b"\r\n", 0, _MAX_LINE_BYTES)
     if line_end < 0 and any(line.startswith(data) for line in routes):
         return "head"  # not even its first line is whole
-    return "head" if data[:line_end] in routes else "route"
+    line = data.rstrip(b"\r") if line_end < 0 else data[:line_end]
+    return "head" if line in routes else "route"

@@ -73,6 +73,7 @@ class Pool:
 
         Raises:
             UpstreamPoolFull: no connection became free in time.
+            UpstreamTlsError: the provider's `ca_file` cannot be read.
             DialTimeout: dialling took too long.
             aiohttp.ClientError: no connection could be made.
             ResolutionFailed: the host has no address.
@@ -180,8 +181,8 @@ class _Connector(aiohttp.TCPConnector):
                 protocol.close()
 
     async def _dial(self, target: aiohttp.ClientRequest, clocks: Clocks) -> ResponseHandler:
-        addresses = await self._names.resolve(target.url.raw_host or "", target.port or 0)
         tls = self._find_context(target)
+        addresses = await self._names.resolve(target.url.raw_host or "", target.port or 0)
         make_protocol = self._factory if tls is None else asyncio.Protocol
         try:
             with Deadline(clocks.connect_s):
@@ -251,11 +252,11 @@ class _ProxiedConnector(_Connector):
         self._proxy = proxy
 
     async def _dial(self, target: aiohttp.ClientRequest, clocks: Clocks) -> ResponseHandler:
+        tls = self._find_context(target)
         try:
             addresses = await self._names.resolve(self._proxy.host, self._proxy.port)
         except ResolutionFailed as error:
             raise type(error)(f"{THE_PROXY}: {error}") from error
-        tls = self._find_context(target)
         host, port = target.url.raw_host or "", target.port or 0
         try:
             # Two connections have to open: ours to the proxy, and the proxy's own.

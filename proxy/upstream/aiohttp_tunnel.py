@@ -7,7 +7,7 @@ response like any other, and the clocks are others than ours.
 
 import asyncio
 import re
-from typing import TypeVar, cast
+from typing import cast
 
 import aiohttp
 
@@ -17,7 +17,6 @@ THE_PROXY = "the outgoing proxy"
 """What it is called in a log; never by its URL, which may hold a password."""
 _HAS_CLOSED = "closed the connection"
 _HEAD_END = b"\r\n\r\n"
-_Protocol = TypeVar("_Protocol", bound=asyncio.Protocol)
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: [^\r\n]*)?\r\n")
 
 

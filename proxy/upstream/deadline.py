@@ -29,11 +29,6 @@ class Deadline:
         self._has_expired = False
         self._timer: asyncio.Handle = task.get_loop().call_later(max(seconds, 0.0), self._expire)
 
-    def restart(self, seconds: float) -> None:
-        """Let the clock run anew, for this long from now."""
-        self._timer.cancel()
-        self._timer = self._task.get_loop().call_later(max(seconds, 0.0), self._expire)
-
     def __enter__(self) -> None:
         """Begin the block; the clock has run since the Deadline was made."""
 

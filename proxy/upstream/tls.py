@@ -10,8 +10,8 @@ from functools import lru_cache
 from proxy.domain.errors import UpstreamTlsError
 
 CA_AGAIN_S = 10.0
-"""A `ca_file` that could not be read is not looked at again for so long: each look takes 20 ms."""
-_MAX_SHARED = 8
+"""A `ca_file` that is no good is not read again for so long, unless it changes: it takes 20 ms."""
+_MAX_SHARED = 64
 """Contexts that providers share: those of old contents of a `ca_file` are let go of in time."""
 
 Version = tuple[int, int, int, int]
@@ -49,6 +49,7 @@ class Trust:
         self._ca_file = ca_file
         self._version: Version | None = None
         self._context: ssl.SSLContext | None = None
+        self._failed: Version | None = None
         self._failed_s = float("-inf")
         self._reason = ""
 
@@ -63,19 +64,23 @@ class Trust:
         """
         if self._ca_file is None:
             return build_context()
-        if time.monotonic() - self._failed_s >= CA_AGAIN_S:
-            try:
-                version = _read_version(self._ca_file)
-                if self._context is None or version != self._version:
-                    self._context = build_context(self._ca_file, version)
-                    self._version = version
-            except (OSError, ValueError) as error:
-                self._failed_s = time.monotonic()
-                self._reason = tell_reason(error) or "it cannot be read"
+        version = None
+        try:
+            version = _read_version(self._ca_file)
+            is_another = self._context is None or version != self._version
+            if is_another and not self._has_just_failed(version):
+                self._context = build_context(self._ca_file, version)
+                self._version = version
+        except (OSError, ValueError) as error:
+            self._failed, self._failed_s = version, time.monotonic()
+            self._reason = tell_reason(error) or "it cannot be read"
         if self._context is None:
             detail = f"the provider's ca_file {self._ca_file!r}: {self._reason}"
             raise UpstreamTlsError(detail=detail)
         return self._context
+
+    def _has_just_failed(self, version: Version) -> bool:
+        return version == self._failed and time.monotonic() - self._failed_s < CA_AGAIN_S
 
 
 async def shake_hands(

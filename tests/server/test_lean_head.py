@@ -192,6 +192,8 @@ def test_what_clients_really_send_is_plain(client: str) -> None:
         (build_request(b"{}", "X_Any: a"), "head"),
         (PLAIN[:60], "head"),
         (PLAIN[:9], "head"),
+        (PLAIN[: PLAIN.find(b"\n")], "head"),
+        (PLAIN[: PLAIN.find(b"\r")] + b"X", "route"),
         (b"GET /v1/models HTTP/1.1\r\nHost: a\r\n\r\n", "route"),
         (b"GET /v1/mo", "route"),
         (b"\x16\x03\x01", "route"),

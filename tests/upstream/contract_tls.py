@@ -4,10 +4,12 @@ import asyncio
 import ssl
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from proxy.domain.errors import UpstreamTimeout, UpstreamTlsError
+from proxy.upstream import tls
 from proxy.upstream.base import Transport
 from proxy.upstream.resolver import Resolver
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
@@ -18,8 +20,8 @@ from tests.leaks import leaving_nothing
 from tests.upstream.asking import Transports, build_request, fetch, take_turns
 from tests.upstream.contract_dial import answer_all
 
-MOST_TURNS = 250
-"""A handshake takes some dozens of turns while the loop does nothing but turn."""
+HANDSHAKE = [("read", "SERVER_HELLO"), ("read", "FINISHED"), ("write", "FINISHED")]
+"""Messages of TLS as its library tells of them; behind the last the handshake is over."""
 
 
 class TlsContract:
@@ -141,21 +143,28 @@ class TlsContract:
         assert caught.value.detail == "what answers there is not TLS: http:// in base_url?"
         assert b"POST" not in b"".join(heard)
 
+    @pytest.mark.parametrize("moment", HANDSHAKE)
     async def test_a_cancellation_in_the_handshake_is_heard_of_nowhere(
-        self, transports: Transports, trust: Trust
+        self, transports: Transports, monkeypatch: pytest.MonkeyPatch, moment: tuple[str, str]
     ) -> None:
-        """In whichever turn of the loop it comes: nothing complains, and nothing is left."""
-        trust("ca.pem")
+        """Amid the handshake and as it ends: nothing complains, and no connection is left."""
+
+        def watch(_: object, direction: str, *of: Any) -> None:
+            if (direction, of[2].name) == moment:
+                asking.cancel()
+
+        context = ssl.create_default_context(cafile=CERTIFICATES / "ca.pem")
+        context._msg_callback = watch  # type: ignore[attr-defined]
+        monkeypatch.setattr(tls.Trust, "find_context", lambda _: context)
         complaints: list[object] = []
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: complaints.append(context))
         async with open_raw_upstream(answer_all, build_server_tls()) as upstream, leaving_nothing():
-            for turns in range(MOST_TURNS):
-                transport = transports.open("https://127.0.0.1")
-                request = build_request(upstream, scheme="https")
-                asking = asyncio.ensure_future(transport.open(request, RecordingSink()))
-                await take_turns(turns)
-                asking.cancel()
-                await asyncio.wait([asking])
-                await transport.close()
+            transport = transports.open("https://127.0.0.1")
+            request = build_request(upstream, scheme="https")
+            asking = asyncio.ensure_future(transport.open(request, RecordingSink()))
+            await asyncio.wait([asking])
+            assert asking.cancelled()
+            await transport.close()
+            await take_turns()
         assert complaints == []

@@ -86,12 +86,16 @@ def test_a_file_that_could_not_be_read_mends_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until then the error names the file and the reason; then a connection can be made."""
-    monkeypatch.setattr(tls, "CA_AGAIN_S", 0.0)
+    # What has changed is looked at again at once.
+    monkeypatch.setattr(tls, "CA_AGAIN_S", float("inf"))
     path = tmp_path / "ca.pem"
     trust = Trust(str(path))
     with pytest.raises(UpstreamTlsError) as caught:
         trust.find_context()
     assert caught.value.detail == f"the provider's ca_file '{path}': No such file or directory"
+    path.write_bytes(CA.read_bytes()[:100])
+    with pytest.raises(UpstreamTlsError):
+        trust.find_context()
     path.write_bytes(CA.read_bytes())
     assert trust.find_context().get_ca_certs()
 

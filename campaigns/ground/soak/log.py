@@ -85,7 +85,8 @@ class RotatedLog:
     def read_rest(self) -> None:
         """Read what there is, once the service has ended."""
         self._read_old()
-        self._read(self.path)
+        if self.path.exists():  # else it was not opened anew, which is complained of already
+            self._read(self.path)
 
     def _read_old(self) -> None:
         if self._old.exists():

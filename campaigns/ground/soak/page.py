@@ -151,7 +151,7 @@ def _describe_trends(found: Found, trends: dict[str, Trend | None]) -> list[str]
     notes = [
         f"RSS of the {name}: {trend.early / MIB:.1f} MiB (median of {EARLY[0]:.0%} to "
         f"{EARLY[1]:.0%} of the time), {trend.late / MIB:.1f} MiB (of the last "
-        f"{1 - LATE[0]:.0%}): {trend.change:+.1%}, and {trend.most_change:+.1%} in the tenth "
+        f"{1 - LATE[0]:.0%}): {trend.change:+.1%}, and {trend.most_change:+.1%} in the later part "
         f"between that differs most; {trend.slope_per_s * 3600 / MIB:+.2f} MiB an "
         f"hour over all of it, {trend.most / MIB:.1f} MiB at most."
         for name, trend in trends.items()
