@@ -95,7 +95,9 @@ class Providers:
         self.counts = Counts([PortCounts() for _ in range(ports)])
         self.connections: set[Connection] = set()
         self.failed: set[str] = set()
-        """Tags that have failed once."""
+        """Tags that have failed once, and never will again: one may be asked for three times."""
+        self.repeated: set[str] = set()
+        """Those of them that were asked for again."""
         self.hasty_after_s = cycle(HASTY_AFTER_S)
         self._sweep_at_s = inf
 
@@ -193,8 +195,8 @@ class Connection(asyncio.Protocol):
             self._all.failed.add(order.tag)
             self._fail(order.trouble)
             return
-        if order.trouble in FAILING and order.tag in self._all.failed:
-            self._all.failed.discard(order.tag)
+        if order.trouble in FAILING and order.tag not in self._all.repeated:
+            self._all.repeated.add(order.tag)
             self._all.counts.repeated += 1
         kind = KINDS[order.kind]
         if order.kind == HELD:
