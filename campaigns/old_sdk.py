@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from campaigns.base import ROOT, Result, write_result
-from tests.end_to_end.served import KEY, PROVIDER_KEY, build_config, serving, simulating
+from tests.end_to_end.served import ADMIN_KEY, KEY, PROVIDER_KEY, build_config, serving, simulating
 
 REQUIRED = {"2": "openai>=2,<3"}
 WELCOME = {"1": "openai>=1,<2"}
@@ -49,10 +49,12 @@ def main() -> int:
         for name in ("simulate", "serve"):
             (folder / name).mkdir()
         simulator = stack.enter_context(simulating(folder / "simulate"))
-        served = stack.enter_context(serving(folder / "serve", build_config(simulator.port)))
+        config = build_config(simulator.port, admin_keys=[ADMIN_KEY])
+        served = stack.enter_context(serving(folder / "serve", config))
         variables = {
             "PROXY_URL": served.url,
             "PROXY_KEY": KEY,
+            "PROXY_ADMIN_KEY": ADMIN_KEY,
             "LEDGER_URL": f"http://127.0.0.1:{simulator.port}",
             "LEDGER_KEY": PROVIDER_KEY,
         }

@@ -3,7 +3,8 @@ Asks a running proxy through whatever version of OpenAI's SDK this interpreter h
 
 Run by `campaigns/old_sdk.py` in an environment that holds nothing of this project: only
 `openai` and the standard library are imported. Prints the SDK's version, then one JSON line
-for each check. Reads PROXY_URL, PROXY_KEY, LEDGER_URL and LEDGER_KEY from the environment.
+for each check. Reads PROXY_URL, PROXY_KEY, PROXY_ADMIN_KEY, LEDGER_URL and LEDGER_KEY from the
+environment.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
 
 URL, KEY = os.environ["PROXY_URL"], os.environ["PROXY_KEY"]
+ADMIN_KEY = os.environ["PROXY_ADMIN_KEY"]
 LEDGER_URL, LEDGER_KEY = os.environ["LEDGER_URL"], os.environ["LEDGER_KEY"]
 TEXT = "Say this again, word for word, please."
 ASK: Any = [{"role": "user", "content": TEXT}]
@@ -166,23 +168,29 @@ def streaming_response() -> None:
 
 
 def errors_by_status() -> None:
-    wanted: list[tuple[type[openai.APIStatusError], int, dict[str, Any]]] = [
-        (openai.BadRequestError, 400, {"model": ECHO, "temperature": 9}),
-        (openai.BadRequestError, 400, {"model": ECHO, **fault("u27-context-length")}),
-        (openai.NotFoundError, 404, {"model": "unknown"}),
-        (openai.RateLimitError, 429, {"model": ECHO, **fault("u21-429-seconds")}),
-        (openai.InternalServerError, 502, {"model": ECHO, **fault("u24-500")}),
-        (openai.InternalServerError, 503, {"model": ECHO, **fault("u23-503")}),
-        (openai.InternalServerError, 504, {"model": "hasty/sim-echo", **fault("u4-black-hole")}),
-        (openai.InternalServerError, 503, {"model": ECHO, **fault("u19-error-in-200")}),
+    wanted: list[tuple[type[openai.APIStatusError], int, str, str | None]] = [
+        (openai.BadRequestError, 400, ECHO, "u27-context-length"),
+        (openai.NotFoundError, 404, "unknown", None),
+        (openai.RateLimitError, 429, ECHO, "u21-429-seconds"),
+        (openai.InternalServerError, 502, ECHO, "u24-500"),
+        (openai.InternalServerError, 503, ECHO, "u23-503"),
+        (openai.InternalServerError, 504, "hasty/sim-echo", "u4-black-hole"),
+        (openai.InternalServerError, 503, ECHO, "u19-error-in-200"),
     ]
-    for kind, status, fields in wanted:
+    for kind, status, model, name in wanted:
+        fields: dict[str, Any] = fault(name) if name else {}
         try:
-            client().chat.completions.create(messages=ASK, **fields)
+            client().chat.completions.create(model=model, messages=ASK, **fields)
         except openai.APIStatusError as error:
-            assert (type(error), error.status_code) == (kind, status), fields
+            assert (type(error), error.status_code) == (kind, status), (model, name)
         else:
-            raise AssertionError(f"no error for {fields}")
+            raise AssertionError(f"no error for {model}, {name}")
+    try:
+        client().chat.completions.create(model=ECHO, messages=ASK, temperature=9)
+    except openai.BadRequestError as error:
+        assert error.param == "temperature"
+    else:
+        raise AssertionError("a temperature of 9 was taken")
     try:
         client(api_key="sk-wrong").models.list()
     except openai.AuthenticationError as error:
@@ -192,7 +200,15 @@ def errors_by_status() -> None:
 
 
 def fault(name: str) -> dict[str, Any]:
+    """Return what asks for a fault, before which no other is held against the provider."""
+    close_breakers()
     return {"extra_body": knobs(fault=name)}
+
+
+def close_breakers() -> None:
+    headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    with urlopen(Request(f"{URL}/admin/breakers/*/reset", headers=headers, method="POST")):
+        pass
 
 
 def broken_streams() -> None:
@@ -306,6 +322,7 @@ def main() -> None:
     print(json.dumps({"version": openai.__version__}), flush=True)
     for check in CHECKS:
         verdict = "ok"
+        close_breakers()
         try:
             check()
         except Exception as error:  # noqa: BLE001 - whatever goes wrong is the check's finding
