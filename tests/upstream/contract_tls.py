@@ -168,3 +168,24 @@ class TlsContract:
             await transport.close()
             await take_turns()
         assert complaints == []
+
+    async def test_over_tls_too_an_early_answer_costs_the_connection(
+        self, transports: Transports, trust: Trust
+    ) -> None:
+        """What TLS has given to TCP and is unsent goes in front of no other request (U32, U40)."""
+        trust("ca.pem")
+        transport = transports.open("https://127.0.0.1")
+        may_read = asyncio.Event()
+
+        async def script(connection: UpstreamConnection) -> None:
+            await connection.read_head()
+            await connection.answer(b"too large", status=413)
+            await may_read.wait()
+            await connection.watch()
+
+        async with open_raw_upstream(script, build_server_tls()) as upstream:
+            request = build_request(upstream, b"x" * 20_000_000, scheme="https")
+            sink = await fetch(transport, request)
+            assert (sink.body, sink.endings) == (b"too large", [None])
+            may_read.set()
+            await upstream.connections[0].wait_closed()

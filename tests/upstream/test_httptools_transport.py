@@ -18,8 +18,6 @@ from proxy.upstream.httptools_transport import HttptoolsTransport
 from proxy.upstream.resolver import Resolver
 from tests.fakes.raw_upstream import RawUpstream, UpstreamConnection, open_raw_upstream
 from tests.fakes.recording_sink import RecordingSink
-from tests.fakes.trust import Trust
-from tests.faults.fault_upstream import build_server_tls
 from tests.upstream.asking import Transports, build_request, fetch, opening, take_turns
 from tests.upstream.contract import TransportContract
 from tests.upstream.contract_dial import answer_all
@@ -46,27 +44,6 @@ async def transport(transports: Transports) -> Transport:
 
 class TestHttptoolsTransport(TransportContract):
     """The shared contract, over our own transport."""
-
-
-async def test_over_tls_too_an_early_answer_costs_the_connection(
-    transports: Transports, trust: Trust
-) -> None:
-    """What TLS has given to TCP and is unsent goes in front of no other request (U32, U40)."""
-    trust("ca.pem")
-    transport = transports.open("https://127.0.0.1")
-    may_read = asyncio.Event()
-
-    async def script(connection: UpstreamConnection) -> None:
-        await connection.read_head()
-        await connection.answer(b"too large", status=413)
-        await may_read.wait()
-        await connection.watch()
-
-    async with open_raw_upstream(script, build_server_tls()) as upstream:
-        sink = await fetch(transport, build_request(upstream, b"x" * 20_000_000, scheme="https"))
-        assert (sink.body, sink.endings) == (b"too large", [None])
-        may_read.set()
-        await upstream.connections[0].wait_closed()
 
 
 FAILURES = {
