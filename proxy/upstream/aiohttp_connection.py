@@ -30,6 +30,16 @@ class ProviderConnection(ResponseHandler):
         if self.on_read is not None:
             self.on_read()
 
+    def close(self) -> None:
+        """Close it, and drop an answer that nobody has read: it holds this connection, a ring."""
+        super().close()
+        self._buffer.clear()
+
+    def abort(self) -> None:
+        """Cut it off, and drop the same."""
+        super().abort()
+        self._buffer.clear()
+
     def size_buffer(self, is_for_stream: bool) -> None:
         """Have the kernel hold little of a stream and much of any other answer."""
         if self.transport is not None:

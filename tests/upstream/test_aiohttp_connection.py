@@ -1,7 +1,9 @@
 """What our connection does beyond aiohttp's: it sizes its buffer, and is known when it is gone."""
 
 import asyncio
+import gc
 import socket
+import weakref
 from functools import partial
 
 import aiohttp
@@ -12,6 +14,7 @@ from aiohttp.connector import Connection
 from proxy.upstream.aiohttp_connection import ProviderConnection, protocol_of
 from proxy.upstream.receive_buffer import STREAM_BUFFER_BYTES
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
+from tests.upstream.asking import take_turns
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -51,3 +54,30 @@ async def test_a_connection_that_is_gone_has_disconnected() -> None:
         connection = Connection(connector, KEY, None, asyncio.get_running_loop())  # type: ignore[arg-type]
         with pytest.raises(aiohttp.ServerDisconnectedError):
             protocol_of(connection)
+
+
+@pytest.mark.parametrize("end", ["close", "abort"])
+async def test_an_answer_that_nobody_has_read_goes_with_its_connection(end: str) -> None:
+    """It came in the turn in which its request was given up, and does not wait for the collector."""
+
+    async def script(connection: UpstreamConnection) -> None:
+        await connection.watch()
+
+    async def leave(port: int) -> weakref.ref[ProviderConnection]:
+        loop = asyncio.get_running_loop()
+        make = partial(ProviderConnection, loop=loop)
+        _, connection = await loop.create_connection(make, "127.0.0.1", port)
+        connection.set_response_params(read_until_eof=True, auto_decompress=False)
+        connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        getattr(connection, end)()
+        return weakref.ref(connection)
+
+    async with open_raw_upstream(script) as upstream:
+        gc.disable()
+        try:
+            left = await leave(upstream.port)
+            await upstream.connections[0].wait_closed()
+            await take_turns()
+            assert left() is None
+        finally:
+            gc.enable()
