@@ -58,7 +58,7 @@ async def test_a_connection_that_is_gone_has_disconnected() -> None:
 
 @pytest.mark.parametrize("end", ["close", "abort"])
 async def test_an_answer_that_nobody_has_read_goes_with_its_connection(end: str) -> None:
-    """It came in the turn in which its request was given up, and does not wait for the collector."""
+    """It came in the turn in which its request was given up, and waits for no collector."""
 
     async def script(connection: UpstreamConnection) -> None:
         await connection.watch()
