@@ -23,6 +23,7 @@ from msgspec import Struct, field
 from campaigns.base import PASSED, Result, write_result
 from campaigns.ground.caller import find_percentile
 from campaigns.ground.chaos.calendar import REDIS, Calendar
+from campaigns.ground.chaos.judge import COMMIT_DELAY_S
 from campaigns.ground.chaos.load import Load, Phase
 from campaigns.ground.chaos.logs import check_redis, check_requests, find_loud, read_log
 from campaigns.ground.chaos.plan import CALM, PROVIDERS, STEADY
@@ -99,7 +100,8 @@ def build_config(port: int, upstream_ports: Sequence[int], redis_url: str, log: 
         }
         for name, upstream_port in zip(PROVIDERS, upstream_ports, strict=True)
     ]
-    clocks = {"connect_s": 2, "headers_s": 2, "first_token_s": 2, "idle_s": 2, "answer_s": 2}
+    names = ("connect_s", "headers_s", "first_token_s", "idle_s", "answer_s")
+    clocks = {**dict.fromkeys(names, 2), "commit_delay_s": COMMIT_DELAY_S}
     config: dict[str, Any] = {
         "host": "127.0.0.1",
         "port": port,

@@ -15,7 +15,7 @@ from campaigns.chaos import (
     build_result,
 )
 from campaigns.ground.chaos.calendar import REDIS, Calendar
-from campaigns.ground.chaos.judge import Request, is_sure, judge
+from campaigns.ground.chaos.judge import COMMIT_DELAY_S, Request, is_sure, judge
 from campaigns.ground.chaos.load import Load, Phase, Seen
 from campaigns.ground.chaos.logs import (
     check_redis,
@@ -110,6 +110,18 @@ def test_an_error_needs_an_excuse() -> None:
     assert judge(request, refusal, 11.0, calendar) is None
     trouble.over_s = 9.0
     assert judge(request, refusal, 11.0, calendar)
+
+
+def test_an_error_behind_a_head_that_went_out_for_the_silence_is_a_refusal() -> None:
+    """It shows nothing of an answer, comes after the delay, and needs the same excuse."""
+    nothing, calendar = build_outcome("", "two", error=BROKEN), Calendar()
+    for shape in ("stream", "buffered"):
+        request = Request(find_tag("nothing"), MODEL, shape, 0.0)
+        calendar = Calendar()
+        assert judge(request, nothing, COMMIT_DELAY_S + 1.0, calendar)
+        calendar.begin(STEADY_ONE, "busy", 0.5)
+        assert judge(request, nothing, COMMIT_DELAY_S + 1.0, calendar) is None
+        assert judge(request, nothing, COMMIT_DELAY_S - 1.0, calendar)
 
 
 def test_a_calm_request_is_sure_while_anybody_is_well() -> None:

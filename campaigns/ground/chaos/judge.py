@@ -11,6 +11,8 @@ from tests.faults.raw_client import Outcome
 STATUSES = frozenset((429, 502, 503, 504))
 """What a client may be refused with where no provider is well."""
 SHAPES = ("stream", "buffered", "whole")
+COMMIT_DELAY_S = 10.0
+"""After so much silence a stream's head goes out; an error can then only be told behind it."""
 
 
 class Request(Struct, frozen=True):
@@ -43,6 +45,9 @@ def judge(request: Request, outcome: Outcome, ended_s: float, calendar: Calendar
         return "a fault of ours"
     if outcome.kind == "refused":
         return _judge_refusal(request, outcome, plans, ended_s, calendar)
+    is_late = ended_s - request.begun_s >= COMMIT_DELAY_S
+    if outcome.kind == "broken" and not outcome.text and request.streams and is_late:
+        return _judge_error(request, outcome, plans, ended_s, calendar)
     if outcome.kind == "broken":
         return _judge_beginning(request, outcome, plans, ended_s, calendar)
     for name, plan in plans.items():
@@ -66,6 +71,16 @@ def _judge_refusal(
 ) -> str | None:
     if outcome.reply.status not in STATUSES:
         return f"status {outcome.reply.status}, {outcome.code}"
+    return _judge_error(request, outcome, plans, ended_s, calendar)
+
+
+def _judge_error(
+    request: Request,
+    outcome: Outcome,
+    plans: Mapping[str, Plan],
+    ended_s: float,
+    calendar: Calendar,
+) -> str | None:
     if is_sure(request, ended_s, calendar):
         planned = ", ".join(f"{name} {plan.fault}" for name, plan in plans.items())
         tried = outcome.reply.headers.get("x-llm-proxy-attempts")
