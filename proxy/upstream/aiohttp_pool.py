@@ -23,7 +23,7 @@ from proxy.upstream.guard import Guard
 from proxy.upstream.origin import MAX_TARGETS
 from proxy.upstream.outgoing_proxy import OutgoingProxy, check_target, parse_proxy
 from proxy.upstream.resolver import AddressInfo, ResolutionFailed, Resolver
-from proxy.upstream.tls import Trust, shake_hands
+from proxy.upstream.tls import Trust, count_unsent_bytes, shake_hands
 
 _Protocol = TypeVar("_Protocol", bound=asyncio.Protocol)
 # Our own clocks run while aiohttp dials: its own begin anew with each address.
@@ -220,11 +220,8 @@ class _Connector(aiohttp.TCPConnector):
 
     def _release(self, key: Any, protocol: ResponseHandler, *, should_close: bool = False) -> None:
         transport = protocol.transport
-        unsent_bytes = 0 if transport is None else transport.get_write_buffer_size()
-        if isinstance(protocol, ProviderConnection) and protocol.tcp is not None:
-            # TLS does not count what it gave to TCP.
-            unsent_bytes += protocol.tcp.get_write_buffer_size()
-        if transport is not None and unsent_bytes:
+        tcp = protocol.tcp if isinstance(protocol, ProviderConnection) else None
+        if transport is not None and count_unsent_bytes(transport, tcp):
             # A request that nobody waits for any more: close() would go on sending it, for as
             # long as the provider likes.
             transport.abort()

@@ -10,6 +10,7 @@ from proxy.upstream.http_answer import Answer
 from proxy.upstream.http_response import ResponseParser
 from proxy.upstream.origin import Origin
 from proxy.upstream.receive_buffer import size_receive_buffer
+from proxy.upstream.tls import count_unsent_bytes
 
 _JOINED_BODY_BYTES = 64 * 1024
 
@@ -170,7 +171,7 @@ class HttpConnection(asyncio.Protocol):
             and not parser.has_surplus
             # Else the answer came before its request was sent: what is left of that must not go
             # out in front of another.
-            and not self._has_unsent(transport)
+            and not count_unsent_bytes(transport, self._tcp)
         )
         if is_reusable:
             self.listen()
@@ -187,12 +188,6 @@ class HttpConnection(asyncio.Protocol):
         self.abort()
         if answer is not None:
             answer.end(chunks, error)
-
-    def _has_unsent(self, transport: asyncio.Transport) -> bool:
-        """Tell whether part of a request waits here; TLS does not count what it gave to TCP."""
-        tcp = self._tcp
-        unsent_bytes = 0 if tcp is None or tcp is transport else tcp.get_write_buffer_size()
-        return bool(unsent_bytes or transport.get_write_buffer_size())
 
     def _cut(self, transport: asyncio.Transport) -> None:
         """

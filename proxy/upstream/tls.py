@@ -127,6 +127,12 @@ async def shake_hands(
     return secured
 
 
+def count_unsent_bytes(transport: asyncio.Transport, tcp: asyncio.Transport | None) -> int:
+    """Return what of a request waits here: TLS does not count what it gave to TCP, below it."""
+    below_bytes = 0 if tcp is None or tcp is transport else tcp.get_write_buffer_size()
+    return below_bytes + transport.get_write_buffer_size()
+
+
 def find_fault(ca_file: str) -> str | None:
     """Return why nothing can be trusted by a file, in the system's words; None if it is good."""
     try:

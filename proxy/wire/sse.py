@@ -80,9 +80,6 @@ class EventSplitter:
 
         Source: WHATWG HTML, section 9.2.6; tests/wire/test_sse.py.
         """
-        plain = self.split_plain(chunk)
-        if plain is not None:
-            return [*plain]
         if not chunk:
             return []
         if self._at_start:
