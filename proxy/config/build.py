@@ -10,6 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from proxy.config.build_callers import BuiltCallers, build_callers, find_unknown_models
+from proxy.config.build_discovery import BuiltDiscovery, build_discovery
 from proxy.config.build_groups import BuiltGroups, build_groups
 from proxy.config.build_provider import BuiltProvider, build_provider
 from proxy.config.environment import Variable
@@ -19,9 +20,14 @@ from proxy.config.schema import ConfigFile
 from proxy.config.validate import Checked
 from proxy.domain.breaker import BreakerRules
 from proxy.domain.catalog import Provider, Snapshot
+from proxy.domain.discovery import DiscoverySettings
+from proxy.domain.health import HealthSettings
 from proxy.domain.identity import KeyHasher
 from proxy.domain.settings import ClientClocks, InstallSettings, Settings
 from proxy.policy.limits import build_rate_limit
+
+LOCAL_CHECK_S = 10.0
+TRANSITION_CHECK_S = 2.0
 
 
 class Built(Struct, frozen=True):
@@ -54,7 +60,10 @@ def build(
     providers = [build_provider(entry, top, tree, environment) for entry in checked.providers]
     groups = build_groups(providers, checked.routes, tree)
     callers = build_callers(top, tree, hasher, (*listen, *also_listen))
-    parts: list[BuiltProvider | BuiltCallers | BuiltGroups] = [*providers, callers, groups]
+    discovery = build_discovery(top, tree, environment)
+    parts: list[BuiltProvider | BuiltCallers | BuiltGroups | BuiltDiscovery] = [
+        *providers, callers, groups, discovery
+    ]
     warnings = [warning for part in parts for warning in part.warnings]
     if top.listen is not None and any(_is_in_file(tree, key) for key in ("host", "port")):
         what = "host and port are not used, because listen is set"
@@ -70,7 +79,7 @@ def build(
     snapshot = Snapshot(
         generation=generation,
         created_at=now_at,
-        settings=_build_settings(top),
+        settings=_build_settings(top, discovery.settings),
         providers={built.provider.name: built.provider for built in providers if built.is_on},
         groups=groups.groups,
         callers=callers.callers,
@@ -116,10 +125,14 @@ def _build_install(
         debug=top.debug,
         drain_timeout_s=top.drain_timeout,
         drain_delay_s=top.drain_delay,
+        health_worker=top.health_worker.enabled,
+        health_listen=(
+            None if top.health_worker.listen is None else _split_address(top.health_worker.listen)
+        ),
     )
 
 
-def _build_settings(top: ConfigFile) -> Settings:
+def _build_settings(top: ConfigFile, discovery: DiscoverySettings) -> Settings:
     return Settings(
         request_timeout_s=top.request_timeout,
         commit_delay_s=top.clocks.commit_delay_s,
@@ -152,16 +165,23 @@ def _build_settings(top: ConfigFile) -> Settings:
             consecutive=top.circuit_breaker_threshold,
             open_ms=round(top.circuit_breaker_timeout * 1000),
         ),
+        health=HealthSettings(
+            interval_s=top.health_check_interval,
+            local_interval_s=min(LOCAL_CHECK_S, top.health_check_interval),
+            transition_interval_s=min(TRANSITION_CHECK_S, top.health_check_interval),
+            cache_ttl_s=top.health_check_cache_ttl,
+            timeout_s=top.health_check_timeout,
+        ),
+        discovery=discovery,
+        max_key_share=top.limits.max_key_share,
+        max_loop_lag_s=top.limits.max_loop_lag_s,
     )
 
 
 def _read_listen(top: ConfigFile, tree: Node) -> tuple[tuple[str, int], ...]:
     if top.listen is None:
         return ((top.host, top.port),)
-    addresses = []
-    for text in top.listen:
-        host, _, port = text.rpartition(":")
-        addresses.append((host.removeprefix("[").removesuffix("]"), int(port)))
+    addresses = [*map(_split_address, top.listen)]
     # A variable goes before the file: PROXY_API_PORT moves the first address of `listen`,
     # unless that came from a variable itself.
     if not tree.place_of("listen").is_variable:
@@ -170,6 +190,11 @@ def _read_listen(top: ConfigFile, tree: Node) -> tuple[tuple[str, int], ...]:
         number = top.port if tree.place_of("port").is_variable else number
         addresses[0] = (host, number)
     return tuple(addresses)
+
+
+def _split_address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def _find_repeated_addresses(listen: Sequence[tuple[str, int]], tree: Node) -> Iterator[Problem]:

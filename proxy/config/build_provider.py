@@ -7,6 +7,7 @@ else that is wrong is a problem.
 
 import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -23,7 +24,9 @@ from proxy.config.provider_schema import ProviderEntry
 from proxy.config.reference import REFERENCE, build_node, is_withheld
 from proxy.config.schema import ConfigFile
 from proxy.config.validate import CheckedProvider
+from proxy.config.value_types import MICROS_DIGITS
 from proxy.domain.catalog import SIMULATED, SIMULATOR_TYPE, Provider
+from proxy.domain.health import ProbeSettings
 from proxy.domain.secret import Secret
 from proxy.domain.settings import Clocks, PoolLimits
 from proxy.providers.kind import Kind
@@ -114,6 +117,7 @@ def build_provider(
         transport=SIMULATOR_TYPE if kind.type == SIMULATOR_TYPE else entry.transport,
         ca_file=entry.ca_file,
         proxy=proxy.url,
+        probe=_build_probe(entry),
     )
     return BuiltProvider(
         provider=provider,
@@ -150,6 +154,10 @@ def _find_problems(
                 mend = "list names such as sim-echo, so that nobody takes its answers for real"
                 place = tree.place_of(*steps, "models", index)
                 problems.append(Problem(place, what, mend))
+    if entry.probe == "completion" and not entry.probe_max_usd_per_day:
+        what = "probe: completions cost money, and probe_max_usd_per_day does not say how much may"
+        place = tree.place_of(*steps, "probe")
+        problems.append(Problem(place, what, "set probe_max_usd_per_day, such as 0.10"))
     return problems
 
 
@@ -268,6 +276,11 @@ def _build_clocks(entry: ProviderEntry, kind: Kind, top: ConfigFile) -> Clocks:
         )
     own = {k: v for k, v in entry.clocks.model_dump().items() if v is not None}
     return replace(clocks, **own)
+
+
+def _build_probe(entry: ProviderEntry) -> ProbeSettings:
+    usd = Decimal(str(entry.probe_max_usd_per_day or 0))
+    return ProbeSettings(entry.probe, entry.probe_path, int(usd.scaleb(MICROS_DIGITS)))
 
 
 def _build_pool(entry: ProviderEntry, top: ConfigFile) -> PoolLimits:

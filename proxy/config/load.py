@@ -18,7 +18,7 @@ from proxy.config.merge import merge
 from proxy.config.node import Node
 from proxy.config.not_in_force import list_not_in_force
 from proxy.config.parse import Parsed, parse_json, parse_yaml
-from proxy.config.probe_file import ProbeFile, WatchedProbe, read_probes
+from proxy.config.probe_file import ProbeFile, read_probes
 from proxy.config.problem import ConfigError, Problem
 from proxy.config.redis_files import find_missing_files
 from proxy.config.sources import (
@@ -33,6 +33,7 @@ from proxy.config.sources import (
 )
 from proxy.config.validate import validate
 from proxy.domain.catalog import Snapshot
+from proxy.domain.health import WatchedEndpoint
 from proxy.domain.identity import KeyHasher
 from proxy.domain.settings import InstallSettings
 
@@ -55,7 +56,7 @@ class LoadedConfig(Struct, frozen=True):
     effective: tuple[EffectiveValue, ...]
     has_marker: bool
     files: tuple[SourceFile, ...]
-    probes: tuple[WatchedProbe, ...]
+    probes: tuple[WatchedEndpoint, ...]
 
 
 def load_config(

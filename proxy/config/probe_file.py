@@ -17,6 +17,7 @@ from proxy.config.problem import Problem, show_name, suggest
 from proxy.config.provider_schema import Section
 from proxy.config.value_types import BaseUrl, ModelId, Name
 from proxy.domain.catalog import Provider
+from proxy.domain.health import WatchedEndpoint
 
 
 class ProbeEntry(Section):
@@ -27,19 +28,10 @@ class ProbeEntry(Section):
     models: list[ModelId] = Field(default=[], description="The models expected there.")
 
 
-class WatchedProbe(Struct, frozen=True):
-    """One endpoint to watch; `providers` are the names of ours that it speaks for."""
-
-    name: str
-    base_url: str
-    models: tuple[str, ...] = ()
-    providers: tuple[str, ...] = ()
-
-
 class ProbeFile(Struct, frozen=True):
     """What the file says, what is wrong with it, and what is doubtful."""
 
-    probes: tuple[WatchedProbe, ...] = ()
+    probes: tuple[WatchedEndpoint, ...] = ()
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
 
@@ -59,7 +51,7 @@ def read_probes(data: bytes, source: str, providers: Sequence[Provider]) -> Prob
     for key, node in root.entries.items():
         if key != "providers":
             problems.append(_unknown_key(key, node, ("providers",)))
-    probes: list[WatchedProbe] = []
+    probes: list[WatchedEndpoint] = []
     warnings: list[Problem] = []
     names: set[str] = set()
     for item in items.items:
@@ -75,7 +67,7 @@ def read_probes(data: bytes, source: str, providers: Sequence[Provider]) -> Prob
             what = f"'{entry.name}' is watched, never routed: no provider has its name or host"
             mend = "add a provider to the configuration, or remove the entry"
             warnings.append(Problem(item.place_of("name"), what, mend))
-        probes.append(WatchedProbe(entry.name, entry.base_url, tuple(entry.models), matches))
+        probes.append(WatchedEndpoint(entry.name, entry.base_url, tuple(entry.models), matches))
     return ProbeFile(tuple(probes), tuple(problems), tuple(warnings))
 
 

@@ -13,6 +13,7 @@ from proxy.config.value_types import (
     Name,
     Network,
     Price,
+    ProbePath,
     Rank,
     Seconds,
     SentHeaderName,
@@ -196,4 +197,22 @@ class ProviderEntry(Section):
             "`${VARIABLE}` to read it from the environment; needs `transport: aiohttp`."
         ),
         json_schema_extra=SECRET,
+    )
+    probe: Literal["free", "completion", "off"] = Field(
+        default="free",
+        description=(
+            "How the health worker checks it: by what costs no tokens, by a completion of one "
+            "token (needs `probe_max_usd_per_day`), or not at all."
+        ),
+    )
+    probe_path: ProbePath | None = Field(
+        default=None,
+        description="The path behind `base_url` that is asked instead of its type's own.",
+    )
+    probe_max_usd_per_day: Price | None = Field(
+        default=None,
+        description=(
+            "What checks by `probe: completion` may cost in 24 hours, in US dollars, at the prices "
+            "of `model_info`."
+        ),
     )

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from proxy.config.discovery_schema import DiscoveryEntry
 from proxy.config.key_schema import ApiKey
 from proxy.config.provider_schema import NOT_IN_FORCE, SECRET, ProviderEntry, Section
 from proxy.config.value_types import (
@@ -16,6 +17,7 @@ from proxy.config.value_types import (
     ClientKey,
     Count,
     Host,
+    HttpUrl,
     KeyHeaderName,
     Listen,
     ModelId,
@@ -103,6 +105,17 @@ class LimitsEntry(Section):
     max_in_flight: Count = Field(
         default=2000, description="Requests at the same time per worker; more get 503."
     )
+    max_key_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0,
+        description="The part of `max_in_flight` that one key may have under way, from 0 to 1.",
+    )
+    max_loop_lag_s: Annotated[float, Field(gt=0, le=10)] | None = Field(
+        default=None,
+        description=(
+            "New requests get 503 while the event loop of their worker is later than this many "
+            "seconds; null: they do not."
+        ),
+    )
     max_client_connections: Count = Field(
         default=8192, description="Client connections per worker; more are reset."
     )
@@ -177,6 +190,22 @@ class RouteEntry(Section):
             "What becomes of a stream that breaks: it ends with an error. `buffered` holds it back "
             "until it is whole, so that another target can take over unseen."
         ),
+    )
+
+
+class HealthWorkerEntry(Section):
+    """The process that checks providers."""
+
+    enabled: bool = Field(
+        default=True,
+        description=(
+            "false: this service starts none. With `redis_url` it never does: there the health "
+            "worker is a service of its own."
+        ),
+    )
+    listen: Listen | None = Field(
+        default="127.0.0.1:8001",
+        description="Where its own API is, as `host:port`; null is nowhere.",
     )
 
 
@@ -301,22 +330,31 @@ class ConfigFile(Section):
     )
     health_check_interval: Seconds = Field(
         default=60.0,
-        description="Seconds between two checks of a provider.",
-        json_schema_extra=LATER,
+        description=(
+            "Seconds between two checks of a provider; servers of one's own are checked each 10, "
+            "and while it is not clear how one stands, each 2."
+        ),
     )
     health_check_cache_ttl: WaitSeconds = Field(
-        default=30.0, description="Seconds a `/status` answer may be old.", json_schema_extra=LATER
+        default=30.0,
+        description="Seconds after which what `/status` says of a provider is marked as old.",
     )
     health_check_timeout: Seconds = Field(
-        default=5.0, description="Seconds a check may take.", json_schema_extra=LATER
+        default=5.0, description="Seconds a check of a provider may take."
+    )
+    health_worker: HealthWorkerEntry = Field(
+        default=HealthWorkerEntry(), description="The process that checks providers."
     )
     provider_discovery_interval: Seconds = Field(
-        default=300.0,
-        description="Seconds between two searches for providers.",
-        json_schema_extra=LATER,
+        default=300.0, description="Seconds between two searches for providers."
     )
-    provider_registry_url: str | None = Field(
-        default=None, description="A registry to ask for providers.", json_schema_extra=LATER
+    provider_registry_url: HttpUrl | None = Field(
+        default=None,
+        description="The URL of a JSON list of providers, which are added; null is none.",
+    )
+    discovery: DiscoveryEntry = Field(
+        default=DiscoveryEntry(),
+        description="Where providers are searched for besides, and what is allowed of them.",
     )
     condensation: CondensationEntry = Field(
         default=CondensationEntry(),

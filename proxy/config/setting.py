@@ -129,4 +129,5 @@ def _kind(option: dict[str, Any]) -> str:
 
 def _default(field: dict[str, Any], below: dict[str, Any] | None) -> str:
     # A section's own settings are listed with their defaults, one by one.
-    return "{}" if below is not None else json.dumps(field["default"])
+    is_there = below is not None and field.get("default") is not None
+    return "{}" if is_there or "default" not in field else json.dumps(field["default"])

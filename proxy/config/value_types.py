@@ -104,6 +104,21 @@ def _check_base_url(value: str) -> str:
     return value
 
 
+def _check_probe_path(value: str) -> str:
+    is_plain = value.isascii() and value.isprintable() and not set(value) & set(' "#\\')
+    if not value.startswith("/") or value.startswith("//") or not is_plain:
+        refuse("this is not a path", "write it from '/', as in '/health'")
+    return value
+
+
+def _check_http_url(value: str) -> str:
+    path, _, query = value.partition("?")
+    _check_base_url(path)
+    if not query.isascii() or not query.isprintable() or set(query) & set(" \"#\\"):
+        refuse("this is not a URL", "write it like 'https://registry.example.com/providers.json'")
+    return value
+
+
 def _check_ca_file(value: str) -> str:
     if not value:
         refuse("this is empty", "write a path, or remove the key")
@@ -225,6 +240,9 @@ Name = Annotated[str, AfterValidator(_check_name)]
 ModelId = Annotated[str, AfterValidator(_check_model_id)]
 TypeName = Annotated[str, AfterValidator(_check_type)]
 BaseUrl = Annotated[str, AfterValidator(_check_base_url)]
+ProbePath = Annotated[str, AfterValidator(_check_probe_path)]
+HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
+"""Like `BaseUrl`, but may have a query."""
 CaFile = Annotated[str, AfterValidator(_check_ca_file)]
 VariableName = Annotated[str, AfterValidator(_check_variable)]
 KeyHeaderName = Annotated[str, AfterValidator(_check_key_header)]

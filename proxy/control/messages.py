@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from proxy.domain.breaker import BreakerCommand
 from proxy.domain.event import Event
+from proxy.domain.health import HealthNews, WatchedEndpoint
 from proxy.domain.service import ServiceStatus
 from proxy.domain.settings import InstallSettings
 
@@ -81,6 +82,18 @@ class Happened(Struct, frozen=True, tag="events"):
     events: tuple[Event, ...]
 
 
+class Watch(Struct, frozen=True, tag="watch"):
+    """What a health worker watches besides the providers of the snapshot that follows."""
+
+    endpoints: tuple[WatchedEndpoint, ...]
+
+
+class Verdicts(Struct, frozen=True, tag="verdicts"):
+    """What a health worker tells the supervisor, and that every worker; it goes both ways."""
+
+    news: HealthNews
+
+
 class Answer(Struct, frozen=True, tag="answer"):
     """What an `Ask` came to: `body` is JSON, `is_error` says that it could not be done."""
 
@@ -128,5 +141,19 @@ class Ask(Struct, frozen=True, tag="ask"):
     by: str = ""
 
 
-ServerMessage = Start | Publish | Tell | Drain | Ping | ReopenLog | BreakerOrder | Happened | Answer
-ClientMessage = Ready | Ack | Nack | Pong | Leaving | Happened | Ask
+ServerMessage = (
+    Start
+    | Publish
+    | Tell
+    | Drain
+    | Ping
+    | ReopenLog
+    | BreakerOrder
+    | Happened
+    | Answer
+    | Watch
+    | Verdicts
+    | Ask
+)
+ClientMessage = Ready | Ack | Nack | Pong | Leaving | Happened | Ask | Verdicts | Answer
+"""The supervisor asks the health worker, and nobody else."""

@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct, field
 from msgspec.structs import force_setattr
 
+from proxy.domain.health import ProbeSettings
 from proxy.domain.identity import Caller
 from proxy.domain.model_name import is_plain_name
 from proxy.domain.secret import Secret
@@ -72,6 +73,9 @@ class Provider(Struct, frozen=True, gc=False):
     """Networks in CIDR notation that `base_url` may lead to although they are not public."""
     model_info: Mapping[str, ModelInfo] = field(default_factory=dict)
     """By model; not every model has an entry."""
+    probe: ProbeSettings = ProbeSettings()
+    found_by: str | None = None
+    """What has discovered it, such as `consul`; None: it stands in the configuration."""
 
 
 class Deployment(Struct, frozen=True, gc=False):

@@ -3,6 +3,8 @@
 from msgspec import Struct
 
 from proxy.domain.breaker import BreakerRules
+from proxy.domain.discovery import DiscoverySettings
+from proxy.domain.health import HealthSettings
 
 
 class Clocks(Struct, frozen=True):
@@ -83,6 +85,12 @@ class Settings(Struct, frozen=True):
     app_name: str = "LLM Proxy API"
     app_version: str = ""
     breaker: BreakerRules = BreakerRules()
+    health: HealthSettings = HealthSettings()
+    discovery: DiscoverySettings = DiscoverySettings()
+    max_key_share: float = 1.0
+    """The part of `max_in_flight` that one key may have under way."""
+    max_loop_lag_s: float | None = None
+    """New requests are refused while the event loop is later than this; None: they are not."""
 
 
 class InstallSettings(Struct, frozen=True):
@@ -102,3 +110,7 @@ class InstallSettings(Struct, frozen=True):
     """How long open requests may go on once the server has been told to stop."""
     drain_delay_s: float = 0.0
     """How long connections are still accepted after that, while readiness says 503."""
+    health_worker: bool = True
+    """Without Redis, start one as a part of this service."""
+    health_listen: tuple[str, int] | None = ("127.0.0.1", 8001)
+    """Where the health worker serves its own API; None: nowhere."""

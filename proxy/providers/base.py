@@ -6,8 +6,10 @@ and how what comes back is made regular. Pure: no I/O, no clock.
 from collections.abc import Mapping
 from typing import Protocol
 
-from proxy.domain.catalog import Deployment
+from proxy.domain.catalog import Deployment, Provider
 from proxy.domain.exchange import OutboundRequest
+from proxy.domain.health import ProbeReading
+from proxy.domain.settings import Clocks
 from proxy.wire.base import Ask, CheckedAnswer, StreamReader
 
 
@@ -38,4 +40,25 @@ class ProviderType(Protocol):
 
         Raises:
             UpstreamError: an error inside the 200, or a body that is not the dialect.
+        """
+
+    def build_probe(self, provider: Provider, clocks: Clocks) -> OutboundRequest | None:
+        """
+        Return what to send to learn how a provider is, by its `probe`; None: nothing can be.
+
+        A `free` probe costs no tokens at any provider. Its `streams` is False, so that
+        `clocks.answer_s` bounds all of it.
+
+        Source: wire formats of each provider; docs/health.md lists what is asked of whom.
+        """
+
+    def read_probe(self, provider: Provider, status: int, body: bytes) -> ProbeReading:
+        """
+        Return what an answer to `build_probe` says.
+
+        Args:
+            provider: the one that was asked.
+            status: of the answer.
+            body: of the answer, perhaps cut off; nothing of it is in what is returned but the
+                names of models.
         """

@@ -1,6 +1,6 @@
 """What the request's path needs of state that outlives a request. Implementations stand beside."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from proxy.domain.breaker import (
@@ -13,6 +13,8 @@ from proxy.domain.breaker import (
     BreakerView,
     Permit,
 )
+from proxy.domain.catalog import Provider
+from proxy.domain.health import HealthNews, HealthVerdict
 from proxy.domain.settings import RateLimit
 from proxy.policy.limits import RateDecision
 
@@ -129,3 +131,38 @@ class BreakerStore(Protocol):
 
     async def close(self) -> None:
         """Let go of what is held; what was reported is told to the others first."""
+
+
+class VerdictStore(Protocol):
+    """
+    What the health worker believes of each provider, as far as this process has heard.
+
+    A verdict is advice, and ages: once its time is over, by this process's own clock, the provider
+    is unknown. Reading costs no I/O; what is new comes from the supervisor or through Redis.
+
+    Source: docs/health.md. tests/stores/verdict_contract.py holds every implementation to this.
+    """
+
+    on_change: Callable[[Sequence[str]], None]
+    """Called in the event loop with the names of providers of which something new is believed,
+    also that a verdict is over; must not raise."""
+
+    @property
+    def is_alive(self) -> bool:
+        """A health worker has been heard of lately."""
+
+    @property
+    def is_suspect(self) -> bool:
+        """The health worker that was heard of doubts what it sees, and tells no verdicts."""
+
+    def find(self, provider: Provider) -> HealthVerdict | None:
+        """Return what is believed of a provider at its address; None: nothing. Microseconds."""
+
+    def take(self, news: HealthNews) -> None:
+        """Learn what a health worker tells; what an older one tells is passed over."""
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Believe nothing of these providers until something new is told: they have changed."""
+
+    async def close(self) -> None:
+        """Let go of what is held."""

@@ -19,6 +19,7 @@ from proxy.config.seal import SealBroken
 from proxy.config.snapshot import decode_snapshot, encode_snapshot
 from proxy.config.sources import SourceFile
 from proxy.domain.catalog import Snapshot
+from proxy.domain.health import WatchedEndpoint
 from proxy.domain.settings import InstallSettings
 
 
@@ -33,6 +34,8 @@ class Accepted(Struct, frozen=True):
     files: tuple[SourceFile, ...] = ()
     parts: tuple[bytes, ...] = ()
     """The snapshot as it travels to workers."""
+    watched: tuple[WatchedEndpoint, ...] = ()
+    """What the health worker watches besides; () for what comes from the history."""
 
     def is_same_as(self, other: "Accepted") -> bool:
         """Return whether both come to the same, whatever their numbers are."""
@@ -61,6 +64,7 @@ def accept(loaded: LoadedConfig) -> Accepted:
         config_path=loaded.config_path,
         files=loaded.files,
         parts=encode_snapshot(loaded.snapshot),
+        watched=loaded.probes,
     )
 
 
