@@ -62,7 +62,10 @@ def build(
     callers = build_callers(top, tree, hasher, (*listen, *also_listen))
     discovery = build_discovery(top, tree, environment)
     parts: list[BuiltProvider | BuiltCallers | BuiltGroups | BuiltDiscovery] = [
-        *providers, callers, groups, discovery
+        *providers,
+        callers,
+        groups,
+        discovery,
     ]
     warnings = [warning for part in parts for warning in part.warnings]
     if top.listen is not None and any(_is_in_file(tree, key) for key in ("host", "port")):

@@ -98,9 +98,7 @@ def build_discovery(
     return BuiltDiscovery(settings, tuple(tokens.problems), _find_doubts(top, settings, tree))
 
 
-def _find_doubts(
-    top: ConfigFile, settings: DiscoverySettings, tree: Node
-) -> tuple[Problem, ...]:
+def _find_doubts(top: ConfigFile, settings: DiscoverySettings, tree: Node) -> tuple[Problem, ...]:
     if not settings.is_on or top.health_worker.enabled or top.redis_url is not None:
         return ()
     what = "providers are searched for by the health worker, which is switched off"

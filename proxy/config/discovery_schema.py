@@ -64,9 +64,7 @@ class DiscoveryEntry(Section):
     kubernetes: KubernetesEntry | None = Field(
         default=None, description="Searches a Kubernetes cluster; null does not."
     )
-    consul: ConsulEntry | None = Field(
-        default=None, description="Searches Consul; null does not."
-    )
+    consul: ConsulEntry | None = Field(default=None, description="Searches Consul; null does not.")
     local_servers: bool = Field(
         default=False,
         description=(

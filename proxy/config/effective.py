@@ -93,10 +93,14 @@ class _Lister:
         below: dict[str, list[tuple[str, Setting]]] = {name: [] for name in _LISTS}
         for setting in list_settings():
             top, is_item, rest = setting.path.partition("[].")
-            if setting.path in _LISTS or _is_section(setting):
+            if setting.path in _LISTS:
+                continue
+            if _is_section(setting) and not self._is_none(setting):
                 continue
             if not is_item:
-                yield from self._show(setting, self._tree, top, top)
+                section = settings_by_path().get(top.rpartition(".")[0])
+                if section is None or not self._is_none(section):
+                    yield from self._show(setting, self._tree, top, top)
             elif top in _LISTS and "[]" not in rest and "{}" not in rest:
                 below[top].append((rest, setting))
         for name in _LISTS:
@@ -105,6 +109,11 @@ class _Lister:
                 prefix = path_text(self._tree, (name, index))
                 for rest, setting in below[name]:
                     yield from self._show(setting, item, rest, f"{prefix}.{rest}")
+
+    def _is_none(self, section: Setting) -> bool:
+        """Return whether it is a section that is none unless it is written, and is not."""
+        node = self._tree.find(*section.path.split("."))
+        return section.default == "null" and (node is None or node.value is None)
 
     def _show(
         self, setting: Setting, within: Node, below: str, path: str

@@ -114,7 +114,7 @@ def _check_probe_path(value: str) -> str:
 def _check_http_url(value: str) -> str:
     path, _, query = value.partition("?")
     _check_base_url(path)
-    if not query.isascii() or not query.isprintable() or set(query) & set(" \"#\\"):
+    if not query.isascii() or not query.isprintable() or set(query) & set(' "#\\'):
         refuse("this is not a URL", "write it like 'https://registry.example.com/providers.json'")
     return value
 

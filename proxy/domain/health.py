@@ -13,7 +13,7 @@ HealthState = Literal[
 `warming`: a local server that loads its model. `unknown`: nobody has asked lately.
 """
 HealthOrder = Literal["check", "discover", "clear"]
-"""What can be asked of a health worker: probe now, search for providers now, forget all verdicts."""
+"""What can be asked of a health worker: probe now, search for providers now, forget verdicts."""
 
 
 class HealthVerdict(Struct, frozen=True):

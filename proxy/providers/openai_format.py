@@ -5,9 +5,11 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw
 
-from proxy.domain.catalog import Deployment, Provider
+from proxy.domain.catalog import SIMULATOR_TYPE, Deployment, Provider
 from proxy.domain.errors import InvalidRequest
 from proxy.domain.exchange import OutboundRequest
+from proxy.domain.health import ProbeReading
+from proxy.domain.settings import Clocks
 from proxy.providers.kind import Kind
 from proxy.providers.quirks import open_repair
 from proxy.version import __version__
@@ -66,6 +68,25 @@ class OpenAIFormat:
         # Vectors have no quirks, and taking thousands of floats apart is not free.
         repair = None if ask.operation == "embeddings" else open_repair(self._kind.quirk)
         return read_openai_answer(ask, body, repair)
+
+    def build_probe(self, provider: Provider, clocks: Clocks) -> OutboundRequest | None:
+        """Return what to ask to learn how a provider is (see `providers/base.py`)."""
+        if provider.probe.kind == "off" or provider.type == SIMULATOR_TYPE:
+            return None
+        path = provider.probe.path or self._kind.health_path
+        return OutboundRequest(
+            provider=provider.name,
+            method="GET",
+            url=provider.base_url + path,
+            headers={"Accept": "application/json", "User-Agent": _USER_AGENT},
+            body=b"",
+            streams=False,
+            clocks=clocks,
+        )
+
+    def read_probe(self, provider: Provider, status: int, body: bytes) -> ProbeReading:
+        """Return what an answer to a probe says (see `providers/base.py`)."""
+        return ProbeReading("healthy" if status < 400 else "unhealthy", f"status {status}")
 
     def _build_fields(self, ask: Ask, model: str, dropped: list[str]) -> dict[str, Raw | bytes]:
         kind = self._kind

@@ -63,7 +63,7 @@ def test_every_search_reaches_the_snapshot(tmp_path: Path) -> None:
         ("api_key_env: HOME", "api_key_env: this variable is not one that may hold a token: use"),
         ("api_key_env: A_TOKEN", "api_key_env: A_TOKEN is not set: set A_TOKEN, or remove"),
         ("api_key_env: BAD_TOKEN", "this token cannot be sent in a header: copy it again"),
-        ("consul: {services: []}", "discovery.consul.services: "),
+        ("consul: {services: []}", "services: this is empty"),
         ("consul: {services: [a], url: 'ftp://x'}", "this is not an http or https URL with a host"),
         ("kubernetes: {namespace: llm}", "label_selector"),
         ("private_networks: [ten]", "this is not a network"),

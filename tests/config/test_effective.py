@@ -179,9 +179,14 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
 def test_no_setting_is_left_out(tmp_path: Path) -> None:
     """Of an almost empty file every setting of the top level is shown, each once, in one order."""
     shown = _show(tmp_path, "port: 1\n")
-    sections = {"clocks", "limits", "condensation", "providers", "routes"}
+    sections = {
+        *("clocks", "limits", "condensation", "providers", "routes", "health_worker", "discovery")
+    }
     flat = [s.path for s in list_settings() if "[]" not in s.path and s.path not in sections]
-    assert list(shown) == flat
+    # Sections that are none unless they are written are shown as such.
+    absent = ("discovery.kubernetes.", "discovery.consul.")
+    assert list(shown) == [path for path in flat if not path.startswith(absent)]
+    assert shown["discovery.consul"].value is None
 
 
 def test_no_setting_of_a_provider_is_left_out(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """The health worker's file: what is watched, and for whom."""
 
-from proxy.config.probe_file import ProbeFile, WatchedProbe, read_probes
+from proxy.config.probe_file import ProbeFile, read_probes
 from proxy.domain.catalog import Provider
+from proxy.domain.health import WatchedEndpoint
 
 PROVIDERS = (
     Provider("openai_default", "openai", "https://api.openai.com/v1"),
@@ -24,9 +25,9 @@ def test_entries_are_matched_by_name_else_by_host() -> None:
     )
     assert file.problems == ()
     assert file.probes == (
-        WatchedProbe("local", "https://api.openai.com", ("m",), ("local",)),
-        WatchedProbe("openai", "https://API.openai.com", (), ("openai_default", "second")),
-        WatchedProbe("port", "http://127.0.0.1:9/v1"),
+        WatchedEndpoint("local", "https://api.openai.com", ("m",), ("local",)),
+        WatchedEndpoint("openai", "https://API.openai.com", (), ("openai_default", "second")),
+        WatchedEndpoint("port", "http://127.0.0.1:9/v1"),
     )
     (warning,) = file.warnings
     assert str(warning).startswith("h.json:4:18: 'port' is watched, never routed")

@@ -54,4 +54,4 @@ def test_every_message_has_a_name_of_its_own() -> None:
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
     ]
     tags = [kind.__struct_config__.tag for kind in kinds if kind.__module__ == messages.__name__]
-    assert len(set(tags)) == len(tags) == 15
+    assert len(set(tags)) == len(tags) == 17
