@@ -100,7 +100,10 @@ class Answer:
     def take(self, chunks: list[bytes]) -> None:
         """Push what was read at once, as one piece; or hold it, and have the peer held up."""
         if self._is_started:
-            self._chunks += chunks
+            if self._chunks:
+                self._chunks += chunks
+            else:
+                self._chunks = chunks
             self._flush()
         elif self._chunks:
             self._chunks += chunks

@@ -140,14 +140,15 @@ class ResponseParser:
                 return
             is_tls = not self._fed_bytes and data[:1] == _TLS_ALERT
             raise UpstreamProtocolError(detail=_IS_TLS if is_tls else _tell(error)) from error
-        self._fed_bytes += len(data)
+        size_bytes = len(data)
+        self._fed_bytes += size_bytes
         if self.chunks:
             self._quiet_bytes = 0
         elif not self.is_complete:
-            self._quiet_bytes += len(data)
-        framing_bytes = self._fed_bytes - self._body_bytes * (1 + _FRAMING_PER_BODY)
+            self._quiet_bytes += size_bytes
         if (
-            max(framing_bytes, self._quiet_bytes) > MAX_FRAMING_BYTES
+            self._fed_bytes - self._body_bytes * (1 + _FRAMING_PER_BODY) > MAX_FRAMING_BYTES
+            or self._quiet_bytes > MAX_FRAMING_BYTES
             or len(self._raw) + self._others > MAX_FIELDS
         ) and not self.is_complete:
             has_many = len(self._raw) + self._others > MAX_FIELDS
