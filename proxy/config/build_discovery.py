@@ -1,6 +1,5 @@
 """`discovery:` with its tokens -> `DiscoverySettings`, and what is wrong with it."""
 
-import re
 from collections.abc import Mapping
 
 from msgspec import Struct
@@ -8,7 +7,7 @@ from msgspec import Struct
 from proxy.config.environment import Variable, read_variable
 from proxy.config.node import Node
 from proxy.config.problem import Problem
-from proxy.config.reference import is_withheld
+from proxy.config.reference import may_hold_key
 from proxy.config.schema import ConfigFile
 from proxy.domain.discovery import (
     ConsulSettings,
@@ -17,8 +16,6 @@ from proxy.domain.discovery import (
     RegistrySettings,
 )
 from proxy.domain.secret import Secret
-
-_READABLE = re.compile(r"PROXY_API_\w+\Z|\w+_(API_)?KEY\Z|\w+_TOKEN\Z")
 
 
 class BuiltDiscovery(Struct, frozen=True):
@@ -41,7 +38,7 @@ class _Tokens:
         if name is None:
             return None
         place = self._tree.place_of(*path)
-        if not _READABLE.match(name) or is_withheld(name):
+        if not may_hold_key(name):
             what = f"{path[-1]}: this variable is not one that may hold a token"
             mend = "use a name that begins with PROXY_API_ or ends in _KEY or _TOKEN"
             self.problems.append(Problem(place, what, mend))

@@ -5,7 +5,6 @@ A provider without its key is disabled with a warning and the others serve; ever
 else that is wrong is a problem.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from urllib.parse import urlsplit
@@ -21,7 +20,7 @@ from proxy.config.node import Node
 from proxy.config.problem import Place, Problem
 from proxy.config.provider_address import find_address_doubts, find_address_problems
 from proxy.config.provider_schema import ProviderEntry
-from proxy.config.reference import REFERENCE, build_node, is_withheld
+from proxy.config.reference import REFERENCE, build_node, may_hold_key
 from proxy.config.schema import ConfigFile
 from proxy.config.validate import CheckedProvider
 from proxy.config.value_types import MICROS_DIGITS
@@ -34,8 +33,6 @@ from proxy.providers.registry import find_kind
 
 LOCAL_FIRST_TOKEN_S = 600.0
 MAX_IDLE_S = 15.0
-
-_READABLE = re.compile(r"PROXY_API_\w+\Z|\w+_(API_)?KEY\Z|\w+_TOKEN\Z")
 
 
 class BuiltProvider(Struct, frozen=True):
@@ -183,7 +180,7 @@ def _find_key(
         reference = REFERENCE.match(entry.api_key.strip())
         if reference is None:
             return _check_key(entry.api_key, place)
-        if not _may_read(reference[1]):
+        if not may_hold_key(reference[1]):
             return _Key(problem=_withheld(place, "api_key"))
         found = _read_key(environment, reference[1])
         if found is not None:
@@ -192,7 +189,7 @@ def _find_key(
             return _Key(missing=f"set {reference[1]}")
     names = _list_variables(entry, kind)
     for name in names:
-        if not _may_read(name):
+        if not may_hold_key(name):
             return _Key(problem=_withheld(tree.place_of(*steps, "api_key_env"), "api_key_env"))
         found = _read_key(environment, name)
         if found is not None:
@@ -232,10 +229,6 @@ def _check_key(text: str, place: Place) -> _Key:
         mend = "copy the key again, without blanks, line breaks and '${...}' inside"
         return _Key(problem=Problem(place, what, mend))
     return _Key(key=Secret(key))
-
-
-def _may_read(name: str) -> bool:
-    return bool(_READABLE.match(name)) and not is_withheld(name)
 
 
 def _withheld(place: Place, setting: str) -> Problem:

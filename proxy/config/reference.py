@@ -7,10 +7,16 @@ from proxy.config.node import Node
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}\Z")
 # Secrets that are ours or the machine's: no provider, wherever it is, gets to see them.
+_READABLE = re.compile(r"PROXY_API_\w+\Z|\w+_(API_)?KEY\Z|\w+_TOKEN\Z")
 _WITHHELD = re.compile(
     r"PROXY_API_(MASTER_SECRET|API_KEYS|ADMIN_KEYS)\Z|LITELLM_\w+\Z|AWS_\w+\Z|\w*_SECRET_\w+\Z"
     r"|\w*(DATABASE|REDIS)_URL\Z"
 )
+
+
+def may_hold_key(name: str) -> bool:
+    """Tell whether a variable may be named as the one that holds a provider's key or a token."""
+    return _READABLE.match(name) is not None and not is_withheld(name)
 
 
 def is_withheld(name: str) -> bool:

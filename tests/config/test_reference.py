@@ -4,7 +4,7 @@ import pytest
 
 from proxy.config.environment import Variable
 from proxy.config.problem import Place
-from proxy.config.reference import REFERENCE, build_node, is_withheld
+from proxy.config.reference import REFERENCE, build_node, is_withheld, may_hold_key
 from proxy.domain.secret import Secret
 
 
@@ -22,6 +22,23 @@ def test_secrets_of_another_kind_are_withheld(name: str) -> None:
     """Ours, the machine's and those of stores are given to no provider."""
     assert is_withheld(name)
     assert not is_withheld("OPENAI_API_KEY")
+
+
+@pytest.mark.parametrize(
+    ("name", "may"),
+    [
+        ("OPENAI_API_KEY", True),
+        ("SOME_KEY", True),
+        ("CONSUL_HTTP_TOKEN", True),
+        ("PROXY_API_ANYTHING", True),
+        ("PROXY_API_MASTER_SECRET", False),
+        ("LITELLM_MASTER_KEY", False),
+        ("HOME", False),
+    ],
+)
+def test_a_variable_says_by_its_name_that_it_may_hold_a_key(name: str, may: bool) -> None:
+    """Keys and tokens are read from variables that are called so, but for those withheld."""
+    assert may_hold_key(name) is may
 
 
 def test_a_variable_keeps_what_it_has_replaced() -> None:
