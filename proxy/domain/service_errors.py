@@ -8,6 +8,7 @@ What administration, and the end of the service, can fail with: the last branche
     ProxyError
     ├── SupervisorRefused        409  invalid_request_error / supervisor_refused
     ├── SupervisorUnavailable    503  overloaded_error / supervisor_unavailable
+    ├── HealthWorkerUnavailable  503  overloaded_error / health_worker_unavailable
     └── ServerShutdown           503  overloaded_error / server_shutdown
 """
 
@@ -46,6 +47,15 @@ class SupervisorUnavailable(ProxyError):
     type = "overloaded_error"
     code = "supervisor_unavailable"
     default_message = "The supervisor of this server did not answer; its log says why."
+
+
+class HealthWorkerUnavailable(ProxyError):
+    """Only the health worker could do it, and there is none or it does not answer."""
+
+    status = 503
+    type = "overloaded_error"
+    code = "health_worker_unavailable"
+    default_message = "No health worker has answered; docs/health.md says how to start one."
 
 
 class ServerShutdown(ProxyError):
