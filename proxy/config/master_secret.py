@@ -10,14 +10,17 @@ import os
 import secrets
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from proxy.config.durable_file import write_once
 from proxy.config.problem import ENVIRONMENT, ConfigError, Place, Problem
-from proxy.config.sources import read_file
+from proxy.config.sources import read_dot_env, read_file
 
 VARIABLE = "PROXY_API_MASTER_SECRET"
 CREDENTIAL_NAME = "master_secret"
+PEPPER = "pepper of keys"
+"""The purpose of what keys of clients are hashed with: the same in every process of a service."""
 FILE_NAME = "secret.key"
 SHORTEST_SECRET = 32
 """Characters; 128 bits, if they are hexadecimal digits."""
@@ -49,6 +52,27 @@ class MasterSecret:
 
     def __reduce__(self) -> str:
         raise TypeError("a MasterSecret is not pickled: it would be written out in clear")
+
+
+def find_master_secret(
+    config_path: Path | None, environ: Mapping[str, str], state_dir: Path
+) -> MasterSecret:
+    """
+    Return the secret of the installation that a configuration belongs to.
+
+    Args:
+        config_path: the configuration, None for the packaged copy; `.env` beside it is read.
+        environ: the process's environment, which wins over that file.
+        state_dir: where `secret.key` is.
+
+    Raises:
+        ConfigError, OSError: as `load_master_secret`.
+    """
+    variables: dict[str, str] = {}
+    with suppress(ConfigError):  # told with all other problems when the configuration is read
+        for name, variable in read_dot_env(config_path).variables.items():
+            variables[name] = variable.text.reveal()
+    return load_master_secret({**variables, **environ}, state_dir)
 
 
 def load_master_secret(variables: Mapping[str, str], state_dir: Path) -> MasterSecret:

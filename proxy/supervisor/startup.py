@@ -7,7 +7,6 @@ kept for everybody who asks.
 
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -18,7 +17,7 @@ from proxy.config.changes import describe_changes
 from proxy.config.guard import GuardFacts, decide_guard
 from proxy.config.history import DIRECTORY_NAME, HistoryEntry, HistoryStore
 from proxy.config.load import LoadedConfig, load_config
-from proxy.config.master_secret import MasterSecret, load_master_secret
+from proxy.config.master_secret import PEPPER, MasterSecret, find_master_secret
 from proxy.config.problem import ConfigError, Problem
 from proxy.config.problem import Place as ProblemPlace
 from proxy.config.seal import SealBroken, Sealer
@@ -28,14 +27,12 @@ from proxy.config.sources import (
     find_runtime_dir,
     find_state_dir,
     list_paths,
-    read_dot_env,
 )
 from proxy.config.watcher import FileWatch, Look
 from proxy.domain.identity import KeyHasher
 from proxy.supervisor.accepted import Accepted, accept, keep, number, override, path_text, revive
 from proxy.supervisor.state_lock import StateLock
 
-PEPPER = "pepper of keys"
 SEALING = "sealing of snapshots"
 
 _log = structlog.get_logger("llm_proxy.config")
@@ -114,7 +111,7 @@ def find_place(config: Path | None, environ: Mapping[str, str]) -> Place:
     state_dir = find_state_dir(config_path, environ)
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        secret = load_master_secret(_read_variables(config_path, environ), state_dir)
+        secret = find_master_secret(config_path, environ, state_dir)
     except OSError as error:
         raise OSError(
             f"the state directory '{state_dir}' cannot be used: {error.strerror}. "
@@ -230,11 +227,3 @@ def _keep(
         keep(history, accepted, cause, changes, now_at)
     except OSError as error:
         _log.error("the history could not be written", reason=str(error))
-
-
-def _read_variables(config_path: Path | None, environ: Mapping[str, str]) -> dict[str, str]:
-    variables: dict[str, str] = {}
-    with suppress(ConfigError):  # told with all other problems when the configuration is read
-        for name, variable in read_dot_env(config_path).variables.items():
-            variables[name] = variable.text.reveal()
-    return {**variables, **environ}
