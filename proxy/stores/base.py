@@ -144,8 +144,11 @@ class VerdictStore(Protocol):
     """
 
     on_change: Callable[[Sequence[str]], None]
-    """Called in the event loop with the names of providers of which something new is believed,
-    also that a verdict is over; must not raise."""
+    """Called in the event loop with the names of providers of which something new is believed, be
+    it only that it was checked again, or that a verdict is over; must not raise."""
+
+    def __len__(self) -> int:
+        """Return how many verdicts are held."""
 
     @property
     def is_alive(self) -> bool:
@@ -159,7 +162,7 @@ class VerdictStore(Protocol):
         """Return what is believed of a provider at its address; None: nothing. Microseconds."""
 
     def take(self, news: HealthNews) -> None:
-        """Learn what a health worker tells; what an older one tells is passed over."""
+        """Learn what a health worker tells; what is not newer than all before is passed over."""
 
     def forget(self, names: Iterable[str]) -> None:
         """Believe nothing of these providers until something new is told: they have changed."""

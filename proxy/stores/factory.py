@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from proxy.domain.breaker import BreakerRules
 from proxy.domain.settings import InstallSettings
-from proxy.stores.base import BreakerStore
+from proxy.stores.base import BreakerStore, VerdictStore
 from proxy.stores.memory_breakers import MemoryBreakers
+from proxy.stores.memory_verdicts import MemoryVerdicts
 from proxy.stores.redis_breakers import RedisBreakers
 from proxy.stores.redis_link import RedisLink
 
@@ -34,6 +35,7 @@ class FastStores:
         """
         self._link: RedisLink | None = None
         self.breakers: BreakerStore
+        self.verdicts: VerdictStore = MemoryVerdicts()
         if install.redis_url is None:
             self.breakers = MemoryBreakers(rules)
             return
@@ -55,5 +57,6 @@ class FastStores:
     async def close(self) -> None:
         """Tell what has still to be told, and let go."""
         await self.breakers.close()
+        await self.verdicts.close()
         if self._link is not None:
             await self._link.close()

@@ -8,6 +8,7 @@ from proxy.domain.breaker import BreakerRules
 from proxy.domain.settings import InstallSettings
 from proxy.stores.factory import FastStores
 from proxy.stores.memory_breakers import MemoryBreakers
+from proxy.stores.memory_verdicts import MemoryVerdicts
 from proxy.stores.redis_breakers import RedisBreakers
 from tests.fakes.redis_server import RedisServer
 
@@ -40,6 +41,7 @@ async def test_without_redis_everything_is_in_memory() -> None:
     """The embedded default shares nothing and lacks nothing."""
     stores = FastStores(InstallSettings(), BreakerRules(), Told().tell, Told().count)
     assert isinstance(stores.breakers, MemoryBreakers)
+    assert type(stores.verdicts) is MemoryVerdicts
     assert not stores.has_redis
     assert stores.find_degraded() == ()
     await stores.close()
