@@ -1,7 +1,9 @@
-// A closed-loop HTTP/1.1 load generator for chat completions, JSON and SSE.
+// A load generator of HTTP/1.1 for chat completions, JSON and SSE; closed-loop, or open with -q.
 //
 // One thread, one epoll, loopback only. Each connection sends its next request as soon as the
-// last one has been answered. A JSON answer counts as good with status 200 and a whole body; a
+// last one has been answered. With -q requests are due at a steady rate, whatever becomes of those
+// before: each goes out on the first connection that is free, and its times begin when it was due.
+// A JSON answer counts as good with status 200 and a whole body; a
 // stream only with status 200, exactly -n content chunks and [DONE].
 //
 //   cc -O2 -o lg lg.c
@@ -14,6 +16,7 @@
 //   -f MS    to the first byte           -B N    bytes of padding in the prompt
 //   -H "K: V" a header, repeatable       -R MS   spread the first requests over this time
 //   -m NAME  model                       -r N    stop after this many requests
+//   -q N     requests a second
 //
 // Prints one line of JSON: counts and rates of the measuring window, percentiles in microseconds
 // (-1: nothing was measured), errors by kind and its own CPU seconds. The first bad answer goes to
@@ -65,6 +68,7 @@ typedef struct {
     int keep_alive;
     uint64_t started_us;
     int busy;       // a request is in flight
+    int free_next;  // with -q: the connection below it on the stack of free ones, or -1
     int connecting; // connect() has not answered yet
     int fresh;      // nothing has been received on this connection
     int sent;       // bytes of the request that have left
@@ -94,9 +98,14 @@ static int chunks_wanted = 100;
 static long max_requests = -1;
 static uint64_t measure_from_us, measure_to_us;
 
-static uint64_t ok, err, err_status, err_conn, err_short;
+static double rate_per_s; // 0: closed loop
+static connection *all;
+static int first_free = -1;
+static uint64_t due_us;
+
+static uint64_t ok, err, err_status, err_conn, err_short, refused;
 static uint64_t chunks, reads, requests_started;
-static series total_us, first_us, transit_us;
+static series total_us, first_us, transit_us, refused_us;
 
 static uint64_t now_us(void) {
     struct timespec t;
@@ -196,7 +205,7 @@ static void start_request(connection *c) {
     c->has_first = 0;
     c->done_matched = 0;
     c->has_done = 0;
-    c->started_us = now_us();
+    c->started_us = due_us ? due_us : now_us();
     if (c->fd < 0)
         open_connection(c);
     else
@@ -264,6 +273,11 @@ static void finish_request(connection *c, uint64_t now, int is_whole) {
         return;
     if (c->status != 200) {
         err++;
+        if (c->status == 503 && is_whole) {
+            refused++;
+            if (c->started_us >= measure_from_us)
+                add(&refused_us, now - c->started_us);
+        }
         if (err_status++ == 0) {
             c->head[c->head_len < HEAD_BYTES - 1 ? c->head_len : HEAD_BYTES - 1] = 0;
             fprintf(stderr, "bad status %d: %.600s\n", c->status, c->head);
@@ -385,7 +399,10 @@ static int read_response(connection *c, const char *p, long len, uint64_t now) {
 }
 
 static void start_again(connection *c) {
-    if (err_conn < MAX_CONNECT_ERRORS)
+    if (rate_per_s) {
+        c->free_next = first_free;
+        first_free = (int)(c - all);
+    } else if (err_conn < MAX_CONNECT_ERRORS)
         start_request(c);
 }
 
@@ -407,6 +424,7 @@ static void on_connect(connection *c) {
 }
 
 static void on_close(connection *c, uint64_t now) {
+    int was_free = rate_per_s && !c->busy;
     // A server may close an idle connection while our request is on its way: not its fault.
     int was_stale = c->at == AT_HEAD && c->head_len == 0 && !c->fresh;
     close_connection(c);
@@ -416,6 +434,9 @@ static void on_close(connection *c, uint64_t now) {
         finish_request(c, now, 0);
         err_conn++;
     }
+    if (was_free)
+        return; // it is on the stack of free ones
+    c->busy = 0;
     start_again(c);
 }
 
@@ -438,7 +459,19 @@ static void on_readable(connection *c) {
     finish_request(c, now, ended > 0);
     if (!c->keep_alive || ended < 0)
         close_connection(c);
-    start_request(c);
+    start_again(c);
+}
+
+// Start every request that is due, as long as a connection is free.
+static void start_due(uint64_t begun_us, uint64_t now) {
+    while (first_free >= 0) {
+        due_us = begun_us + (uint64_t)((double)requests_started * 1e6 / rate_per_s);
+        if (due_us > now)
+            return;
+        connection *c = &all[first_free];
+        first_free = c->free_next;
+        start_request(c);
+    }
 }
 
 static void on_event(connection *c, uint32_t events) {
@@ -501,7 +534,7 @@ static double cpu_s(const struct rusage *from, const struct rusage *to) {
                            (to->ru_stime.tv_usec - from->ru_stime.tv_usec));
 }
 
-static void run(connection *all, int connections, int ramp_ms, struct rusage *usage_from) {
+static void run(int connections, int ramp_ms, struct rusage *usage_from) {
     struct epoll_event events[512];
     uint64_t begun_us = now_us();
     int started = 0, is_measuring = 0;
@@ -518,11 +551,13 @@ static void run(connection *all, int connections, int ramp_ms, struct rusage *us
             wanted = (int)((double)connections * (double)(now - begun_us) / (ramp_ms * 1000.0)) + 1;
         if (wanted > connections)
             wanted = connections;
-        while (started < wanted)
+        if (rate_per_s)
+            start_due(begun_us, now);
+        while (!rate_per_s && started < wanted)
             start_request(&all[started++]);
         if (max_requests >= 0 && (long)(ok + err) >= max_requests)
             return;
-        int timeout_ms = started < connections ? 1 : (int)((measure_to_us - now) / 1000) + 1;
+        int timeout_ms = rate_per_s || started < connections ? 1 : (int)((measure_to_us - now) / 1000) + 1;
         if (timeout_ms > 50)
             timeout_ms = 50;
         int count = epoll_wait(epoll_fd, events, 512, timeout_ms);
@@ -535,11 +570,14 @@ static void print_result(int connections, double elapsed_s, double own_cpu_s) {
     sort(&total_us);
     sort(&first_us);
     sort(&transit_us);
+    sort(&refused_us);
     printf("{\"conns\":%d,\"elapsed\":%.3f,\"ok\":%" PRIu64 ",\"err\":%" PRIu64
            ",\"err_status\":%" PRIu64 ",\"err_conn\":%" PRIu64 ",\"err_short\":%" PRIu64
            ",\"rps\":%.1f,\"chunks\":%" PRIu64 ",\"cps\":%.1f,\"reads\":%" PRIu64,
            connections, elapsed_s, ok, err, err_status, err_conn, err_short,
            (double)ok / elapsed_s, chunks, (double)chunks / elapsed_s, reads);
+    printf(",\"started\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"refused50\":%.0f,\"refused99\":%.0f",
+           requests_started, refused, percentile(&refused_us, .5), percentile(&refused_us, .99));
     printf(",\"p50\":%.0f,\"p90\":%.0f,\"p99\":%.0f,\"max\":%.0f,\"ttft50\":%.0f,\"ttft99\":%.0f"
            ",\"chunk50\":%.0f,\"chunk99\":%.0f,\"lg_cpu\":%.3f}\n",
            percentile(&total_us, .5), percentile(&total_us, .9), percentile(&total_us, .99),
@@ -561,7 +599,7 @@ int main(int argc, char **argv) {
     char headers[HEADERS_BYTES] = "";
     size_t headers_len = 0;
     int option;
-    while ((option = getopt(argc, argv, "u:c:t:w:sn:d:b:f:B:H:R:m:r:")) > 0) {
+    while ((option = getopt(argc, argv, "u:c:t:w:sn:d:b:f:B:H:R:m:r:q:")) > 0) {
         switch (option) {
         case 'u': url = optarg; break;
         case 'c': connections = atoi(optarg); break;
@@ -576,6 +614,7 @@ int main(int argc, char **argv) {
         case 'R': ramp_ms = atoi(optarg); break;
         case 'm': model = optarg; break;
         case 'r': max_requests = atol(optarg); break;
+        case 'q': rate_per_s = atof(optarg); break;
         case 'H':
             if (headers_len + strlen(optarg) + 3 > sizeof headers)
                 return fail("the -H headers are longer than 8 KiB together");
@@ -602,15 +641,17 @@ int main(int argc, char **argv) {
     server = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     inet_pton(AF_INET, host, &server.sin_addr);
     epoll_fd = epoll_create1(0);
-    connection *all = calloc((size_t)connections, sizeof *all);
+    all = calloc((size_t)connections, sizeof *all);
     for (int i = 0; i < connections; i++)
         all[i].fd = -1;
+    for (int i = 0; rate_per_s && i < connections; i++)
+        start_again(&all[i]);
 
     struct rusage usage_from, usage_to;
     getrusage(RUSAGE_SELF, &usage_from);
     measure_from_us = now_us() + (uint64_t)(warmup_s * 1e6);
     measure_to_us = measure_from_us + (uint64_t)(measure_s * 1e6);
-    run(all, connections, ramp_ms, &usage_from);
+    run(connections, ramp_ms, &usage_from);
     getrusage(RUSAGE_SELF, &usage_to);
     uint64_t ended_us = now_us();
     double elapsed_s = ended_us > measure_from_us ? (double)(ended_us - measure_from_us) / 1e6 : 0;
