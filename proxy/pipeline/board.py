@@ -15,12 +15,14 @@ from msgspec import Struct
 from proxy.domain.breaker import Permit, name_host_breaker, name_key_breaker
 from proxy.domain.catalog import SIMULATOR_TYPE, Deployment, Provider
 from proxy.domain.errors import ProxyError, UpstreamError, UpstreamPoolFull
+from proxy.pipeline.provider_health import ProviderHealth
 from proxy.policy.egress import EgressWatch
 from proxy.policy.host_faults import HostFaults
 from proxy.policy.latency import Latency, RecentSuccess
+from proxy.policy.recent_successes import RecentSuccesses
 from proxy.policy.retry import RetryBudget
 from proxy.policy.verdict import NEUTRAL, Verdict, judge
-from proxy.stores.base import BreakerStore
+from proxy.stores.base import BreakerStore, VerdictStore
 
 _HERE = ("", "localhost", "127.0.0.1", "::1")
 
@@ -49,10 +51,11 @@ class Place:
         "latency",
         "provider",
         "success",
+        "successes",
         "whole",
     )
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, successes: RecentSuccesses) -> None:
         self.id = deployment.breaker_id
         self.is_listed = deployment.is_listed
         self.provider = deployment.provider.name
@@ -72,6 +75,8 @@ class Place:
         self.whole = Latency()
         """Of answers that are not streamed."""
         self.success = RecentSuccess()
+        self.successes = successes
+        """Of its provider, which all of its deployments share."""
 
 
 class Ticket(Struct, frozen=True):
@@ -102,9 +107,11 @@ class Board:
         breakers: BreakerStore,
         read_clock_s: Callable[[], float] = time.monotonic,
         on_egress: Callable[[bool], None] = lambda is_down: None,
+        verdicts: VerdictStore | None = None,
     ) -> None:
         """Tell `breakers` how attempts end; `on_egress` hears when this machine is cut off."""
         self.breakers = breakers
+        self.health = ProviderHealth(verdicts, read_clock_s)
         self.is_panicking = False
         """An attempt is under way that nothing but the lack of a better one speaks for."""
         self.read_clock_s = read_clock_s
@@ -123,8 +130,18 @@ class Board:
         """Return what is known of a deployment."""
         place = self._places.get(deployment.breaker_id)
         if place is None:
-            place = self._places[deployment.breaker_id] = Place(deployment)
+            successes = self.health.find_successes(deployment.provider.name)
+            place = self._places[deployment.breaker_id] = Place(deployment, successes)
         return place
+
+    @property
+    def is_health_even(self) -> bool:
+        """Every provider has the same `health_rank`."""
+        return self.health.is_even
+
+    def health_rank(self, deployment: Deployment) -> int:
+        """Return how its provider's health stands among others: see `policy/routing.py`."""
+        return self.health.rank(deployment.provider)
 
     def failures(self, deployment_id: str) -> int:
         """
@@ -223,6 +240,7 @@ class Board:
                 self._give_back(place, ticket, NEUTRAL)
             if ttft_s is not None:
                 place.success.note(True)
+                place.successes.note(self.read_clock_s())
                 self._seen[place.provider] = Seen(time.time(), ttft_s, is_good=True)
             return
         if place.is_simulated:
@@ -267,6 +285,7 @@ class Board:
             and (old is None or _identify(old) != _identify(provider))
         }
         gone = changed | (before.keys() - after.keys())
+        self.health.apply(gone, after)
         if not gone:
             return
         ids = {place.id for place in self._places.values() if place.provider in changed}

@@ -100,7 +100,7 @@ class Legs(Sequence[Leg]):
         if not deployments:
             return Leg(group.name, (), group.strategy)
         found = order(deployments, group.strategy, self._facts, random, self._session_id)
-        return Leg(group.name, found.deployments, found.reason)
+        return Leg(group.name, found.deployments, found.told_reason)
 
 
 class Route(Struct, frozen=True):

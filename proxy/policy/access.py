@@ -2,7 +2,7 @@
 Who may do what: one decision for every route, from the key that came with the request.
 
 Which route needs what is the server's business, and who a key belongs to is found by
-`pipeline/authenticate.py`; this joins the two. Called by `server/`.
+`credentials.py`; this joins the two. Called by `server/`.
 """
 
 from typing import Literal

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from proxy.domain.catalog import Snapshot
 from proxy.domain.errors import InvalidRequest
-from proxy.pipeline.authenticate import find_caller
+from proxy.policy.credentials import find_caller
 from proxy.server.connection_counts import parse_peer
 from proxy.server.json_reply import body_reply, json_reply
 from proxy.server.registrar import Registrar

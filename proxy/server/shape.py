@@ -17,9 +17,9 @@ from proxy.domain.catalog import Snapshot
 from proxy.domain.errors import InternalError, InvalidApiKey, ProxyError
 from proxy.domain.exchange import RequestRecord
 from proxy.domain.identity import Caller
-from proxy.pipeline.authenticate import find_caller
 from proxy.pipeline.context import Runtime, build_request_id
 from proxy.policy.access import Access, check_access
+from proxy.policy.credentials import find_caller
 from proxy.server.cors import build_cors_headers
 from proxy.server.json_reply import admin_error_reply, error_reply
 from proxy.server.request_body import check_expectation, is_body_coming

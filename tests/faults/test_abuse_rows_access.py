@@ -19,7 +19,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from proxy.config.load import load_config
 from proxy.config.problem import ConfigError
 from proxy.domain.identity import Caller
-from proxy.pipeline.authenticate import find_caller
+from proxy.policy.credentials import find_caller
 from tests.canaries import ADMIN_KEY, CLIENT_KEY
 from tests.fakes.proxy_server import HASHER, KEY, build_provider, build_snapshot, serving
 from tests.faults.asking import asking

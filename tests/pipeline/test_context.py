@@ -6,6 +6,7 @@ from proxy.domain.catalog import Deployment
 from proxy.domain.errors import UpstreamRejected, UpstreamTimeout
 from proxy.pipeline.board import Place, Ticket
 from proxy.pipeline.context import Attempt, build_request_id
+from proxy.policy.recent_successes import RecentSuccesses
 from tests.fakes.proxy_server import build_provider
 
 DEPLOYMENT = Deployment(build_provider("http://a.test/v1"), "m")
@@ -27,7 +28,7 @@ def test_request_ids_are_unique_sort_by_time_and_are_uuids() -> None:
 
 def test_an_attempt_measures_its_head_and_its_end() -> None:
     """An attempt's record holds its deployment, its outcome and both times in seconds."""
-    attempt = Attempt(DEPLOYMENT, Place(DEPLOYMENT), Ticket())
+    attempt = Attempt(DEPLOYMENT, Place(DEPLOYMENT, RecentSuccesses()), Ticket())
     assert attempt.build_record("ok").first_byte_s is None
     attempt.note_head()
     record = attempt.build_record("ok")

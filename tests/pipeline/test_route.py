@@ -26,6 +26,8 @@ ANYONE = Caller("key_anyone")
 class FailedTwice:
     """Facts of a process in which one deployment has failed twice in a row."""
 
+    is_health_even = True
+
     def __init__(self, deployment_id: str) -> None:
         self._deployment_id = deployment_id
 
@@ -36,6 +38,10 @@ class FailedTwice:
     def latency_s(self, deployment: Deployment) -> float:
         """Return 0: nothing is known."""
         return 0.0
+
+    def health_rank(self, deployment: Deployment) -> int:
+        """Return 0: all stand alike."""
+        return 0
 
 
 def find(

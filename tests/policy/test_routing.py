@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.domain.catalog import Deployment, ModelInfo, Provider, Strategy
-from proxy.policy.routing import NoFacts, order
+from proxy.domain.health import HealthState
+from proxy.policy.routing import HEALTH_RANKS, NoFacts, order
 
 SESSIONS = [f"session-{number}" for number in range(2000)]
 
@@ -22,9 +23,12 @@ class KnownFacts:
         self,
         failures: Mapping[str, int] | None = None,
         latency_s: Mapping[str, float] | None = None,
+        health: Mapping[str, HealthState] | None = None,
     ) -> None:
         self._failures = failures or {}
         self._latency_s = latency_s or {}
+        self._health = health or {}
+        self.is_health_even = not self._health
 
     def failures(self, deployment_id: str) -> int:
         """Return what was set."""
@@ -33,6 +37,10 @@ class KnownFacts:
     def latency_s(self, deployment: Deployment) -> float:
         """Return what was set."""
         return self._latency_s.get(deployment.id, 0.0)
+
+    def health_rank(self, deployment: Deployment) -> int:
+        """Return the rank of the state that was set."""
+        return HEALTH_RANKS[self._health.get(deployment.id, "unknown")]
 
 
 def build(name: str, *, priority: int = 1, weight: int = 1, info: ModelInfo | None = None) -> Any:
@@ -83,6 +91,9 @@ _deployments = st.lists(
     st.none() | st.text(max_size=20),
     st.dictionaries(st.sampled_from([f"p{n}/m" for n in range(8)]), st.integers(0, 4)),
     st.dictionaries(st.sampled_from([f"p{n}/m" for n in range(8)]), st.floats(0, 10)),
+    st.dictionaries(
+        st.sampled_from([f"p{n}/m" for n in range(8)]), st.sampled_from(get_args(HealthState))
+    ),
     st.randoms(),
 )
 def test_every_order_is_a_permutation_that_respects_its_tiers(
@@ -91,13 +102,16 @@ def test_every_order_is_a_permutation_that_respects_its_tiers(
     session_id: str | None,
     failures: dict[str, int],
     latencies: dict[str, float],
+    health: dict[str, HealthState],
     random: Random,
 ) -> None:
-    """Nobody is lost or doubled; priorities never fall, and equals that failed twice are behind."""
-    facts = KnownFacts(failures, latencies)
+    """Nobody is lost or doubled; who failed twice is behind its equals, then who is less well."""
+    facts = KnownFacts(failures, latencies, health)
     found = order(deployments, strategy, facts, random.random, session_id)
     assert sorted(d.id for d in found.deployments) == sorted(d.id for d in deployments)
-    places = [(d.priority, facts.failures(d.id) >= 2) for d in found.deployments]
+    places = [
+        (d.priority, facts.failures(d.id) >= 2, facts.health_rank(d)) for d in found.deployments
+    ]
     assert places == sorted(places)
     if len(deployments) == 1:
         assert found.reason == "only"
@@ -132,6 +146,56 @@ def test_two_failures_in_a_row_cost_the_place_among_equals(
     facts = KnownFacts({"a/m": 2}, {"b/m": 5.0, "c/m": 6.0})
     found = names(deployments, strategy, facts, session_id, Random(1).random)
     assert found[2:] == ["a", "z"]
+
+
+@pytest.mark.parametrize("strategy", get_args(Strategy))
+@pytest.mark.parametrize("session_id", [None, "s"])
+def test_the_healthy_come_before_the_unknown_and_the_sick_last(
+    strategy: Strategy, session_id: str | None
+) -> None:
+    """Under every strategy, within a priority, and behind whoever has failed twice in a row."""
+    cheap = ModelInfo(None, 0, 0)
+    deployments = build_group(
+        build("sick", weight=9, info=cheap),
+        build("slow", weight=8, info=cheap),
+        build("unknown", weight=7, info=cheap),
+        build("well"),
+        build("failed", weight=9, info=cheap),
+        build("next", priority=2),
+    )
+    health: dict[str, HealthState] = {
+        "sick/m": "key_rejected",
+        "slow/m": "degraded",
+        "well/m": "healthy",
+        "failed/m": "healthy",
+        "next/m": "healthy",
+    }
+    facts = KnownFacts({"failed/m": 2}, {"well/m": 9.0}, health)
+    found = order(deployments, strategy, facts, Random(1).random, session_id)
+    assert [each.provider.name for each in found.deployments] == [
+        "well",
+        "unknown",
+        "slow",
+        "sick",
+        "failed",
+        "next",
+    ]
+    assert found.told_reason == f"{found.reason}+health"
+
+
+def test_health_is_named_only_where_it_has_decided() -> None:
+    """Where the order would be the same without it, the reason is the strategy alone."""
+    deployments = build_group(build("a", weight=2), build("b"))
+    in_order: dict[str, HealthState] = {"a/m": "healthy", "b/m": "unhealthy"}
+    turned: dict[str, HealthState] = {"a/m": "unhealthy", "b/m": "healthy"}
+    alike: dict[str, HealthState] = {"a/m": "rate_limited", "b/m": "degraded"}
+    for health, reason in (
+        (in_order, "priority"),
+        (turned, "priority+health"),
+        (alike, "priority"),
+    ):
+        found = order(deployments, "priority", KnownFacts(health=health), never)
+        assert found.told_reason == reason
 
 
 def test_weighted_draws_in_proportion() -> None:

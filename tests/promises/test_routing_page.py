@@ -26,6 +26,8 @@ LATENCIES_S = {"openai/gpt-4o-mini": 0.4 * 3, "openrouter/openai/gpt-4o-mini": 0
 class Told:
     """Facts as the page tells them."""
 
+    is_health_even = True
+
     def failures(self, deployment_id: str) -> int:
         """Return 0."""
         return 0
@@ -33,6 +35,10 @@ class Told:
     def latency_s(self, deployment: Deployment) -> float:
         """Return what the example of `least_latency` says."""
         return LATENCIES_S.get(deployment.id, 0.001)
+
+    def health_rank(self, deployment: Deployment) -> int:
+        """Return 0."""
+        return 0
 
 
 @pytest.fixture(scope="module")
