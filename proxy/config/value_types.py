@@ -65,7 +65,7 @@ def _check_model_id(value: str) -> str:
     return value
 
 
-LATER_TYPES = frozenset(("anthropic", "azure", "azure_openai", "cohere", "gemini", "ollama"))
+LATER_TYPES = frozenset(("anthropic", "azure", "azure_openai", "cohere", "gemini"))
 """Types that the documents promise; a name that is known must not be called a mistake."""
 
 

@@ -46,10 +46,16 @@ class ProviderType(Protocol):
         """
         Return what to send to learn how a provider is, by its `probe`; None: nothing can be.
 
-        A `free` probe costs no tokens at any provider. Its `streams` is False, so that
-        `clocks.answer_s` bounds all of it.
+        A `free` probe costs no tokens at any provider. One by `completion` asks its first listed
+        model for a single token; whoever sends it sees to it that it may be paid for. Nothing in
+        a probe tells a provider that it is one: it is billed to nobody because it never comes
+        through the pipeline, which is where usage is recorded.
 
-        Source: wire formats of each provider; docs/health.md lists what is asked of whom.
+        Args:
+            provider: whom to ask, how, and with which key.
+            clocks: of the request. Its `streams` is False, so that `answer_s` bounds all of it.
+
+        Source: docs/health.md lists what is asked of whom; docs/providers.md has it by type.
         """
 
     def read_probe(self, provider: Provider, status: int, body: bytes) -> ProbeReading:
@@ -57,8 +63,8 @@ class ProviderType(Protocol):
         Return what an answer to `build_probe` says.
 
         Args:
-            provider: the one that was asked.
+            provider: the one that was asked, as `build_probe` has got it.
             status: of the answer.
-            body: of the answer, perhaps cut off; nothing of it is in what is returned but the
-                names of models.
+            body: of the answer, at most the MAX_PROBE_BODY_BYTES of `probe_answer.py`; nothing
+                of it is in what is returned but the names of models.
         """

@@ -5,6 +5,8 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from proxy.domain.health import HealthState
+
 UsageInStreams = Literal["ask", "always"]
 
 
@@ -36,6 +38,14 @@ class Kind(Struct, frozen=True):
         }
     )
     health_path: str = "/models"
+    """What is asked, with GET and the key, to learn how it is: it costs no tokens."""
+    health_at_root: bool = False
+    """`health_path` does not stand behind `base_url`, but behind what is left of it in front of
+    its `/v1`."""
+    health_states: Mapping[int, HealthState] = field(default_factory=dict)
+    """Statuses of a probe's answer that mean something of their own here."""
+    limit_field: str = "max_tokens"
+    """What bounds an answer's tokens, where one is asked for as a probe."""
     renames: Mapping[str, str] = field(default_factory=dict)
     drops: frozenset[str] = frozenset()
     usage_in_streams: UsageInStreams = "ask"

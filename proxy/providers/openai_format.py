@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from proxy.domain.catalog import SIMULATOR_TYPE, Deployment, Provider
 from proxy.domain.errors import InvalidRequest
@@ -11,6 +12,7 @@ from proxy.domain.exchange import OutboundRequest
 from proxy.domain.health import ProbeReading
 from proxy.domain.settings import Clocks
 from proxy.providers.kind import Kind
+from proxy.providers.probe_answer import find_probed_model, read_probe_answer
 from proxy.providers.quirks import open_repair
 from proxy.version import __version__
 from proxy.wire.base import Ask, CheckedAnswer, StreamReader
@@ -19,6 +21,7 @@ from proxy.wire.openai_answer import read_openai_answer
 from proxy.wire.openai_stream import OpenAIStream
 
 _USER_AGENT = f"llm-proxy-api/{__version__}"
+_PROBE = Ask("chat", "", {"messages": Raw(b'[{"role":"user","content":"Hi"}]')})
 _ASK_USAGE = b'{"include_usage":true}'
 _decode_items = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -71,22 +74,37 @@ class OpenAIFormat:
 
     def build_probe(self, provider: Provider, clocks: Clocks) -> OutboundRequest | None:
         """Return what to ask to learn how a provider is (see `providers/base.py`)."""
-        if provider.probe.kind == "off" or provider.type == SIMULATOR_TYPE:
+        probe = provider.probe
+        if probe.kind == "off" or provider.type == SIMULATOR_TYPE:
             return None
-        path = provider.probe.path or self._kind.health_path
+        model = find_probed_model(provider)
+        if probe.kind == "completion" and model is not None:
+            return self._build_completion(provider, model, clocks)
+        headers = _build_headers(_PROBE, provider, {})
+        del headers["Content-Type"]
+        path = probe.path or self._kind.health_path
+        is_at_root = self._kind.health_at_root and probe.path is None
+        base_url = provider.base_url.removesuffix("/v1") if is_at_root else provider.base_url
         return OutboundRequest(
             provider=provider.name,
             method="GET",
-            url=provider.base_url + path,
-            headers={"Accept": "application/json", "User-Agent": _USER_AGENT},
+            url=base_url + path,
+            headers=headers,
             body=b"",
             streams=False,
             clocks=clocks,
+            pool=provider.pool,
         )
 
     def read_probe(self, provider: Provider, status: int, body: bytes) -> ProbeReading:
         """Return what an answer to a probe says (see `providers/base.py`)."""
-        return ProbeReading("healthy" if status < 400 else "unhealthy", f"status {status}")
+        return read_probe_answer(self._kind, provider, status, body)
+
+    def _build_completion(self, provider: Provider, model: str, clocks: Clocks) -> OutboundRequest:
+        """Return a request for one token, built as any client's is."""
+        fields = {"messages": _PROBE.fields["messages"], self._kind.limit_field: Raw(b"1")}
+        ask = Ask("chat", model, {"model": Raw(encode(model)), **fields})
+        return replace(self.build_request(ask, Deployment(provider, model), {}), clocks=clocks)
 
     def _build_fields(self, ask: Ask, model: str, dropped: list[str]) -> dict[str, Raw | bytes]:
         kind = self._kind

@@ -127,7 +127,10 @@ def _check(message: RawResponseMessage) -> None:
 def _write(protocol: ProviderConnection, first_lines: bytes, request: OutboundRequest) -> None:
     body = request.body
     fields = "".join([f"{name}: {value}\r\n" for name, value in request.headers.items()])
-    head = b"%b%bContent-Length: %d\r\n\r\n" % (first_lines, fields.encode("latin-1"), len(body))
+    # A length says that there is content: of a GET some servers refuse it, even if it is 0.
+    has_length = body or request.method != "GET"
+    length = b"Content-Length: %d\r\n" % len(body) if has_length else b""
+    head = b"%b%b%b\r\n" % (first_lines, fields.encode("latin-1"), length)
     if protocol.transport is None:
         raise aiohttp.ServerDisconnectedError
     if len(body) <= _JOINED_BODY_BYTES:

@@ -110,6 +110,9 @@ def _build_head(target: Target, request: OutboundRequest) -> bytes:
     fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     if fields.count("\n") != len(headers) or fields.count("\r") != len(headers) or "\0" in fields:
         raise ValueError("a header holds a line end or a NUL")
+    if not request.body and request.method == "GET":
+        # A length says that there is content: some servers refuse it here, even if it is 0.
+        return b"%b%b\r\n" % (target.first_lines, fields.encode("latin-1"))
     return b"%b%bContent-Length: %d\r\n\r\n" % (
         target.first_lines,
         fields.encode("latin-1"),

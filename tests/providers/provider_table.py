@@ -44,7 +44,7 @@ def _row(kind: Kind) -> tuple[str, ...]:
         "asked for" if kind.usage_in_streams == "ask" else "unasked",
         "as `system`" if kind.maps_developer_role else "as it is",
         _code(kind.quirk) if kind.quirk else "none: bytes pass",
-        _code(kind.health_path),
+        _code(kind.health_path) + (" in front of `/v1`" if kind.health_at_root else ""),
     )
 
 
