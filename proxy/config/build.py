@@ -10,14 +10,15 @@ from pathlib import Path
 from msgspec import Struct
 
 from proxy.config.build_callers import BuiltCallers, build_callers, find_unknown_models
-from proxy.config.build_discovery import BuiltDiscovery, build_discovery
+from proxy.config.build_discovery import BuiltDiscovery
+from proxy.config.build_found import build_found
 from proxy.config.build_groups import BuiltGroups, build_groups
 from proxy.config.build_provider import BuiltProvider, build_provider
+from proxy.config.discovered_file import Discovered
 from proxy.config.environment import Variable
 from proxy.config.node import Node
 from proxy.config.problem import Problem
 from proxy.config.schema import ConfigFile
-from proxy.config.validate import Checked
 from proxy.domain.breaker import BreakerRules
 from proxy.domain.catalog import Provider, Snapshot
 from proxy.domain.discovery import DiscoverySettings
@@ -44,8 +45,7 @@ class Built(Struct, frozen=True):
 
 
 def build(
-    checked: Checked,
-    tree: Node,
+    entries: Discovered,
     environment: Mapping[str, Variable],
     hasher: KeyHasher,
     *,
@@ -54,13 +54,18 @@ def build(
     now_at: float,
     also_listen: Sequence[tuple[str, int]] = (),
 ) -> Built:
-    """Build everything; with problems in `checked` the result is good only for its problems."""
+    """Build everything; with problems in `entries` the result is good only for its problems."""
+    checked, tree, discovery = entries.checked, entries.tree, entries.searched
     top = checked.top
     listen = _read_listen(top, tree)
-    providers = [build_provider(entry, top, tree, environment) for entry in checked.providers]
-    groups = build_groups(providers, checked.routes, tree)
+    providers = [
+        build_provider(entry, top, tree, environment)
+        if entry.found_by is None
+        else build_found(entry, top, tree, discovery.settings)
+        for entry in checked.providers
+    ]
+    groups = build_groups(providers, checked.routes, tree, may_find_more=discovery.settings.is_on)
     callers = build_callers(top, tree, hasher, (*listen, *also_listen))
-    discovery = build_discovery(top, tree, environment)
     parts: list[BuiltProvider | BuiltCallers | BuiltGroups | BuiltDiscovery] = [
         *providers,
         callers,

@@ -34,20 +34,36 @@ class BuiltGroups(Struct, frozen=True):
 
 
 def build_groups(
-    providers: Sequence[BuiltProvider], routes: Sequence[CheckedRoute], tree: Node
+    providers: Sequence[BuiltProvider],
+    routes: Sequence[CheckedRoute],
+    tree: Node,
+    *,
+    may_find_more: bool = False,
 ) -> BuiltGroups:
-    """Return every alias and every bare model name with its deployments, best first."""
-    return _GroupBuilder(providers, tree).build(routes)
+    """
+    Return every alias and every bare model name with its deployments, best first.
+
+    Args:
+        providers: those of the configuration, and those that were found.
+        routes: the aliases.
+        tree: where all of it stands.
+        may_find_more: providers are searched for. What a route names and nothing stands for may
+            be found yet, or again: a configuration is as good without it.
+    """
+    return _GroupBuilder(providers, tree, may_find_more=may_find_more).build(routes)
 
 
 class _GroupBuilder:
     """Knows the providers, and collects what is wrong while it goes through the routes."""
 
-    def __init__(self, providers: Sequence[BuiltProvider], tree: Node) -> None:
+    def __init__(
+        self, providers: Sequence[BuiltProvider], tree: Node, *, may_find_more: bool
+    ) -> None:
         self._built = {built.provider.name: built for built in providers}
         self._tree = tree
         self._problems: list[Problem] = []
         self._warnings: list[Problem] = []
+        self._missing = self._warnings if may_find_more else self._problems
 
     def build(self, routes: Sequence[CheckedRoute]) -> BuiltGroups:
         groups = self._build_bare_groups()
@@ -111,7 +127,7 @@ class _GroupBuilder:
             if target.provider not in self._raw_names():
                 close = suggest(target.provider, self._built)
                 mend = f"did you mean '{close}'?" if close else "name an entry of providers"
-                self._problems.append(Problem(place, "there is no provider of this name", mend))
+                self._missing.append(Problem(place, "there is no provider of this name", mend))
             return None
         provider = built.provider
         if not built.is_on:
@@ -138,7 +154,8 @@ class _GroupBuilder:
         close = suggest(target.model, models)
         mend = f"did you mean '{close}'?" if close else "add it to the provider's models"
         what = f"the provider '{built.provider.name}' does not list this model"
-        self._problems.append(Problem(place, what, mend))
+        problems = self._problems if built.provider.found_by is None else self._missing
+        problems.append(Problem(place, what, mend))
         return False
 
     def _check_price(self, route: CheckedRoute, index: int, deployment: Deployment) -> None:
@@ -167,7 +184,7 @@ class _GroupBuilder:
                 close = suggest(name, known)
                 mend = f"did you mean '{close}'?" if close else "name an alias or a listed model"
                 what = "fallbacks: there is no alias and no model of this name"
-                self._problems.append(Problem(place, what, mend))
+                self._missing.append(Problem(place, what, mend))
 
     def _is_simulated(self, name: str) -> bool:
         built = self._built.get(name.partition("/")[0])

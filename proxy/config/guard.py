@@ -13,7 +13,11 @@ _ALLOW = "if it is meant, run 'llm-proxy reload --allow-shrink' once"
 
 
 class GuardFacts(Struct, frozen=True):
-    """What the guard looks at: how many providers are in a file, and whether its end is marked."""
+    """
+    What the guard looks at: how many providers are in a file, and whether its end is marked.
+
+    Providers that were found are in no file of the operator's, and are not counted.
+    """
 
     provider_count: int
     has_marker: bool

@@ -11,7 +11,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from proxy.config.build import build
+from proxy.config.build_discovery import build_discovery
 from proxy.config.ca_files import find_faulty_ca_files
+from proxy.config.discovered_file import merge_discovered
 from proxy.config.effective import EffectiveValue, list_effective
 from proxy.config.environment import build_environment
 from proxy.config.merge import merge
@@ -45,7 +47,8 @@ class LoadedConfig(Struct, frozen=True):
     `config_path` is None for the packaged copy. `not_in_force` names settings that are
     accepted but whose feature is not built yet. `effective` is every value with its source,
     fit to be shown. `has_marker` says that `end_of_config: true` stands in the file. `files`
-    are what was read and judged, byte for byte, by their names without a directory.
+    are the operator's as they were read and judged, byte for byte, by their names without a
+    directory. `discovered` is what was read of `discovered.json`, which is not one of these.
     """
 
     install: InstallSettings
@@ -57,6 +60,13 @@ class LoadedConfig(Struct, frozen=True):
     has_marker: bool
     files: tuple[SourceFile, ...]
     probes: tuple[WatchedEndpoint, ...]
+    discovered: bytes | None = None
+
+    @property
+    def own_count(self) -> int:
+        """How many providers in service the operator has written, and nobody has found."""
+        providers = self.snapshot.providers.values()
+        return sum(provider.found_by is None for provider in providers)
 
 
 def load_config(
@@ -68,6 +78,7 @@ def load_config(
     now_at: float,
     also_listen: Sequence[tuple[str, int]] = (),
     is_found: bool = False,
+    discovered: bytes | None = None,
 ) -> LoadedConfig:
     """
     Read, check and build the configuration that is in force; each file is read once.
@@ -82,6 +93,7 @@ def load_config(
             must be good enough for those addresses too.
         is_found: `path` is what `find_config` has returned, None for the packaged copy: a
             running server keeps to that, whatever else appears or disappears.
+        discovered: what `discovered.json` held when it could be read last.
 
     Raises:
         ConfigError: with every problem of every file and variable.
@@ -99,12 +111,15 @@ def load_config(
     environment = build_environment(environ, dot_env.variables)
     merged = merge(parsed.tree, environment)
     checked = validate(merged.tree)
+    state_dir = find_state_dir(config_path, environ)
+    searched = build_discovery(checked.top, merged.tree, environment)
+    # Behind the environment: no variable of a provider's can mean one that was found.
+    found = merge_discovered(merged.tree, checked, searched, state_dir, discovered)
     built = build(
-        checked,
-        merged.tree,
+        found,
         environment,
         hasher,
-        state_dir=find_state_dir(config_path, environ),
+        state_dir=state_dir,
         generation=generation,
         now_at=now_at,
         also_listen=also_listen,
@@ -121,17 +136,19 @@ def load_config(
         *find_missing_files(built.install.redis_url, merged.tree),
         *find_faulty_ca_files(checked.providers, merged.tree),
     )
-    warnings = (*merged.warnings, *built.warnings, *files, *probe_file.warnings)
+    parts = (merged, built, probe_file, found)
+    warnings = (*files, *(warning for part in parts for warning in part.warnings))
     return LoadedConfig(
         install=built.install,
         snapshot=built.snapshot,
         config_path=config_path,
         warnings=tuple(_in_order(warnings, source)),
         not_in_force=list_not_in_force(merged.tree),
-        effective=list_effective(merged.tree, built.secret_nodes, hasher.fingerprint),
+        effective=list_effective(found.tree, built.secret_nodes, hasher.fingerprint),
         has_marker=_has_marker(parsed.tree),
         files=_list_files(source, data, probe_data),
         probes=probe_file.probes,
+        discovered=found.data,
     )
 
 

@@ -20,6 +20,7 @@ MAX_FILE_BYTES = 8 * 1024 * 1024
 PACKAGED_NAME = "default_config.yaml"
 DOT_ENV_NAME = ".env"
 PROBE_FILE_NAME = "health_worker_providers.json"
+DISCOVERED_NAME = "discovered.json"
 SYSTEM_PATH = Path("/etc/llm-proxy/config.yaml")
 SYSTEM_STATE_DIR = Path("/var/lib/llm-proxy")
 SYSTEM_RUNTIME_DIR = Path("/run/llm-proxy")
@@ -93,10 +94,15 @@ def folder_of(config_path: Path | None) -> Path:
 
 
 def list_paths(config_path: Path | None) -> tuple[Path, ...]:
-    """Return every file that the configuration is read from, whether it is there or not."""
+    """Return every file of the operator's that the configuration is read from, there or not."""
     folder = folder_of(config_path)
     beside = (folder / DOT_ENV_NAME, folder / PROBE_FILE_NAME)
     return beside if config_path is None else (config_path, *beside)
+
+
+def list_watched(config_path: Path | None, state_dir: Path) -> tuple[Path, ...]:
+    """Return every file whose change may be one of the configuration, there or not."""
+    return (*list_paths(config_path), state_dir / DISCOVERED_NAME)
 
 
 def read_config(path: Path | None) -> bytes:
@@ -161,6 +167,17 @@ def read_probe_file(config_path: Path | None) -> tuple[str, bytes] | None:
     """
     path = folder_of(config_path) / PROBE_FILE_NAME
     return (str(path), read_file(path)) if os.path.lexists(path) else None
+
+
+def read_discovered_file(state_dir: Path) -> bytes | None:
+    """
+    Return what discovery has written into the state directory, None if it has not.
+
+    Raises:
+        ConfigError: it exists but cannot be read.
+    """
+    path = state_dir / DISCOVERED_NAME
+    return read_file(path) if os.path.lexists(path) else None
 
 
 def _check_file(path: Path, found: os.stat_result) -> None:

@@ -19,6 +19,7 @@ from proxy.config.problem import Place, Problem, show_name, suggest
 from proxy.config.provider_schema import ProviderEntry, Section
 from proxy.config.schema import ConfigFile, RouteEntry
 from proxy.config.setting import build_pattern, list_settings
+from proxy.domain.discovery import SourceName
 
 SectionT = TypeVar("SectionT", bound=Section)
 Steps = tuple[str | int, ...]
@@ -71,9 +72,10 @@ class Entry(Struct, frozen=True):
 
 
 class CheckedProvider(Entry, frozen=True):
-    """One entry of `providers:`."""
+    """One entry of `providers:`; `found_by` is what has found it, None if it was written."""
 
     entry: ProviderEntry
+    found_by: SourceName | None = None
 
 
 class CheckedRoute(Entry, frozen=True):

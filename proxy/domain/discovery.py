@@ -1,8 +1,32 @@
-"""Where providers are searched for, by the configuration."""
+"""Where providers are searched for, by the configuration, and what is found there."""
+
+from typing import Literal
 
 from msgspec import Struct
 
 from proxy.domain.secret import Secret
+
+SourceName = Literal["registry", "kubernetes", "consul", "local"]
+"""What has found a provider; `local` is a server at its own port of this machine."""
+
+
+class FoundProvider(Struct, frozen=True):
+    """
+    One provider that discovery has found, as `discovered.json` keeps it.
+
+    It holds nothing but this: a key, a header or a proxy is never taken from what was found.
+    `found_at` is when it was found first, epoch seconds.
+    """
+
+    name: str
+    type: str
+    base_url: str
+    models: tuple[str, ...]
+    found_by: SourceName
+    found_at: float
+    priority: int | None = None
+    """Counts where it comes later than the `priority` of the settings; None: theirs."""
+    weight: int = 1
 
 
 class RegistrySettings(Struct, frozen=True):
@@ -51,7 +75,17 @@ class DiscoverySettings(Struct, frozen=True):
     max_providers: int = 100
 
     @property
+    def sources(self) -> tuple[SourceName, ...]:
+        """What is searched; of two sources that find the same name the first one counts."""
+        is_on: dict[SourceName, bool] = {
+            "registry": self.registry is not None,
+            "kubernetes": self.kubernetes is not None,
+            "consul": self.consul is not None,
+            "local": self.local_servers,
+        }
+        return tuple(name for name, on in is_on.items() if on)
+
+    @property
     def is_on(self) -> bool:
         """Something is searched."""
-        sources = (self.registry, self.kubernetes, self.consul)
-        return self.local_servers or any(source is not None for source in sources)
+        return bool(self.sources)

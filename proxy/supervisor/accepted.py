@@ -36,6 +36,8 @@ class Accepted(Struct, frozen=True):
     """The snapshot as it travels to workers."""
     watched: tuple[WatchedEndpoint, ...] = ()
     """What the health worker watches besides; () for what comes from the history."""
+    discovered: bytes | None = None
+    """What was read of `discovered.json`; goes on while that cannot be read."""
 
     def is_same_as(self, other: "Accepted") -> bool:
         """Return whether both come to the same, whatever their numbers are."""
@@ -60,11 +62,12 @@ def accept(loaded: LoadedConfig) -> Accepted:
         snapshot=loaded.snapshot,
         install=loaded.install,
         effective=loaded.effective,
-        facts=GuardFacts(len(loaded.snapshot.providers), loaded.has_marker),
+        facts=GuardFacts(loaded.own_count, loaded.has_marker),
         config_path=loaded.config_path,
         files=loaded.files,
         parts=encode_snapshot(loaded.snapshot),
         watched=loaded.probes,
+        discovered=loaded.discovered,
     )
 
 

@@ -181,7 +181,10 @@ class LiveConfig:
             is_last = attempt == MOST_LOOKS - 1
             try:
                 loaded = self._place.load(
-                    self.accepted.snapshot.generation + 1, now_at, self._running.listen
+                    self.accepted.snapshot.generation + 1,
+                    now_at,
+                    self._running.listen,
+                    self.accepted.discovered,
                 )
             except ConfigError:
                 if is_last or self._place.watch.look() == self.judged:

@@ -26,7 +26,7 @@ from proxy.config.sources import (
     find_config,
     find_runtime_dir,
     find_state_dir,
-    list_paths,
+    list_watched,
 )
 from proxy.config.watcher import FileWatch, Look
 from proxy.domain.identity import KeyHasher
@@ -52,10 +52,14 @@ class Place(Struct, frozen=True):
     lock: StateLock
 
     def load(
-        self, generation: int, now_at: float, also_listen: tuple[tuple[str, int], ...] = ()
+        self,
+        generation: int,
+        now_at: float,
+        also_listen: tuple[tuple[str, int], ...] = (),
+        discovered: bytes | None = None,
     ) -> LoadedConfig:
         """
-        Read the configuration as it is now.
+        Read the configuration as it is now (see `load_config`).
 
         Raises:
             ConfigError: with every problem.
@@ -69,6 +73,7 @@ class Place(Struct, frozen=True):
                 now_at=now_at,
                 also_listen=also_listen,
                 is_found=True,
+                discovered=discovered,
             )
         except ConfigError:
             raise
@@ -126,7 +131,7 @@ def find_place(config: Path | None, environ: Mapping[str, str]) -> Place:
         pepper=pepper,
         hasher=KeyHasher(pepper),
         history=open_history(state_dir, secret),
-        watch=FileWatch(list_paths(config_path)),
+        watch=FileWatch(list_watched(config_path, state_dir)),
         lock=StateLock(state_dir),
     )
 
@@ -184,7 +189,7 @@ def _guard(newest: HistoryEntry | None, loaded: LoadedConfig) -> tuple[Problem, 
         return ()
     verdict = decide_guard(
         GuardFacts(newest.provider_count, newest.has_marker),
-        GuardFacts(len(loaded.snapshot.providers), loaded.has_marker),
+        GuardFacts(loaded.own_count, loaded.has_marker),
         source=str(loaded.config_path or ""),
         is_start=True,
     )

@@ -1,12 +1,13 @@
 """An edit is judged by itself; one that was judged on request is not judged again."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from proxy.config.sources import list_paths
+from proxy.config.sources import list_watched
 from proxy.supervisor.accepted import Accepted
 from proxy.supervisor.config_watch import watch_config
 from proxy.supervisor.live_config import LiveConfig, ReloadResult
@@ -45,7 +46,7 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
     folder = Folder(tmp_path)
     folder.write(build_file("a", "b"))
     watched = Watched(folder)
-    paths = list_paths(folder.config)
+    paths = list_watched(folder.config, folder.find().state_dir)
     tasks = [
         asyncio.create_task(watched.live.run()),
         asyncio.create_task(watch_config(paths, watched.live)),
@@ -73,3 +74,37 @@ async def test_what_was_judged_on_request_is_not_judged_again(watched: Watched) 
     watched.folder.write(build_file("a", "b", "c", "d"))
     results = await watched.wait_for(2)
     assert [result.cause for result in results] == ["a command", "edit of config.yaml"]
+
+
+async def test_what_is_found_comes_into_force_and_goes_on(watched: Watched) -> None:
+    """A search's result is an edit like any other; a broken file of it takes nothing away."""
+    url = "https://registry.example/list.json"
+    watched.folder.write(build_file("a", "b", provider_registry_url=url))
+    await watched.wait_for(1)
+    found = [
+        {
+            "name": f"found-{number}",
+            "type": "openai_compatible",
+            "base_url": f"https://{number}.example/v1",
+            "models": ["m"],
+            "found_by": "registry",
+            "found_at": 1.0,
+        }
+        for number in range(9)
+    ]
+    path = watched.folder.find().state_dir / "discovered.json"
+    path.write_text(json.dumps({"providers": found}))
+    second = (await watched.wait_for(2))[1]
+    assert (second.result, second.cause) == ("applied", "edit of discovered.json")
+    assert len(watched.live.accepted.snapshot.providers) == 11
+    path.write_text("{")
+    third = (await watched.wait_for(3))[2]
+    assert third.result == "unchanged"
+    # Found ones are no part of what the guard counts: neither hidden by them nor refused for them.
+    path.write_text(json.dumps({"providers": found[:1]}))
+    fourth = (await watched.wait_for(4))[3]
+    assert fourth.result == "applied"
+    assert len(watched.live.accepted.snapshot.providers) == 3
+    watched.folder.write(build_file(provider_registry_url=url))
+    fifth = (await watched.wait_for(5))[4]
+    assert fifth.result == "guarded"
