@@ -47,7 +47,8 @@ class ClocksEntry(Section):
         default=60.0,
         description=(
             "Streams: seconds from the request to the first content. Local servers "
-            "(`lm_studio`, `llama_cpp`, `ollama`, `vllm`) get 600 here and for `headers_s` unless set."
+            "(`lm_studio`, `llama_cpp`, `ollama`, `vllm`) get 600 here and for `headers_s` "
+            "unless set."
         ),
     )
     idle_s: Seconds = Field(

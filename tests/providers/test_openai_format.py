@@ -6,7 +6,11 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
+from proxy.domain.catalog import Provider
 from proxy.domain.errors import InvalidRequest
+from proxy.domain.exchange import OutboundRequest
+from proxy.domain.health import ProbeSettings
+from proxy.domain.settings import Clocks
 from proxy.providers.openai_compatible import KINDS
 from proxy.providers.registry import find_type
 from proxy.wire.json_text import parse_object
@@ -214,3 +218,92 @@ def test_vectors_pass_byte_by_byte_at_every_type() -> None:
     body = b'{"object":"list","data":[{"object":"embedding","index":0,"embedding":[1e-05, 0.10]}]}'
     for type_name in TYPES:
         assert find_type(type_name).read_answer(ask_for("embeddings"), body).body == body
+
+
+PROBES = {
+    "openai": "https://api.openai.com/v1/models",
+    "grok": "https://api.x.ai/v1/models",
+    "perplexity": "https://api.perplexity.ai/v1/models",
+    "blackbox": "https://api.blackbox.ai/models",
+    "openrouter": "https://openrouter.ai/api/v1/key",
+    "groq": "https://api.groq.com/openai/v1/models",
+    "together": "https://api.together.xyz/v1/models",
+    "mistral": "https://api.mistral.ai/v1/models",
+    "deepseek": "https://api.deepseek.com/models",
+    "lm_studio": "http://127.0.0.1:1234/v1/models",
+    "llama_cpp": "http://127.0.0.1:8080/health",
+    "ollama": "http://127.0.0.1:11434/api/tags",
+    "vllm": BASE_URL + "/models",
+    "openai_compatible": BASE_URL + "/models",
+}
+CLOCKS = Clocks(answer_s=5.0)
+
+
+def probe_of(type_name: str, **more: Any) -> OutboundRequest | None:
+    """What is sent to learn how a provider is."""
+    return find_type(type_name).build_probe(deployment_of(type_name, **more).provider, CLOCKS)
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+def test_a_probe_costs_no_tokens(type_name: str) -> None:
+    """Each type is asked with GET at its own path, with its key, and with nothing in the body."""
+    request = probe_of(type_name, headers={"X-Team": "a"})
+    assert request is not None
+    assert (request.method, request.url, request.body) == ("GET", PROBES[type_name], b"")
+    assert request.headers["Authorization"] == "Bearer sk-canary"
+    assert request.headers["Accept-Encoding"] == "identity"
+    assert request.headers["X-Team"] == "a"
+    assert "Content-Type" not in request.headers
+    assert (request.streams, request.clocks) == (False, CLOCKS)
+
+
+def test_a_probe_goes_to_the_operators_path() -> None:
+    """`probe_path` stands behind `base_url`, also where the type asks at the root."""
+    request = probe_of("llama_cpp", probe=ProbeSettings(path="/ping"))
+    assert request is not None
+    assert request.url == "http://127.0.0.1:8080/v1/ping"
+
+
+def test_the_root_of_a_server_behind_a_path_is_in_front_of_its_v1() -> None:
+    """A server that is reached behind another's path is asked behind that path too."""
+    provider = Provider("it", "llama_cpp", "https://gpu.example/llama/v1")
+    request = find_type("llama_cpp").build_probe(provider, CLOCKS)
+    assert request is not None
+    assert request.url == "https://gpu.example/llama/health"
+
+
+def test_what_is_off_or_made_up_is_not_asked() -> None:
+    """`probe: off` and the simulator have no probe."""
+    assert probe_of("openai", probe=ProbeSettings(kind="off")) is None
+    assert (
+        find_type("simulator").build_probe(Provider("s", "simulator", "simulator:"), CLOCKS) is None
+    )
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+def test_a_probe_by_completion_asks_for_one_token(type_name: str) -> None:
+    """The first listed model gets one short message, and may answer with one token."""
+    probe = ProbeSettings(kind="completion")
+    request = probe_of(type_name, probe=probe, models=("*", "m-1", "m-2"))
+    assert request is not None
+    kind = next(kind for kind in KINDS if kind.type == type_name)
+    assert request.url == (kind.base_url or BASE_URL) + "/chat/completions"
+    body = json.loads(request.body)
+    assert body.pop("messages") == [{"role": "user", "content": "Hi"}]
+    limit = "max_completion_tokens" if type_name == "openai" else "max_tokens"
+    assert body == {"model": "m-1", limit: 1}
+    assert (request.streams, request.clocks) == (False, CLOCKS)
+
+
+def test_a_probe_by_completion_without_a_model_is_free() -> None:
+    """Where any model is taken and none is named, there is none to ask: the list is asked for."""
+    request = probe_of("openai", probe=ProbeSettings(kind="completion"), models=("*",))
+    assert request is not None
+    assert (request.method, request.url) == ("GET", PROBES["openai"])
+
+
+def test_what_a_probe_came_to_is_read_by_the_type() -> None:
+    """`read_probe` knows what statuses mean at its type."""
+    provider = deployment_of("grok").provider
+    assert find_type("grok").read_probe(provider, 400, b"").state == "key_rejected"
+    assert find_type("openai").read_probe(provider, 400, b"").state == "healthy"

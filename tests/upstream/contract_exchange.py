@@ -78,6 +78,32 @@ class ExchangeContract:
             "accept-encoding", "user-agent", "connection",
         }  # fmt: skip
 
+    @pytest.mark.parametrize(("method", "length"), [("GET", None), ("POST", "0")])
+    async def test_only_a_get_without_content_says_nothing_of_a_length(
+        self, transport: Transport, method: str, length: str | None
+    ) -> None:
+        """A GET goes out without body and Content-Length, an empty POST with one of 0."""
+        seen: list[tuple[str, dict[str, str]]] = []
+
+        async def script(connection: UpstreamConnection) -> None:
+            for _ in range(2):
+                # The second would begin with whatever the first has left.
+                seen.append(await connection.read_head())
+                await connection.answer(b"{}")
+            await stay_until_closed(connection)
+
+        async with open_raw_upstream(script) as upstream:
+            for _ in range(2):
+                sink = RecordingSink()
+                request = replace(build_request(upstream, b""), method=method)
+                (await transport.open(request, sink)).resume()
+                await sink.over.wait()
+            assert len(upstream.connections) == 1
+        for line, headers in seen:
+            assert line == f"{method} /v1/chat/completions HTTP/1.1"
+            assert headers.get("content-length") == length
+            assert "transfer-encoding" not in headers
+
     async def test_large_body_arrives_whole(self, transport: Transport) -> None:
         """A request body of several megabytes is sent completely."""
         sizes: list[int] = []
