@@ -1,0 +1,148 @@
+"""
+What is believed of all targets together, and whether what is seen may be believed. Pure.
+
+`verdict.py` decides on one target; here is what one target says about the others: a worker whose
+own network is gone sees all of them fail.
+"""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from health_worker.suspicion import Sight, is_cut_off
+from health_worker.targets import Target
+from health_worker.verdict import Pace, ProbeResult, VerdictMachine
+from proxy.domain.health import HealthState, HealthVerdict
+
+
+class Change(Struct, frozen=True):
+    """A target that is in another state now."""
+
+    target: Target
+    before: HealthState
+    after: HealthState
+    reason: str
+
+
+class Beliefs:
+    """
+    Takes what probes came to, and says what there is to tell.
+
+    That a target is silent is told only once the others have been looked at as well: until then it
+    is as likely that this machine is cut off. While it seems to be, silence says nothing of
+    anybody, and what was made of it before is taken back.
+    """
+
+    def __init__(self) -> None:
+        self.is_suspect = False
+        self._machines: dict[str, VerdictMachine] = {}
+        self._targets: dict[str, Target] = {}
+        self._sights: dict[str, Sight] = {}
+        self._fresh: dict[str, None] = {}
+        """Names of which something is to be told, in order."""
+        self._witnesses: set[str] = set()
+        """Those whose next look is awaited before a silence is told."""
+
+    @property
+    def verdicts(self) -> dict[str, HealthVerdict]:
+        """What is believed now, by name; how long it lives is for `take_news` to say."""
+        return {
+            name: machine.build_verdict(self._targets[name], 0.0)
+            for name, machine in self._machines.items()
+            if machine.state != "unknown"
+        }
+
+    @property
+    def is_asking_others(self) -> bool:
+        """A silence waits to be told until others have been looked at."""
+        return bool(self._witnesses)
+
+    def note(
+        self, target: Target, result: ProbeResult, now_s: float, now_at: float
+    ) -> Change | None:
+        """
+        Take note of what a probe came to.
+
+        Args:
+            target: what was probed.
+            result: what it came to.
+            now_s: seconds of a clock that only goes forward.
+            now_at: epoch seconds.
+
+        Returns:
+            The change of its state, if it has changed.
+        """
+        name = target.name
+        self._targets[name] = target
+        self._witnesses.discard(name)
+        is_silent = not result.has_answered
+        self._sights[name] = Sight(target.is_on_this_machine, is_silent)
+        self._judge_oneself()
+        if self.is_suspect and is_silent and not target.is_on_this_machine:
+            return None
+        machine = self._machines.setdefault(name, VerdictMachine())
+        before = machine.state
+        has_changed = machine.note(result, now_s, now_at)
+        if machine.state == "unknown":
+            return None
+        self._fresh[name] = None
+        if not has_changed:
+            return None
+        return Change(target, before, machine.state, result.reading.reason)
+
+    def find_witnesses(self, change: Change, names: Iterable[str]) -> set[str]:
+        """Return whom to look at before a change is told: nobody, unless a target fell silent."""
+        sight = self._sights[change.target.name]
+        if not sight.is_unanswered or sight.is_on_this_machine or change.after != "unhealthy":
+            return set()
+        self._witnesses.update(names)
+        self._witnesses.discard(change.target.name)
+        return set(self._witnesses)
+
+    def pace(self, name: str) -> Pace:
+        """Return how soon to look at a target again."""
+        machine = self._machines.get(name)
+        if self.is_suspect or machine is None:
+            return "transition"
+        return machine.pace
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Believe nothing of these: they are gone, or something else by the same name."""
+        for name in names:
+            self._witnesses.discard(name)
+            for kept in (self._machines, self._targets, self._sights, self._fresh):
+                kept.pop(name, None)
+        self._judge_oneself()
+
+    def clear(self) -> None:
+        """Believe nothing of anybody."""
+        self.forget(list(self._targets))
+        self._witnesses.clear()
+
+    def take_news(self) -> list[tuple[Target, VerdictMachine]]:
+        """Return of whom something new is to be told; it counts as told."""
+        if self.is_suspect:
+            return []
+        told = []
+        for name in list(self._fresh):
+            machine = self._machines[name]
+            is_doubtful = machine.is_unanswered and machine.state == "unhealthy"
+            if not (is_doubtful and self._witnesses):
+                del self._fresh[name]
+                told.append((self._targets[name], machine))
+        return told
+
+    def tell_again(self, targets: Iterable[Target]) -> None:
+        """Have what was taken told once more: nobody has heard it."""
+        for target in targets:
+            if target.name in self._machines:
+                self._fresh[target.name] = None
+
+    def _judge_oneself(self) -> None:
+        was_suspect, self.is_suspect = self.is_suspect, is_cut_off(self._sights.values())
+        if was_suspect or not self.is_suspect:
+            return
+        for name, sight in self._sights.items():
+            if sight.is_unanswered and not sight.is_on_this_machine:
+                self._machines.pop(name, None)
+                self._fresh.pop(name, None)
