@@ -9,6 +9,7 @@ from proxy.stores.memory_breakers import MemoryBreakers
 from proxy.stores.memory_verdicts import MemoryVerdicts
 from proxy.stores.redis_breakers import RedisBreakers
 from proxy.stores.redis_link import RedisLink
+from proxy.stores.redis_verdicts import RedisVerdicts
 
 
 class FastStores:
@@ -35,12 +36,14 @@ class FastStores:
         """
         self._link: RedisLink | None = None
         self.breakers: BreakerStore
-        self.verdicts: VerdictStore = MemoryVerdicts()
+        self.verdicts: VerdictStore
         if install.redis_url is None:
             self.breakers = MemoryBreakers(rules)
+            self.verdicts = MemoryVerdicts()
             return
         self._link = link = RedisLink(install.redis_url)
         self.breakers = RedisBreakers(link, rules)
+        self.verdicts = RedisVerdicts(link)
         link.watch(lambda: on_redis(True), lambda: on_redis(False))
         link.on_fault = on_fault
         link.start()

@@ -30,9 +30,9 @@ class MemoryVerdicts:
     """
     A VerdictStore (see `base.py`) that believes what it is told, news by news.
 
-    News that are not newer than others were are passed over, with one exception: when nothing
-    that was told before is believed any more, whoever speaks then is believed. A health worker
-    that begins anew with a clock that was set back would else never be heard again.
+    News that are not newer than all before are passed over, with one exception: when the health
+    worker that was heard is silent, and nothing of what it has told later than that is believed
+    any more. One that begins anew with a clock that was set back would else never be heard.
     """
 
     def __init__(self, read_clock_s: Callable[[], float] = time.monotonic) -> None:
@@ -69,7 +69,7 @@ class MemoryVerdicts:
         """Learn what a health worker tells (see `base.py`)."""
         now_s = self._read_clock_s()
         version = (news.fence, news.number)
-        if version <= self._newest and not self._is_over(now_s):
+        if version <= self._newest and not self._is_over_since(version, now_s):
             return
         changed: set[str] = set()
         if news.is_cleared:
@@ -105,10 +105,12 @@ class MemoryVerdicts:
     def _hear_sign_of_life(self, until_s: float, *, is_suspect: bool) -> None:
         self._alive_until_s, self._is_suspect = until_s, is_suspect
 
-    def _is_over(self, now_s: float) -> bool:
-        """Return whether nothing that was told is believed any more."""
-        is_silent = self._alive_until_s <= now_s
-        return is_silent and all(held.until_s <= now_s for held in self._held.values())
+    def _is_over_since(self, version: Version, now_s: float) -> bool:
+        """Return whether nothing counts any more that was told with a version or after it."""
+        if now_s < self._alive_until_s:
+            return False
+        later = (held for held in self._held.values() if held.version >= version)
+        return all(held.until_s <= now_s for held in later)
 
     def _tell(self, changed: Iterable[str]) -> None:
         """Say of which providers something else is believed now, and await the next end of one."""

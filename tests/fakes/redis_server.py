@@ -97,7 +97,7 @@ class RedisServer:
         """Let it go on where it was stopped."""
         self._signal(signal.SIGCONT)
 
-    def command(self, *words: str | int) -> Any:
+    def command(self, *words: str | bytes | int) -> Any:
         """Run one command over a connection of its own; return its reply as RESP2 has it."""
         reader = hiredis.Reader(notEnoughData=...)
         with socket.socket(socket.AF_UNIX) as connection:

@@ -10,6 +10,7 @@ from proxy.stores.factory import FastStores
 from proxy.stores.memory_breakers import MemoryBreakers
 from proxy.stores.memory_verdicts import MemoryVerdicts
 from proxy.stores.redis_breakers import RedisBreakers
+from proxy.stores.redis_verdicts import RedisVerdicts
 from tests.fakes.redis_server import RedisServer
 
 
@@ -55,6 +56,7 @@ async def test_with_redis_breakers_are_shared_once_it_is_there(redis_server: Red
     )
     try:
         assert isinstance(stores.breakers, RedisBreakers)
+        assert isinstance(stores.verdicts, RedisVerdicts)
         assert stores.find_degraded() == ("redis",)
         await told.wait_for(True)
         assert stores.find_degraded() == ()
