@@ -132,12 +132,6 @@ class Beliefs:
                 told.append((self._targets[name], machine))
         return told
 
-    def tell_again(self, targets: Iterable[Target]) -> None:
-        """Have what was taken told once more: nobody has heard it."""
-        for target in targets:
-            if target.name in self._machines:
-                self._fresh[target.name] = None
-
     def _judge_oneself(self) -> None:
         was_suspect, self.is_suspect = self.is_suspect, is_cut_off(self._sights.values())
         if was_suspect or not self.is_suspect:

@@ -8,6 +8,7 @@ machine who owns the service.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, cast, get_args
 
 import msgspec
@@ -17,10 +18,13 @@ from proxy.config.changes import describe_changes
 from proxy.config.history import HistoryEntry
 from proxy.control.messages import Answer, Ask, BreakerOrder
 from proxy.domain.breaker import BreakerCommand
+from proxy.domain.health import HealthOrder
+from proxy.domain.service_errors import HealthWorkerUnavailable
 from proxy.policy.breaker_targets import EVERYTHING, WHAT_IDS_LOOK_LIKE, is_target
 from proxy.supervisor.accepted import path_text
 from proxy.supervisor.breaker_orders import BreakerOrders
 from proxy.supervisor.fleet import Fleet
+from proxy.supervisor.health_child import HealthChild
 from proxy.supervisor.live_config import LiveConfig
 from proxy.supervisor.startup import Place
 
@@ -45,9 +49,11 @@ class Asks:
         fleet: Fleet,
         is_ending: Callable[[], bool],
         breaker_orders: BreakerOrders,
+        health: HealthChild,
     ) -> None:
         """Answer from these; what changes something is refused once the server `is_ending`."""
         self._breaker_orders = breaker_orders
+        self._health = health
         self._is_ending = is_ending
         self._place = place
         self._live = live
@@ -60,11 +66,12 @@ class Asks:
             "restart_workers": self._restart_workers,
             "breaker": self._order_breakers,
             "status": self._show_status,
+            **{order: partial(self._ask_health, order) for order in get_args(HealthOrder)},
         }
 
     async def answer(self, ask: Ask) -> Answer:
         """Return the answer to one ask; a refusal and a failure are answers too."""
-        handler = self._by_name.get(ask.what)
+        handler, code = self._by_name.get(ask.what), {}
         try:
             if handler is None:
                 raise AskRefused(f"this version cannot do '{ask.what}'")
@@ -77,13 +84,15 @@ class Asks:
             if not self._is_ending():
                 raise
             message = ENDING
+        except HealthWorkerUnavailable as error:
+            message, code = error.message, {"code": error.code}
         except (AskRefused, msgspec.MsgspecError, OSError) as error:
             message = str(error)
         except Exception as error:  # noqa: BLE001
             # A fault of ours costs this one answer, and not the service.
             _log.exception("what was asked could not be answered", what=ask.what)
             message = f"it could not be done ({type(error).__name__}); the log says where"
-        return Answer(ask.id, msgspec.json.encode({"message": message}), is_error=True)
+        return Answer(ask.id, msgspec.json.encode({"message": message, **code}), is_error=True)
 
     async def _reload(self, arguments: dict[str, Any], by: str) -> Any:
         cause = str(arguments.get("cause") or by or "asked")[:LONGEST_CAUSE]
@@ -119,6 +128,14 @@ class Asks:
             "workers": workers,
             "timestamp": time.time(),
         }
+
+    async def _ask_health(self, order: HealthOrder, arguments: dict[str, Any], by: str) -> Any:
+        if order != "check":
+            _log.info("an operator's order for the health worker", order=order, by=by)
+        answer = await self._health.ask(order, msgspec.json.encode(arguments), by)
+        if answer.is_error:
+            raise AskRefused(msgspec.json.decode(answer.body, type=dict[str, Any])["message"])
+        return msgspec.Raw(answer.body)
 
     async def _show_config(self, arguments: dict[str, Any], by: str) -> Any:
         accepted, status = self._live.accepted, self._live.status
@@ -171,4 +188,5 @@ class Asks:
             "ready_workers": self._fleet.ready_count,
             "served_generations": self._fleet.served_generations,
             "pids": self._fleet.pids,
+            "health_worker_pid": self._health.pid,
         }

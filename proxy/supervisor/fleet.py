@@ -24,6 +24,7 @@ from proxy.control.messages import (
     ReopenLog,
     Start,
     Tell,
+    Verdicts,
 )
 from proxy.supervisor.spawn import SpawnedWorker
 from proxy.supervisor.worker_process import WorkerProcess, describe_end
@@ -52,6 +53,7 @@ class Orders(Struct, frozen=True):
     tell: Tell
     publish: Publish
     breakers: tuple[BreakerOrder, ...] = ()
+    verdicts: Verdicts | None = None
 
 
 class _Slot:
@@ -78,6 +80,7 @@ class Fleet:
         on_change: Callable[[], None],
         on_restart: Callable[[RestartReason], None],
         on_failure: Callable[[BaseException], None],
+        on_events: Callable[[Happened], None] = lambda happened: None,
     ) -> None:
         """
         Start nothing yet.
@@ -90,6 +93,7 @@ class Fleet:
             on_change: called when the number of workers that serve may have changed.
             on_restart: called for each worker that is replaced.
             on_failure: called if keeping the workers has failed for a reason of our own.
+            on_events: told what a worker tells the others.
         """
         self._spawn = spawn
         self._give_orders = give_orders
@@ -98,6 +102,7 @@ class Fleet:
         self._on_change = on_change
         self._on_restart = on_restart
         self._on_failure = on_failure
+        self._on_events = on_events
         self._slots: list[_Slot] = []
         self._living: set[WorkerProcess] = set()
         """Every process that has not ended: those that come, serve and drain."""
@@ -147,10 +152,10 @@ class Fleet:
                 return False
         return True
 
-    def tell(self, tell: Tell) -> None:
-        """Tell every worker how the service stands."""
+    def tell(self, news: Tell | Verdicts) -> None:
+        """Tell every worker how the service stands, or its providers."""
         for worker in self._living:
-            worker.send(tell)
+            worker.send(news)
 
     def reopen_logs(self) -> None:
         """Have every worker open its log file anew."""
@@ -234,11 +239,14 @@ class Fleet:
         worker.publish(orders.publish)
         for order in orders.breakers:
             worker.send(order)
+        if orders.verdicts is not None:
+            worker.send(orders.verdicts)
         if self._is_draining:
             worker.drain(self._within_s, self._delay_s)
         return worker
 
     def _pass_on(self, source: WorkerProcess, happened: Happened) -> None:
+        self._on_events(happened)
         for worker in self._living:
             if worker is not source:
                 worker.send(happened)
@@ -266,10 +274,8 @@ class Fleet:
         reason = await self._tell_loss(worker)
         self._on_restart(reason)
         self._on_change()
-        slot.short_lives = slot.short_lives + 1 if _died_young(worker) else 0
-        if slot.short_lives > 1:
-            wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(slot.short_lives, 16))
-            await asyncio.sleep(wait_s)
+        slot.short_lives = slot.short_lives + 1 if died_young(worker) else 0
+        await asyncio.sleep(decide_wait_s(slot.short_lives))
         while not self._is_draining:
             try:
                 slot.worker = await self._begin(slot.number, self._spawn())
@@ -356,7 +362,14 @@ class Fleet:
             self._on_failure(error)
 
 
-def _died_young(worker: WorkerProcess) -> bool:
+def decide_wait_s(short_lives: int) -> float:
+    """Return how long a successor waits after so many in a row that have died young."""
+    if short_lives < 2:
+        return 0.0
+    return min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(short_lives, 16))
+
+
+def died_young(worker: WorkerProcess) -> bool:
     """Return whether a worker would die again: killed from outside it would not."""
     if not worker.ready.is_set():
         return True

@@ -14,8 +14,9 @@ from typing import Any
 
 import structlog
 
-from proxy.config.sources import list_paths
-from proxy.control.messages import HURRY_S, Ask, Publish, Start, Tell
+from proxy.config.sources import list_watched
+from proxy.control.messages import HURRY_S, Ask, Publish, Start, Tell, Verdicts, Watch
+from proxy.domain.health import HealthNews
 from proxy.domain.service import ServiceStatus
 from proxy.domain.settings import InstallSettings
 from proxy.supervisor.accepted import Accepted
@@ -24,9 +25,12 @@ from proxy.supervisor.breaker_orders import BreakerOrders
 from proxy.supervisor.config_watch import watch_config
 from proxy.supervisor.control_server import ControlServer
 from proxy.supervisor.fleet import Fleet, Orders
+from proxy.supervisor.health_child import NUMBER as HEALTH_WORKER
+from proxy.supervisor.health_child import HealthChild, HealthOrders
+from proxy.supervisor.kept_verdicts import KeptVerdicts
 from proxy.supervisor.live_config import LiveConfig, ReloadResult
 from proxy.supervisor.sockets import describe, open_listening
-from proxy.supervisor.spawn import SpawnedWorker, spawn_worker
+from proxy.supervisor.spawn import SpawnedWorker, spawn_health_worker, spawn_worker
 from proxy.supervisor.startup import First, Place, find_place, load_first
 from proxy.supervisor.worker_process import WorkerProcess
 from proxy.telemetry.health import UptimeTracker, is_ready
@@ -117,6 +121,13 @@ class Supervisor:
         self._uptime = UptimeTracker(started_at, is_routable=is_ready(first.accepted.snapshot))
         self._breaker_orders = BreakerOrders(is_shared=self._install.redis_url is not None)
         self._live = LiveConfig(place, first, self._install, self._take_result)
+        self._verdicts = KeptVerdicts()
+        self._health = HealthChild(
+            install=self._install,
+            spawn=spawn_health_worker,
+            give_orders=self._give_health_orders,
+            on_news=self._take_news,
+        )
         self._fleet = Fleet(
             spawn=spawn_worker,
             give_orders=self._give_orders,
@@ -125,8 +136,11 @@ class Supervisor:
             on_change=self._tell,
             on_restart=self._metrics.count_restart,
             on_failure=self._fail,
+            on_events=self._health.pass_on,
         )
-        self._asks = Asks(place, self._live, self._fleet, self._stop.is_set, self._breaker_orders)
+        self._asks = Asks(
+            place, self._live, self._fleet, self._stop.is_set, self._breaker_orders, self._health
+        )
         self._control = ControlServer(place.runtime_dir, self._asks.answer)
         self._is_draining = False
         self._tasks: set[asyncio.Task[object]] = set()
@@ -141,8 +155,10 @@ class Supervisor:
         is_up = await self._wait_until_up()
         if is_up and not self._stop.is_set():
             self._tell_ready()
+            self._health.start()
             self._run(self._live.run())
-            self._run(watch_config(list_paths(self._place.config_path), self._live))
+            watched = list_watched(self._place.config_path, self._place.state_dir)
+            self._run(watch_config(watched, self._live))
             self._run(self._feed_watchdog())
             await self._stop.wait()
         await self._end()
@@ -174,6 +190,8 @@ class Supervisor:
         self._fleet.drain(self._install.drain_timeout_s, self._install.drain_delay_s)
         self._tell()
         self._stop_changing()
+        # Before the workers: the address of its own API is free for a successor's.
+        await self._health.close()
         # Workers have their own; with the last of them the address is free for a successor.
         for sock in self._listening:
             sock.close()
@@ -217,22 +235,39 @@ class Supervisor:
         except OSError as error:
             _log.error("the log file could not be opened anew", reason=error.strerror)
         self._fleet.reopen_logs()
+        self._health.reopen_log()
         _log.info("the log was opened anew", log_file=self._install.log_file)
 
     def _give_orders(self, number: int) -> Orders:
         """Return what the worker of that number starts with now."""
         accepted = self._live.accepted
+        believed = self._verdicts.gather()
         return Orders(
             # What is installed does not change while the service runs, whatever the file says.
             Start(number, self._install, self._place.pepper),
             Tell(self._build_status()),
             Publish(accepted.snapshot.generation, accepted.parts),
             self._breaker_orders.kept,
+            None if believed is None else Verdicts(believed),
         )
+
+    def _give_health_orders(self) -> HealthOrders:
+        """Return what the health worker goes by now."""
+        accepted = self._live.accepted
+        return HealthOrders(
+            Start(HEALTH_WORKER, self._install, self._place.pepper),
+            Watch(accepted.watched),
+            Publish(accepted.snapshot.generation, accepted.parts),
+        )
+
+    def _take_news(self, news: HealthNews) -> None:
+        if self._verdicts.take(news):
+            self._fleet.tell(Verdicts(news))
 
     async def _take_result(self, result: ReloadResult, accepted: Accepted | None) -> None:
         self._metrics.count_reload(result.result)
         if accepted is not None:
+            self._health.publish()
             self._notifier.reloading()
             self._uptime.observe(time.time(), is_routable=is_ready(accepted.snapshot))
             publish = Publish(accepted.snapshot.generation, accepted.parts)

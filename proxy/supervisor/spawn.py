@@ -1,5 +1,5 @@
 """
-Starts the process of a worker.
+Starts the process of a worker, or of the health worker.
 
 Nothing heavy is imported here: the first worker is started before the configuration is read,
 so that it loads its libraries meanwhile.
@@ -44,6 +44,20 @@ def spawn_worker(environ: Mapping[str, str] | None = None) -> SpawnedWorker:
     Raises:
         OSError: no process can be started.
     """
+    return _spawn("proxy.worker", environ)
+
+
+def spawn_health_worker(environ: Mapping[str, str] | None = None) -> SpawnedWorker:
+    """
+    Start the health worker's process, which waits in the same way and gets no sockets.
+
+    Raises:
+        OSError: no process can be started.
+    """
+    return _spawn("health_worker", environ)
+
+
+def _spawn(module: str, environ: Mapping[str, str] | None) -> SpawnedWorker:
     variables = build_variables(os.environ if environ is None else environ)
     ours, theirs = socket.socketpair()
     # The mask is inherited: until the worker ignores these signals, they wait.
@@ -52,7 +66,7 @@ def spawn_worker(environ: Mapping[str, str] | None = None) -> SpawnedWorker:
         try:
             process = subprocess.Popen(
                 # -P: what lies in the working directory is not imported by chance.
-                [sys.executable, "-P", "-m", "proxy.worker", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", module, str(theirs.fileno())],
                 env=variables,
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],

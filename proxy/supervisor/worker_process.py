@@ -28,11 +28,16 @@ from proxy.control.messages import (
     ReopenLog,
     Start,
     Tell,
+    Verdicts,
+    Watch,
 )
 from proxy.supervisor.spawn import SpawnedWorker
 
 END_WITHIN_S = 5.0
 """A process that has closed its connection has nothing left to do."""
+
+Notice = Tell | Drain | Ping | ReopenLog | BreakerOrder | Happened | Verdicts | Watch | Ask
+"""What is told as it comes, and is not acknowledged."""
 
 _log = structlog.get_logger("llm_proxy.supervisor")
 
@@ -51,6 +56,7 @@ class WorkerProcess:
         number: int,
         on_ask: Callable[["WorkerProcess", Ask], None],
         on_events: Callable[["WorkerProcess", Happened], None] = lambda worker, happened: None,
+        on_health: Callable[[Verdicts | Answer], None] = lambda message: None,
     ) -> None:
         self.number = number
         self.started_s = self.heard_s = time.monotonic()
@@ -69,6 +75,7 @@ class WorkerProcess:
         self._connection = spawned.connection
         self._on_ask = on_ask
         self._on_events = on_events
+        self._on_health = on_health
         self._link: Link[ClientMessage] | None = None
         self._sent: Publish | None = None
         self._next: Publish | None = None
@@ -104,7 +111,7 @@ class WorkerProcess:
         self.heard_s = time.monotonic()
         self._hearing = asyncio.create_task(self._hear(self._link))
 
-    def send(self, message: Tell | Drain | Ping | ReopenLog | BreakerOrder | Happened) -> None:
+    def send(self, message: Notice) -> None:
         """Tell it something."""
         if self._link is not None:
             self._link.send(message)
@@ -165,6 +172,8 @@ class WorkerProcess:
                 self._on_ask(self, message)
             case Happened():
                 self._on_events(self, message)
+            case Verdicts() | Answer():
+                self._on_health(message)
             case Pong():
                 return
 

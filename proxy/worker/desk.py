@@ -9,8 +9,13 @@ from msgspec.structs import replace
 
 from proxy.control.frames import Link
 from proxy.control.messages import Answer, Ask, ServerMessage
+from proxy.domain.errors import ProxyError
 from proxy.domain.service import ServiceStatus
-from proxy.domain.service_errors import SupervisorRefused, SupervisorUnavailable
+from proxy.domain.service_errors import (
+    HealthWorkerUnavailable,
+    SupervisorRefused,
+    SupervisorUnavailable,
+)
 
 ANSWER_WITHIN_S = 120.0
 """A rolling restart of many workers takes its time."""
@@ -48,7 +53,7 @@ class SupervisorDesk:
         if waiting is None or waiting.done():
             return
         if answer.is_error:
-            waiting.set_exception(SupervisorRefused(_read_message(answer.body)))
+            waiting.set_exception(_read_error(answer.body))
         else:
             waiting.set_result(answer)
 
@@ -61,8 +66,10 @@ class SupervisorDesk:
                 waiting.set_exception(SupervisorUnavailable())
 
 
-def _read_message(body: bytes) -> str | None:
+def _read_error(body: bytes) -> ProxyError:
     try:
-        return msgspec.json.decode(body, type=dict[str, str]).get("message")
+        said = msgspec.json.decode(body, type=dict[str, str])
     except msgspec.MsgspecError:
-        return None
+        return SupervisorRefused()
+    is_away = said.get("code") == HealthWorkerUnavailable.code
+    return (HealthWorkerUnavailable if is_away else SupervisorRefused)(said.get("message"))

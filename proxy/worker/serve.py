@@ -13,6 +13,7 @@ from proxy.control.messages import (
     HURRY_S,
     Ack,
     Answer,
+    Ask,
     BreakerOrder,
     Drain,
     Happened,
@@ -26,6 +27,8 @@ from proxy.control.messages import (
     ServerMessage,
     Start,
     Tell,
+    Verdicts,
+    Watch,
 )
 from proxy.domain.catalog import Snapshot
 from proxy.domain.identity import KeyHasher
@@ -136,10 +139,13 @@ class _Worker:
             case Happened():
                 if self._service is not None:
                     self._service.take_events(message.events)
+            case Verdicts():
+                if self._service is not None:
+                    self._service.take_verdicts(message.news)
             case ReopenLog():
                 self._reopen_log()
-            case Start():
-                _log.error("a second Start was passed over")
+            case Start() | Watch() | Ask():
+                _log.error("a message that is not for a worker was passed over")
 
     def _take_status(self, status: ServiceStatus) -> None:
         if self._desk is None:

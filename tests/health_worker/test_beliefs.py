@@ -57,14 +57,6 @@ def test_what_was_seen_is_told_once() -> None:
     assert looker.told() == {"a": "healthy"}
 
 
-def test_what_nobody_heard_is_told_again() -> None:
-    """What was taken to be told and did not arrive is there to be told once more."""
-    looker = Looker()
-    looker.look(GOOD, "a")
-    looker.beliefs.tell_again([target for target, _ in looker.beliefs.take_news()])
-    assert looker.told() == {"a": "healthy"}
-
-
 def test_silence_is_told_once_the_others_have_been_looked_at() -> None:
     """One target that falls silent is told as unhealthy after all others have answered."""
     looker = Looker()

@@ -13,6 +13,7 @@ MAX_LINES = 400
 WITHOUT_TEST = {
     "proxy/__main__.py": "two lines; the end-to-end tests start the server through it",
     "proxy/worker/__main__.py": "one call; every test of a worker starts it",
+    "health_worker/__main__.py": "one call of two; tests of both start it",
     "proxy/version.py": "one constant; test_project.py reads it",
 }
 # Interfaces: nothing in them runs. The contract suites hold whatever implements them.
