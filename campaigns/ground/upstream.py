@@ -28,10 +28,10 @@ class RunningProgram:
 
 
 @contextmanager
-def running_program(program: str) -> Iterator[RunningProgram]:
+def running_program(program: str, *arguments: str) -> Iterator[RunningProgram]:
     """Run one of the programs; it is killed at the end."""
     with subprocess.Popen(
-        [sys.executable, "-m", f"campaigns.programs.{program}"],
+        [sys.executable, "-m", f"campaigns.programs.{program}", *arguments],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
