@@ -4,7 +4,7 @@ import asyncio
 import math
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from proxy.control.handover import BACKLOG
 from proxy.domain.breaker import BreakerCommand
 from proxy.domain.catalog import Provider, Snapshot
 from proxy.domain.event import Event
+from proxy.domain.health import HealthNews, HealthOrder
 from proxy.domain.identity import KeyHasher
 from proxy.domain.service import ConfigStatus, ServiceStatus
 from proxy.domain.settings import InstallSettings
@@ -29,6 +30,7 @@ from proxy.server.state import Desk, ServerState, StillDesk
 from proxy.simulator.transport import SimulatorTransport
 from proxy.stores.factory import FastStores
 from proxy.stores.memory import MemoryRateStore
+from proxy.stores.redis_verdicts import RedisVerdicts
 from proxy.telemetry.health import UptimeTracker, is_ready
 from proxy.telemetry.log_writer import LogWriter
 from proxy.telemetry.loop_lag import LoopLag
@@ -43,6 +45,8 @@ from proxy.upstream.factory import open_transport
 from proxy.upstream.resolver import Resolver
 from proxy.upstream.transport_set import TransportSet
 
+ORDER_WITHIN_S = 10.0
+"""How long the health worker may take to do what it is told through Redis."""
 ENDPOINTS = (*(path for path, _ in PATHS), *MODEL_ENDPOINTS)
 """What the label `endpoint` of a metric may be; all else is `other`."""
 
@@ -101,6 +105,10 @@ class Service:
         news = describe_reload(before.config, after.config)
         if news is not None:
             self._state.events.publish("reload", news)
+
+    def take_verdicts(self, news: HealthNews) -> None:
+        """Learn what the health worker has told the supervisor."""
+        self._stores.verdicts.take(news)
 
     async def order_breakers(self, target: str, command: BreakerCommand) -> None:
         """Do what an operator has said to every worker."""
@@ -174,11 +182,15 @@ async def open_service(
         transports.for_snapshot(snapshot),
         ManyObservers(metrics, RequestLog(log, install.log_level)),
         MemoryRateStore(processes=install.workers),
-        Board(stores.breakers, on_egress=metrics.set_egress_down),
+        Board(stores.breakers, on_egress=metrics.set_egress_down, verdicts=stores.verdicts),
     )
     desk = StillDesk(_build_status(snapshot)) if desk is None else desk
     state = ServerState(runtime, desk, metrics.render, metrics, worker)
     state.find_degraded = stores.find_degraded
+    if isinstance(stores.verdicts, RedisVerdicts):
+        state.health_orders = RedisOrders(stores.verdicts)
+    else:
+        state.expects_health_worker = install.health_worker and not isinstance(desk, StillDesk)
     runner = build_runner(build_app(state))
     await runner.setup()
     return Service(state, runner, transports, stores, metrics)
@@ -190,6 +202,18 @@ def _open_stores(install: InstallSettings, snapshot: Snapshot, metrics: Metrics)
     if stores.has_redis:
         metrics.open_redis()
     return stores
+
+
+class RedisOrders:
+    """Orders (see `server/health_orders.py`) for the health worker that leads, through Redis."""
+
+    def __init__(self, verdicts: RedisVerdicts) -> None:
+        self._verdicts = verdicts
+
+    async def give(self, order: HealthOrder, names: Sequence[str], by: str) -> Mapping[str, object]:
+        """Have it done; what it has found is here when that returns."""
+        await self._verdicts.order(order, tuple(names), ORDER_WITHIN_S)
+        return {}
 
 
 class _Opener:

@@ -15,6 +15,7 @@ from proxy.server.registrar import Registrar
 from proxy.server.routes import Routes
 from proxy.server.runner import ServerRunner
 from proxy.server.state import ServerState
+from proxy.server.status_endpoints import StatusEndpoints
 
 
 class App(Struct, frozen=True):
@@ -32,6 +33,7 @@ def build_app(state: ServerState) -> App:
     add_model_endpoints(registrar)
     HealthEndpoints(state).add(registrar)
     ProviderEndpoints(state).add(registrar)
+    StatusEndpoints(state).add(registrar)
     BreakerEndpoints(state).add(registrar)
     EventEndpoint(state).add(registrar)
     AdminEndpoints(state.desk).add(registrar)

@@ -37,14 +37,16 @@ class HealthEndpoints:
         """Answer with counts only, always with status 200: a reader must look inside."""
         status = self._state.desk.status
         tells_error = status.config.last_error is not None and self._is_known(visit)
+        health_worker, stale = self._state.judge_health_worker()
         return json_reply(
             build_health(
                 visit.snapshot,
                 status,
                 time.time(),
                 tells_error=tells_error,
-                judge=self._state.watch.judge,
-                degraded=self._state.find_degraded(),
+                judge=self._state.watch.judge_status,
+                degraded=(*self._state.find_degraded(), *stale),
+                health_worker=health_worker,
             )
         )
 
@@ -58,7 +60,8 @@ class HealthEndpoints:
             body = {"status": "draining", "reason": "the server is about to stop"}
             return json_reply(body, status=503)
         if is_ready(visit.snapshot):
-            degraded = self._state.find_degraded()
+            _, stale = self._state.judge_health_worker()
+            degraded = (*self._state.find_degraded(), *stale)
             told = {"degraded": degraded} if degraded else {}
             return json_reply({"status": "ready", **told})
         return json_reply({"status": "not_ready", "reason": "no provider is usable"}, status=503)

@@ -1,24 +1,28 @@
 """
-Which breakers are not closed, provider by provider, and who hears of their changes.
+Which breakers are not closed, provider by provider, how providers stand, and who hears of changes.
 
 A store tells each change of a breaker to `BreakerWatch.take`; from there it goes to the log, the
-metrics and the events. `server/state.py` makes one for each worker.
+metrics and the events. What the health worker believes comes to `take_verdicts`.
+`server/state.py` makes one for each worker.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
 from proxy.domain.breaker import BreakerChange, BreakerState
 from proxy.domain.catalog import WILDCARD, Provider, Snapshot
+from proxy.domain.health import HealthVerdict
 from proxy.policy.breaker_targets import BreakerName, split_breaker_id
 from proxy.telemetry.event_hub import EventHub
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.provider_status import (
     BARRED,
+    Evidence,
     ProviderStatus,
     Sighting,
+    Standing,
     Trouble,
     judge_provider,
 )
@@ -52,6 +56,10 @@ class BreakerWatch:
         """
         self.find_seen: Callable[[str], Sighting | None] = _see_nothing
         """Tells of a provider's last attempt."""
+        self.find_verdict: Callable[[Provider], HealthVerdict | None] = _believe_nothing
+        """Tells what the health worker believes of a provider."""
+        self.is_vouched_for: Callable[[str], bool] = lambda provider: False
+        """Tells whether requests show that a provider works, whatever is believed of it."""
         self.is_shared: Callable[[], bool] = lambda: False
         """Tells whether other processes have the same breakers, and hear of changes themselves."""
         self._events = events
@@ -67,16 +75,28 @@ class BreakerWatch:
         """Return the breakers of a provider that are not closed."""
         return self._states.get(provider, _NONE)
 
-    def judge(self, provider: Provider) -> ProviderStatus:
-        """Return how a provider stands as far as this process has seen; no I/O."""
-        trouble = self._troubles.get(provider.name) or Trouble()
-        return judge_provider(
-            provider,
+    def judge(self, provider: Provider) -> Standing:
+        """Return how a provider stands as far as this process has seen and heard; no I/O."""
+        name = provider.name
+        verdict = self.find_verdict(provider)
+        evidence = Evidence(
             self._count_deployments(provider),
-            trouble,
-            self.find_seen(provider.name),
-            self._read_wall_s(),
+            self._troubles.get(name) or Trouble(),
+            self.find_seen(name),
+            verdict,
+            verdict is not None and self.is_vouched_for(name),
         )
+        return judge_provider(provider, evidence, self._read_wall_s())
+
+    def judge_status(self, provider: Provider) -> ProviderStatus:
+        """Return the status alone."""
+        return self.judge(provider).status
+
+    def take_verdicts(self, providers: Iterable[str]) -> None:
+        """Take note that something else is believed of these, and tell what follows from it."""
+        for name in providers:
+            # Every process hears of it by itself.
+            self._tell_status(name, is_own=False)
 
     def take(self, change: BreakerChange) -> None:
         """Take note of a change of a breaker, and tell it; a store's `on_change`."""
@@ -149,10 +169,10 @@ class BreakerWatch:
         listing = self._providers.get(provider)
         if listing is None:
             return
-        status = self.judge(listing)
+        standing = self.judge(listing)
         before = self._statuses.get(provider, "healthy")
         # Whether it is known to be well or only not known to be ill is no news.
-        after: ProviderStatus = "healthy" if status == "unknown" else status
+        after: ProviderStatus = "healthy" if standing.status == "unknown" else standing.status
         if after == before:
             return
         self._statuses[provider] = after
@@ -161,7 +181,8 @@ class BreakerWatch:
             {
                 "name": provider,
                 "before": before,
-                "status": status,
+                "status": standing.status,
+                "reason": standing.reason,
                 "worker": self._worker if is_own else None,
             },
             tell=is_own,
@@ -187,6 +208,10 @@ def _write_line(change: BreakerChange) -> None:
         cause=change.cause,
         retry_in_s=round(change.retry_in_s, 3),
     )
+
+
+def _believe_nothing(provider: Provider) -> HealthVerdict | None:
+    return None
 
 
 def _see_nothing(provider: str) -> Sighting | None:

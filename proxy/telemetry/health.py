@@ -8,13 +8,22 @@ nothing is known of is `unknown`, which counts as healthy.
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 from proxy.domain.catalog import Provider, Snapshot
 from proxy.domain.service import ConfigStatus, ServiceStatus, UptimeRecord
 from proxy.telemetry.provider_status import ProviderStatus
 from proxy.version import __version__
+
+ComponentState = Literal["healthy", "degraded", "unknown"]
+HEALTH_STALE = "health_stale"
+"""In `degraded`: what the health worker has said is running out, or has run out, without more."""
+COUNTED_AS: Mapping[ProviderStatus, ProviderStatus] = {
+    "key_rejected": "unhealthy",
+    "warming": "unhealthy",
+    "rate_limited": "degraded",
+}
 
 
 class UptimeTracker:
@@ -82,6 +91,7 @@ def build_health(
     tells_error: bool = False,
     judge: Callable[[Provider], ProviderStatus] = lambda provider: "unknown",
     degraded: Sequence[str] = (),
+    health_worker: ComponentState = "unknown",
 ) -> dict[str, Any]:
     """
     Return the body of `/health`: counts and states, no names.
@@ -92,18 +102,22 @@ def build_health(
         now_at: epoch seconds.
         tells_error: whether who asks may read what is wrong with the configuration.
         judge: tells how a provider in use stands.
-        degraded: the stores that are away, while requests go on without them.
+        degraded: what is away, or has grown old, while requests go on without it.
+        health_worker: how the health worker stands.
 
     Returns:
         The two bodies of the API's documentation in one. `providers` counts those in use;
         the ones that are switched off or lack a key are in its `disabled`. Its `healthy` has
-        the `unknown` ones too. `status` is `healthy`, or `unhealthy` without any routable
-        provider.
+        the `unknown` ones too, its `unhealthy` those whose key is rejected or that are warming
+        up, its `degraded` the rate-limited. `status` is `healthy`, or `unhealthy` without any
+        routable provider.
 
     Source: tests/telemetry/test_health.py pins every field.
     """
     in_use = [provider for provider in snapshot.providers.values() if _is_routable(provider)]
-    counts = Counter(map(judge, in_use))
+    counts: Counter[ProviderStatus] = Counter()
+    for status_of_it, count in Counter(map(judge, in_use)).items():
+        counts[COUNTED_AS.get(status_of_it, status_of_it)] += count
     uptime = UptimeTracker.from_record(status.uptime)
     is_config_good = status.config.last_error is None
     return {
@@ -130,11 +144,27 @@ def build_health(
         "workers": {"total": status.workers, "ready": status.ready_workers},
         "components": {
             "api_server": "healthy",
-            "health_worker": "unknown",
+            "health_worker": health_worker,
             "metrics_collector": "healthy",
             "config_manager": "healthy" if is_config_good else "degraded",
         },
     }
+
+
+def judge_health_worker(
+    *, is_alive: bool, is_suspect: bool, is_missed: bool
+) -> tuple[ComponentState, tuple[str, ...]]:
+    """
+    Return how the health worker stands, and what of it belongs into `degraded`.
+
+    Args:
+        is_alive: it was heard of lately.
+        is_suspect: it doubts what it sees.
+        is_missed: there should be one, and there was time enough to hear of it.
+    """
+    if is_alive:
+        return ("degraded" if is_suspect else "healthy"), ()
+    return ("degraded", (HEALTH_STALE,)) if is_missed else ("unknown", ())
 
 
 def _find_error(config: ConfigStatus, tells_error: bool) -> str | None:

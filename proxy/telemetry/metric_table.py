@@ -109,6 +109,20 @@ HEALTH_CACHE_SIZE = Metric(
     "Health verdicts held in memory.",
     merge="livemax",
 )
+PROVIDER_HEALTH = Metric(
+    "llm_proxy_provider_health",
+    "gauge",
+    ("provider",),
+    "What the health worker says of a provider: 0 healthy, 1 unknown, 2 degraded, 3 rate_limited, "
+    "4 warming, 5 key_rejected, 6 unhealthy; absent until it has said something.",
+    merge="livemax",
+)
+HEALTH_CHANGES = Metric(
+    "llm_proxy_health_changes_total",
+    "counter",
+    ("provider", "state"),
+    "Verdicts of the health worker on a provider that went into a state; all workers count.",
+)
 ATTEMPTS = Metric(
     "llm_proxy_attempts_total",
     "counter",
@@ -223,6 +237,8 @@ METRICS: tuple[Metric, ...] = (
     REDIS_ERRORS,
     EGRESS_DOWN,
     HEALTH_CACHE_SIZE,
+    PROVIDER_HEALTH,
+    HEALTH_CHANGES,
     ATTEMPTS,
     FAILOVERS,
     RETRIES,

@@ -22,6 +22,7 @@ from proxy.domain.exchange import (
 )
 from proxy.policy.admission import Reason
 from proxy.telemetry import metric_table as table
+from proxy.telemetry.health_metrics import HealthMetrics
 from proxy.telemetry.metric_store import Histogram, MetricStore, Number
 from proxy.telemetry.metric_table import NONE, OTHER
 from proxy.version import __version__
@@ -79,7 +80,8 @@ class Metrics:
         self._loop_blocked = self._store.open_number(table.LOOP_BLOCKED)
         self._tasks = self._store.open_number(table.TASKS)
         self._egress_down = self._store.open_number(table.EGRESS_DOWN)
-        self._store.open_number(table.HEALTH_CACHE_SIZE)
+        self.health = HealthMetrics(self._store)
+        """What is counted of verdicts."""
         self._store.open_number(table.BUILD_INFO, version).set(1.0)
         # From 0 on, so that an alert sees the first one rise.
         self._connection_faults = {

@@ -26,7 +26,7 @@ from proxy.pipeline.context import Runtime
 from proxy.server.app import build_app, build_runner
 from proxy.server.runner import ServerRunner
 from proxy.server.state import Desk, ServerState, StillDesk
-from proxy.stores.base import BreakerStore
+from proxy.stores.base import BreakerStore, VerdictStore
 from proxy.stores.memory import MemoryRateStore
 from proxy.stores.memory_breakers import MemoryBreakers
 from proxy.telemetry.base import Observer
@@ -160,10 +160,14 @@ def build_snapshot(*providers: Provider, **settings: Any) -> Snapshot:
     )
 
 
-def build_board(snapshot: Snapshot | None = None, breakers: BreakerStore | None = None) -> Board:
+def build_board(
+    snapshot: Snapshot | None = None,
+    breakers: BreakerStore | None = None,
+    verdicts: VerdictStore | None = None,
+) -> Board:
     """Return a board over breakers in memory that go by the snapshot's rules."""
     rules = BreakerRules() if snapshot is None else snapshot.settings.breaker
-    return Board(MemoryBreakers(rules) if breakers is None else breakers)
+    return Board(MemoryBreakers(rules) if breakers is None else breakers, verdicts=verdicts)
 
 
 def build_runtime(

@@ -12,7 +12,7 @@ from proxy.domain.breaker import BreakerCause, BreakerResult
 from proxy.domain.catalog import Deployment, Group, Provider, Snapshot
 from proxy.domain.identity import Caller
 from proxy.server.state import Desk, ServerState
-from proxy.stores.base import BreakerStore
+from proxy.stores.base import BreakerStore, VerdictStore
 from tests.fakes.proxy_server import (
     ADMIN_KEY,
     HASHER,
@@ -88,9 +88,10 @@ async def administrating(
     snapshot: Snapshot | None = None,
     desk: Desk | None = None,
     breakers: BreakerStore | None = None,
+    verdicts: VerdictStore | None = None,
 ) -> AsyncIterator[Administered]:
     """Serve a snapshot; unless others are given, its breakers open after 5 failures in a row."""
-    board = build_board(breakers=breakers)
+    board = build_board(breakers=breakers, verdicts=verdicts)
     async with (
         serving(snapshot or build_catalog(), {}, desk, board) as server,
         aiohttp.ClientSession() as session,

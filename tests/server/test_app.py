@@ -30,7 +30,16 @@ pytestmark = pytest.mark.usefixtures("no_leaks")
 
 POSTS = [f"{prefix}/{path}" for prefix in ("/v1", "") for path in
          ("chat/completions", "completions", "embeddings")]  # fmt: skip
-GETS = ["/v1/models", "/models", "/v1/models/m", "/models/m", "/metrics", "/providers"]
+GETS = [
+    "/v1/models",
+    "/models",
+    "/v1/models/m",
+    "/models/m",
+    "/metrics",
+    "/providers",
+    "/status",
+    "/status/up",
+]
 ADMIN = [
     "/admin/reload",
     "/admin/restart-workers",
@@ -38,6 +47,8 @@ ADMIN = [
     "/admin/config/history",
     "/admin/config/diff",
 ]
+ORDERS = ["/check", "/check/{name}", "/discover", "/cache/clear"]
+"""What the health worker would have to do, and none is there."""
 OWN_ADMIN = ["/admin/breakers", "/admin/events"]
 """What a process answers without its supervisor."""
 OPEN = ["/health", "/health/liveness", "/health/liveliness", "/health/readiness"]
@@ -93,6 +104,7 @@ async def test_every_route_asks_for_the_key_of_its_level(
 ) -> None:
     """All there are, by each method and with each kind of key: who may not is told so first."""
     path = route.pattern.replace("{id}", "m").replace("{path}", "keys")
+    path = path.replace("{name}", "up")
     for key, role in ((None, "nobody"), (KEY, "user"), (ADMIN_KEY, "admin")):
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         status, found, body = await ask(server, method, path, **headers)
@@ -104,7 +116,7 @@ async def test_every_route_asks_for_the_key_of_its_level(
         elif route.access == "admin":
             # Here no supervisor is there that could be asked; and a difference asks for two names.
             known = {"POST": 503, "GET": 400 if path.endswith("diff") else 503}
-            is_named = route.pattern in ADMIN and method in route.handlers
+            is_named = route.pattern in (*ADMIN, *ORDERS) and method in route.handlers
             granted = known["GET" if method == "HEAD" else method] if is_named else 404
             granted = 200 if route.pattern in OWN_ADMIN else granted
             assert status == {"user": 403, "admin": granted}[role]
@@ -120,8 +132,10 @@ async def test_every_route_asks_for_the_key_of_its_level(
 def test_the_endpoints_of_this_file_are_all_there_are() -> None:
     """No path is forgotten, and none has another level: a new one must be put on a list."""
     named = {path.replace("/models/m", "/models/{id}") for path in POSTS + GETS + OPEN}
+    named = {path.replace("/status/up", "/status/{name}") for path in named}
     routes = list_routes()
-    denied = {*ADMIN, *OWN_ADMIN, "/admin/breakers/{order}", "/admin", "/admin/{path}"}
+    under_admin = {"/admin/breakers/{order}", "/admin", "/admin/{path}"}
+    denied = {*ADMIN, *ORDERS, *OWN_ADMIN, *under_admin}
     assert {route.pattern for route in routes} == named | denied
     assert {route.pattern for route in routes if route.access == "open"} == set(OPEN)
     assert {route.pattern for route in routes if route.access == "admin"} == denied

@@ -52,8 +52,11 @@ async def test_a_provider_that_was_never_asked() -> None:
                     "failure_count": 0,
                     "last_failure_time": None,
                 },
-                "enabled": True,
                 "reason": None,
+                "since": None,
+                "is_stale": True,
+                "source": "none",
+                "enabled": True,
             }
         ]
     }

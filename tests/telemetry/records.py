@@ -4,6 +4,7 @@ from typing import Any
 
 from proxy.domain.catalog import Deployment, Group, Provider, Snapshot
 from proxy.domain.exchange import AttemptRecord, RequestRecord
+from proxy.domain.health import HealthState, HealthVerdict
 from proxy.domain.settings import Settings
 from proxy.domain.usage import Usage
 
@@ -68,4 +69,19 @@ def build_snapshot(*providers: Provider, version: str = "") -> Snapshot:
         providers={provider.name: provider for provider in providers},
         groups=groups,
         callers={},
+    )
+
+
+def build_verdict(provider: str, state: HealthState) -> HealthVerdict:
+    """Return what a health worker may believe of a provider since half a minute."""
+    return HealthVerdict(
+        provider=provider,
+        address=f"https://{provider}.example",
+        state=state,
+        reason=f"it looks {state}",
+        since_at=1_699_999_970.0,
+        checked_at=1_699_999_990.0,
+        lives_s=180.0,
+        response_time_s=0.2,
+        models=("small", "huge"),
     )

@@ -15,7 +15,7 @@ from proxy.telemetry.breaker_watch import BreakerWatch
 from proxy.telemetry.event_hub import EventHub
 from proxy.telemetry.metrics import Metrics
 from tests.canaries import CLIENT_KEY
-from tests.telemetry.records import build_snapshot
+from tests.telemetry.records import build_snapshot, build_verdict
 from tests.telemetry.test_provider_status import NOW_AT, Seen
 
 SNAPSHOT = build_snapshot()
@@ -99,7 +99,7 @@ def test_a_breaker_that_is_switched_off_counts_as_closed(watched: Watched) -> No
     watched.change("alpha/small", "disabled", "open")
     assert watched.level("alpha") == 0
     assert watched.watch.list_states("alpha") == {"alpha/small": "disabled"}
-    assert watched.watch.judge(ALPHA) == "unknown"
+    assert watched.watch.judge_status(ALPHA) == "unknown"
 
 
 def test_changes_are_counted(watched: Watched) -> None:
@@ -165,9 +165,9 @@ def test_others_are_told_only_of_breakers_that_they_do_not_share(watched: Watche
 def test_one_bad_model_does_not_speak_for_all_others(watched: Watched) -> None:
     """A provider that takes any model and has just answered is degraded, not unhealthy."""
     watched.change("beta/rare", "open")
-    assert watched.watch.judge(BETA) == "unhealthy"
+    assert watched.watch.judge_status(BETA) == "unhealthy"
     watched.watch.find_seen = lambda provider: Seen()
-    assert watched.watch.judge(BETA) == "degraded"
+    assert watched.watch.judge_status(BETA) == "degraded"
 
 
 def test_each_change_is_a_line_without_what_looks_like_a_key(watched: Watched) -> None:
@@ -195,3 +195,32 @@ def test_what_leaves_the_catalog_is_forgotten(watched: Watched) -> None:
     assert (watched.level("alpha"), watched.level("beta")) == (2, 0)
     assert watched.watch.list_states("alpha") == {"key:alpha": "half_open"}
     assert watched.watch.list_states("beta") == {}
+
+
+async def test_a_verdict_that_changes_its_status_is_an_event(watched: Watched) -> None:
+    """Once, with its reason, to listeners of this process only: each hears of verdicts itself."""
+    watched.watch.find_verdict = lambda provider: build_verdict(provider.name, "rate_limited")
+    for _ in range(3):
+        watched.watch.take_verdicts(["alpha", "gone"])
+    watched.watch.find_verdict = lambda provider: None
+    watched.watch.take_verdicts(["alpha"])
+    (_, worse), (name, better) = await watched.read_events(2)
+    assert (name, watched.shared) == ("provider", [])
+    assert worse.pop("timestamp") <= better.pop("timestamp")
+    assert worse == {
+        "name": "alpha",
+        "before": "healthy",
+        "status": "rate_limited",
+        "reason": "it looks rate_limited",
+        "worker": None,
+    }
+    assert (better["before"], better["status"]) == ("rate_limited", "unknown")
+
+
+def test_requests_that_succeed_are_asked_about_a_bad_verdict(watched: Watched) -> None:
+    """A provider that requests vouch for is healthy, whatever is believed of it."""
+    watched.watch.find_verdict = lambda provider: build_verdict(provider.name, "unhealthy")
+    assert watched.watch.judge_status(ALPHA) == "unhealthy"
+    watched.watch.is_vouched_for = lambda name: name == "alpha"
+    assert watched.watch.judge_status(ALPHA) == "healthy"
+    assert watched.watch.judge_status(BETA) == "unhealthy"

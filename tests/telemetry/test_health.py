@@ -1,13 +1,15 @@
 """The body of /health, readiness and uptime."""
 
-from typing import Any
+from typing import Any, cast, get_args
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from proxy.domain.catalog import Provider
+from proxy.domain.health import HealthState
 from proxy.domain.service import ConfigStatus, ServiceStatus
-from proxy.telemetry.health import UptimeTracker, build_health, is_ready
+from proxy.telemetry.health import UptimeTracker, build_health, is_ready, judge_health_worker
 from proxy.telemetry.provider_status import ProviderStatus
 from tests.telemetry.records import build_snapshot
 
@@ -86,6 +88,39 @@ def test_providers_are_counted_by_how_they_stand() -> None:
         "disabled": 1,
     }
     assert (body["status"], body["degraded"]) == ("healthy", ["redis"])
+
+
+def test_every_state_of_a_provider_is_counted_as_one_of_four() -> None:
+    """A rejected key and a model that loads are unhealthy, a rate limit is degraded."""
+    states: tuple[HealthState, ...] = get_args(HealthState)
+    providers = [replace(WILD, name=state) for state in states]
+
+    body = build_health(
+        build_snapshot(*providers),
+        build_status(),
+        START,
+        judge=lambda provider: cast(ProviderStatus, provider.name),
+    )
+
+    counts = body["providers"]
+    assert (counts["total"], counts["disabled"]) == (7, 0)
+    assert (counts["healthy"], counts["unknown"]) == (2, 1)
+    assert (counts["degraded"], counts["unhealthy"]) == (2, 3)
+
+
+def test_the_health_worker_is_a_component() -> None:
+    """One that doubts itself, or is missed, is degraded; where there is none it is unknown."""
+    body = build_health(build_snapshot(), build_status(), START, health_worker="degraded")
+    assert body["components"]["health_worker"] == "degraded"
+    assert body["status"] == "healthy"
+
+    def judge(*, is_alive: bool, is_suspect: bool = False, is_missed: bool = True) -> object:
+        return judge_health_worker(is_alive=is_alive, is_suspect=is_suspect, is_missed=is_missed)
+
+    assert judge(is_alive=True) == ("healthy", ())
+    assert judge(is_alive=True, is_suspect=True) == ("degraded", ())
+    assert judge(is_alive=False) == ("degraded", ("health_stale",))
+    assert judge(is_alive=False, is_missed=False) == ("unknown", ())
 
 
 def test_no_provider_is_unhealthy() -> None:

@@ -16,7 +16,7 @@ from proxy.telemetry.log_writer import LogWriter
 from proxy.telemetry.metric_table import METRICS
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.service_metrics import ServiceMetrics
-from tests.telemetry.records import build_attempt, build_record, build_snapshot
+from tests.telemetry.records import build_attempt, build_record, build_snapshot, build_verdict
 
 CANARY = "sk-cAnArY7f3K9qLm2XwZ8rT5vB1nD4"
 
@@ -373,6 +373,7 @@ def test_exposition_is_valid_and_complete(metrics: Metrics, tmp_path: Path) -> N
     metrics.retried("beta")
     metrics.breaker_changed("beta", "open")
     metrics.open_redis()
+    metrics.health.take({"alpha": build_verdict("alpha", "unhealthy")}, held=1)
     body, content_type = metrics.render()
     service.close()
 

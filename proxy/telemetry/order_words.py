@@ -1,0 +1,46 @@
+"""What is said of an order to the health worker once it is done: the same on both of its ports."""
+
+from collections.abc import Mapping, Sequence
+
+from proxy.domain.health import HealthOrder
+
+SUSPECT = (
+    "The health worker sees most providers fail at once, and takes that for a fault of its own "
+    "network: it says nothing about them."
+)
+
+
+def describe_order(
+    order: HealthOrder,
+    names: Sequence[str],
+    *,
+    checked: int,
+    total: int,
+    is_suspect: bool = False,
+    summary: Mapping[str, object] | None = None,
+) -> str:
+    """
+    Return what was done, in words.
+
+    Args:
+        order: what was to be done.
+        names: for `check`: of whom; none means all.
+        checked: of how many of them something is believed now.
+        total: how many they are.
+        is_suspect: the health worker doubts what it sees.
+        summary: for `discover`: what the health worker says of it.
+    """
+    if order == "clear":
+        return "What was known from checks is forgotten: each provider is unknown until its next."
+    if order == "discover":
+        found = (summary or {}).get("found")
+        told = f": {found} found" if isinstance(found, int) else ""
+        return f"Providers were searched for{told}."
+    if is_suspect:
+        return SUSPECT
+    if names:
+        if checked == total:
+            return f"{', '.join(names)}: checked."
+        return f"{', '.join(names)}: not checked; it is switched off, or its 'probe' is."
+    left_out = "" if checked == total else "; the others are switched off, or their 'probe' is"
+    return f"{checked} of {total} provider{'' if total == 1 else 's'} checked{left_out}."

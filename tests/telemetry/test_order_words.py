@@ -1,0 +1,24 @@
+"""What is said of orders to the health worker."""
+
+from proxy.telemetry.order_words import SUSPECT, describe_order
+
+
+def test_a_check_says_of_how_many_something_is_known_now() -> None:
+    """All, some, one by its name, or none because the health worker doubts itself."""
+    assert describe_order("check", (), checked=3, total=3) == ("3 of 3 providers checked.")
+    assert "1 of 2" in describe_order("check", (), checked=1, total=2)
+    assert describe_order("check", ("a",), checked=1, total=1) == "a: checked."
+    assert "not checked" in describe_order("check", ("a",), checked=0, total=1)
+    assert describe_order("check", (), checked=0, total=3, is_suspect=True) == SUSPECT
+
+
+def test_a_search_says_how_many_it_has_found() -> None:
+    """If the health worker says so."""
+    told = describe_order("discover", (), checked=0, total=0, summary={"found": 2})
+    assert told == "Providers were searched for: 2 found."
+    assert describe_order("discover", (), checked=0, total=0) == "Providers were searched for."
+
+
+def test_what_is_forgotten_is_said() -> None:
+    """Whoever clears the cache is told what that means."""
+    assert "unknown" in describe_order("clear", (), checked=0, total=3)
