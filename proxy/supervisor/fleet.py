@@ -275,7 +275,8 @@ class Fleet:
         self._on_restart(reason)
         self._on_change()
         slot.short_lives = slot.short_lives + 1 if died_young(worker) else 0
-        await asyncio.sleep(decide_wait_s(slot.short_lives))
+        if (wait_s := decide_wait_s(slot.short_lives)) > 0:
+            await asyncio.sleep(wait_s)
         while not self._is_draining:
             try:
                 slot.worker = await self._begin(slot.number, self._spawn())

@@ -4,7 +4,7 @@ A worker that does as it is told by its test: `python -m tests.fakes.scripted_wo
 It speaks the frames of a real one and serves nothing. Its manners: `good`; `dies` before it is
 ready; `deaf` is ready and then never answers; `slow` never acknowledges a snapshot after its
 first; `stays` does not end when it is told to; `asks` asks for something once it is ready, and
-`tells` tells of an event. What it is told of breakers and events it says back as an Ask.
+`tells` tells of an event. What it is told of breakers, events and verdicts it says back as an Ask.
 """
 
 import socket
@@ -27,6 +27,7 @@ from proxy.control.messages import (
     Publish,
     Ready,
     ServerMessage,
+    Verdicts,
 )
 from proxy.domain.event import Event
 
@@ -70,6 +71,8 @@ def behave(connection: socket.socket, manner: str) -> None:
             say(Ask(11, "ordered", f"{message.command} {message.target}".encode()))
         elif isinstance(message, Happened):
             say(Ask(12, "heard", message.events[0].data))
+        elif isinstance(message, Verdicts):
+            say(Ask(13, "believed", str(message.news.number).encode()))
 
 
 def read_all(connection: socket.socket) -> Iterator[ServerMessage]:

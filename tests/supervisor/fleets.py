@@ -9,7 +9,16 @@ from contextlib import asynccontextmanager
 
 from msgspec.structs import replace
 
-from proxy.control.messages import Answer, Ask, BreakerOrder, Publish, Start, Tell
+from proxy.control.messages import (
+    Answer,
+    Ask,
+    BreakerOrder,
+    Happened,
+    Publish,
+    Start,
+    Tell,
+    Verdicts,
+)
 from proxy.domain.service import ConfigStatus, ServiceStatus, UptimeRecord
 from proxy.domain.settings import InstallSettings
 from proxy.supervisor.fleet import Fleet, Orders
@@ -30,6 +39,8 @@ class FleetUnderTest:
         self.failures: list[BaseException] = []
         self.publish = ORDERS.publish
         self.breakers: tuple[BreakerOrder, ...] = ()
+        self.verdicts: Verdicts | None = None
+        self.events: list[Happened] = []
         self.on_spawn: Callable[[], None] = lambda: None
         self.spawned: list[SpawnedWorker] = []
         self._manners = list(manners)
@@ -37,13 +48,14 @@ class FleetUnderTest:
         self.fleet = Fleet(
             spawn=self.spawn,
             give_orders=lambda number: replace(
-                ORDERS, publish=self.publish, breakers=self.breakers
+                ORDERS, publish=self.publish, breakers=self.breakers, verdicts=self.verdicts
             ),
             listening=[],
             on_ask=self._take_ask,
             on_change=self._news.set,
             on_restart=self._take_restart,
             on_failure=self.failures.append,
+            on_events=self.events.append,
         )
 
     def spawn(self) -> SpawnedWorker:

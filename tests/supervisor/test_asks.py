@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from proxy.control.messages import Ask, BreakerOrder
 from proxy.supervisor.accepted import Accepted
 from proxy.supervisor.asks import Asks
 from proxy.supervisor.breaker_orders import BreakerOrders
+from proxy.supervisor.health_child import HealthChild
 from proxy.supervisor.live_config import LiveConfig, ReloadResult
 from proxy.supervisor.startup import load_first
 from tests.canaries import CLIENT_KEY, PROVIDER_KEY
+from tests.supervisor.children import keeping
 from tests.supervisor.fleets import FleetUnderTest, running
 from tests.supervisor.places import Folder, build_file
 
@@ -28,15 +31,18 @@ async def ignore(result: ReloadResult, accepted: Accepted | None) -> None:
 class Asked:
     """Asks over a configuration in a folder and a fleet of scripted workers."""
 
-    def __init__(self, folder: Folder, fleet: FleetUnderTest) -> None:
+    def __init__(self, folder: Folder, fleet: FleetUnderTest, health: HealthChild) -> None:
         self.folder = folder
         self.fleet = fleet
         self.is_ending = False
+        self.wait_for_health_worker: Callable[[], Awaitable[None]]
         place = folder.find()
         first = load_first(place)
         self.live = LiveConfig(place, first, first.accepted.install, ignore)
         self.orders = BreakerOrders(is_shared=False)
-        self._asks = Asks(place, self.live, fleet.fleet, lambda: self.is_ending, self.orders)
+        self._asks = Asks(
+            place, self.live, fleet.fleet, lambda: self.is_ending, self.orders, health
+        )
 
     async def ask(self, what: str, **arguments: Any) -> tuple[bool, Any]:
         """Return whether it was refused, and the JSON of the answer."""
@@ -58,8 +64,12 @@ async def asked(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
     config = build_file("a", "b", port=8111)
     config["providers"][0]["api_key"] = PROVIDER_KEY
     folder.write(config)
-    async with running("good", count=getattr(request, "param", 2)) as fleet:
-        asked = Asked(folder, fleet)
+    async with (
+        running("good", count=getattr(request, "param", 2)) as fleet,
+        keeping("good") as health,
+    ):
+        asked = Asked(folder, fleet, health.child)
+        asked.wait_for_health_worker = partial(health.wait_for, lambda: len(health.news) > 0)
         task = asyncio.create_task(asked.live.run())
         yield asked
         task.cancel()
@@ -161,6 +171,25 @@ async def test_an_order_that_cannot_be_is_refused(
     assert is_refused
     assert word in body["message"]
     assert asked.orders.kept == ()
+
+
+async def test_what_is_for_the_health_worker_is_answered_by_it(asked: Asked) -> None:
+    """A check and a search go to it as they were asked, and its answers and refusals come back."""
+    await asked.wait_for_health_worker()
+    for what in ("check", "discover"):
+        is_refused, body = await asked.ask(what, names=["a"])
+        assert not is_refused
+        assert body["asked"] == {"names": ["a"]}
+    assert await asked.ask("clear") == (True, {"message": "not today"})
+
+
+async def test_a_health_worker_that_is_away_is_told_by_its_code(asked: Asked) -> None:
+    """Whoever asks can tell that nobody is there from what cannot be done."""
+    is_refused, body = await asked.ask("check")
+    assert is_refused
+    assert body["code"] == "health_worker_unavailable"
+    assert "not there yet" in body["message"]
+    assert await asked.raw("check", b'{"names":[]}')
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff"])

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from proxy.control.messages import BreakerOrder, Publish
+from proxy.control.messages import BreakerOrder, Publish, Verdicts
+from proxy.domain.health import HealthNews
 from proxy.supervisor import fleet as fleet_module
 from tests.supervisor.fleets import running
 
@@ -172,6 +173,20 @@ async def test_what_one_worker_tells_the_others_hear() -> None:
             ("heard", b"what happened"),
             ("heard", b"what happened"),
         ]
+        # So does whoever listens beside the workers: the health worker.
+        assert [event.name for told in under_test.events for event in told.events] == ["breaker"]
+
+
+async def test_verdicts_reach_all_and_those_that_come_later() -> None:
+    """Each worker hears what is told of providers, and a successor what is still believed."""
+    async with running("good", count=2) as under_test:
+        await under_test.fleet.wait_until_ready()
+        under_test.fleet.tell(Verdicts(HealthNews(1, 1)))
+        await under_test.wait_for(lambda: len(under_test.asked) == 2)
+        under_test.verdicts = Verdicts(HealthNews(1, 2))
+        under_test.spawned[0].process.kill()
+        await under_test.wait_for(lambda: len(under_test.asked) == 3)
+    assert [ask.body for ask in under_test.asked] == [b"1", b"1", b"2"]
 
 
 async def test_a_lost_worker_and_a_rolling_restart_fill_one_place_once() -> None:

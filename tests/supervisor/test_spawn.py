@@ -3,12 +3,13 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from proxy.control.group_signals import GROUP_SIGNALS
-from proxy.supervisor.spawn import build_variables, spawn_worker
+from proxy.supervisor.spawn import SpawnedWorker, build_variables, spawn_health_worker, spawn_worker
 
 
 def test_secrets_stay_here() -> None:
@@ -62,18 +63,22 @@ def test_memory_of_large_blocks_goes_back_to_the_system(given: dict[str, str]) -
     assert kept_bytes > 30_000_000 or kept_bytes < 5_000_000
 
 
-def test_it_waits_for_orders_and_ends_with_its_supervisor() -> None:
-    """A worker that is given nothing ends by itself as soon as the other end is closed."""
-    spawned = spawn_worker()
+@pytest.mark.parametrize("spawn", [spawn_worker, spawn_health_worker])
+def test_it_waits_for_orders_and_ends_with_its_supervisor(
+    spawn: Callable[[], SpawnedWorker],
+) -> None:
+    """A process that is given nothing ends by itself as soon as the other end is closed."""
+    spawned = spawn()
     assert spawned.process.poll() is None
     # Ctrl-C in a terminal reaches it as well, and is not its business.
     spawned.connection.close()
     assert spawned.process.wait(20) == 0
 
 
-def test_a_signal_for_everybody_does_not_end_it() -> None:
-    """What a terminal sends to the whole group is ignored by a worker, from its first moment on."""
-    spawned = spawn_worker()
+@pytest.mark.parametrize("spawn", [spawn_worker, spawn_health_worker])
+def test_a_signal_for_everybody_does_not_end_it(spawn: Callable[[], SpawnedWorker]) -> None:
+    """What a terminal sends to the whole group is ignored by it, from its first moment on."""
+    spawned = spawn()
     try:
         for number in GROUP_SIGNALS:
             spawned.process.send_signal(number)

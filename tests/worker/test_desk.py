@@ -9,7 +9,11 @@ import pytest
 
 from proxy.control.frames import Link, build_client_end, build_server_end
 from proxy.control.messages import Answer, Ask, ClientMessage, ServerMessage
-from proxy.domain.service_errors import SupervisorRefused, SupervisorUnavailable
+from proxy.domain.service_errors import (
+    HealthWorkerUnavailable,
+    SupervisorRefused,
+    SupervisorUnavailable,
+)
 from proxy.worker import desk as desk_module
 from proxy.worker.desk import SupervisorDesk
 from tests.supervisor.fleets import STATUS
@@ -98,3 +102,14 @@ async def test_who_has_left_is_not_answered(ends: Ends) -> None:
     waiting.cancel()
     await asyncio.wait([waiting])
     ends.desk.take(Answer(ask.id, b"{}"))
+
+
+async def test_that_no_health_worker_is_there_is_an_error_of_its_own(ends: Ends) -> None:
+    """A refusal with that code is 503, and says how to have one."""
+    waiting = asyncio.create_task(ends.desk.ask("check", {"names": []}, "a test"))
+    [ask] = await ends.receive(1)
+    body = b'{"message": "it is switched off", "code": "health_worker_unavailable"}'
+    ends.desk.take(Answer(ask.id, body, is_error=True))
+    with pytest.raises(HealthWorkerUnavailable, match="it is switched off") as caught:
+        await waiting
+    assert caught.value.status == 503
