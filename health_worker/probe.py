@@ -50,6 +50,8 @@ _WORDS = {
     "upstream_protocol_error": "what answers there is not HTTP",
 }
 """By code, in words that hold nothing of what was sent, and no address."""
+REFUSED = "connection refused"
+"""The reason of a probe where nobody listens."""
 _REFUSED = os.strerror(errno.ECONNREFUSED)
 _TLS_REASON = re.compile(r"[A-Za-z][A-Za-z -]{2,59}")
 """The beginning of OpenSSL's words; what names a host comes behind a comma."""
@@ -105,7 +107,7 @@ class Prober:
         except TimeoutError:
             return _fail(f"no answer within {timeout_s:g} s", body)
         except ProxyError as error:
-            return _fail(_describe(error, timeout_s), body)
+            return _fail(describe_fault(error, timeout_s), body)
         took_s = self._read_clock_s() - began_s
         reading = provider_type.read_probe(provider, body.status, body.inflate())
         if refusal is not None:
@@ -212,14 +214,14 @@ def _fail(reason: str, body: _Body) -> ProbeResult:
     return ProbeResult(ProbeReading("unhealthy", reason), has_answered=bool(body.status))
 
 
-def _describe(error: ProxyError, timeout_s: float) -> str:
+def describe_fault(error: ProxyError, timeout_s: float) -> str:
     """Return an error in words that hold no address and nothing of what was sent or came."""
     if error.code == "upstream_header_timeout":
         return f"no answer within {timeout_s:g} s"
     words = _WORDS.get(error.code or "", "no answer")
     detail = error.detail or ""
     if error.code == "upstream_unreachable" and _REFUSED in detail:
-        return "connection refused"
+        return REFUSED
     if isinstance(error, UpstreamTlsError):
         reason = _TLS_REASON.match(detail)
         return f"{words}: {reason[0].strip()}" if reason else f"{words}: the handshake failed"
