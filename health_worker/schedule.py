@@ -16,7 +16,7 @@ MAX_BACK_OFF = 4
 MAX_WAIT_S = 300.0
 """What stays down is asked after up to MAX_BACK_OFF intervals, but at least this often."""
 LIVES_INTERVALS = 3
-"""A verdict outlives two probes that have not come to an end."""
+"""A verdict outlives two probes that did not come to an end."""
 
 
 class _Slot(Struct):
@@ -123,11 +123,20 @@ class Schedule:
         slot.due_s = now_s + self._jitter(slot.wait_s)
 
     def lives_s(self, name: str) -> float:
-        """Return for how long a verdict on a target may be believed; 0 if there is none."""
+        """
+        Return for how long a verdict on a target may be believed; 0 if there is no such target.
+
+        Three intervals; of what is asked less often than that, until an interval after the next
+        probe must have ended.
+        """
         slot = self._slots.get(name)
         if slot is None:
             return 0.0
-        return LIVES_INTERVALS * max(slot.wait_s, self._interval_s(slot.target))
+        interval_s = self._interval_s(slot.target)
+        # Not three of the long waits: what a worker that has died said last would outlive it by
+        # far, and of all it said only what was bad.
+        to_next_s = slot.wait_s * (1.0 + JITTER) + self._settings.timeout_s + interval_s
+        return max(LIVES_INTERVALS * interval_s, to_next_s if slot.back_off > 1 else 0.0)
 
     def _interval_s(self, target: Target) -> float:
         settings = self._settings

@@ -175,14 +175,21 @@ def test_a_shorter_interval_is_in_force_at_once() -> None:
 
 
 def test_a_verdict_outlives_two_probes_that_fail_to_come() -> None:
-    """It lives three intervals, and where the wait is longer than that, three waits."""
+    """It lives three intervals, also while its target is asked more often."""
     schedule = begin(LOCAL)
     assert schedule.lives_s("local") == 30.0
     wait_after(schedule, LOCAL, "transition", 100.0)
     assert schedule.lives_s("local") == 30.0
-    for number in range(2, 6):
-        wait_after(schedule, LOCAL, "down", 100.0 * number)
-    assert schedule.lives_s("local") == 120.0
+
+
+def test_a_verdict_on_what_stays_down_lives_until_the_next_probe() -> None:
+    """It outlives the longest wait with its jitter, the probe's own clock, and one interval."""
+    schedule = begin(LOCAL)
+    for number in range(1, 6):
+        wait_s = wait_after(schedule, LOCAL, "down", 100.0 * number)
+        longest_s = wait_s * (1 + JITTER) + SETTINGS.timeout_s + 10.0
+        assert schedule.lives_s("local") == max(30.0, longest_s)
+    assert schedule.lives_s("local") == 63.0
 
 
 def test_ten_targets_are_asked_once_in_each_interval() -> None:
