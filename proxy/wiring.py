@@ -20,6 +20,7 @@ from proxy.domain.service import ConfigStatus, ServiceStatus
 from proxy.domain.settings import InstallSettings
 from proxy.pipeline.board import Board
 from proxy.pipeline.context import Runtime
+from proxy.pipeline.load_watch import LoadWatch
 from proxy.policy.breaker_targets import is_target
 from proxy.providers.registry import SIMULATOR
 from proxy.server.app import build_app, build_runner
@@ -33,7 +34,7 @@ from proxy.stores.memory import MemoryRateStore
 from proxy.stores.redis_verdicts import RedisVerdicts
 from proxy.telemetry.health import UptimeTracker, is_ready
 from proxy.telemetry.log_writer import LogWriter
-from proxy.telemetry.loop_lag import LoopLag
+from proxy.telemetry.loop_lag import LagMeter, LoopLag
 from proxy.telemetry.loop_tasks import LoopTasks
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.observer import ManyObservers
@@ -69,6 +70,7 @@ class Service:
         self._stores = stores
         self._metrics = metrics
         self._lag = LoopLag(metrics.count_blocked_loop)
+        self._meter = LagMeter(LoadWatch(state.runtime, metrics).beat)
         self._tasks = LoopTasks(metrics.set_tasks)
         self._hurried = asyncio.Event()
         self._within_s = math.inf
@@ -139,6 +141,7 @@ class Service:
     async def close(self) -> None:
         """Cancel what is still open, close the connections to providers, then the metrics."""
         self._lag.close()
+        self._meter.close()
         self._tasks.close()
         self._state.events.end()
         await self._runner.cleanup()

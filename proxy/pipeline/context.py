@@ -1,6 +1,7 @@
 """What one request carries from stage to stage, and what all requests share."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from random import getrandbits
 
@@ -13,6 +14,7 @@ from proxy.pipeline.base import InboundRequest, ReplyWriter
 from proxy.pipeline.board import Board, Place, Ticket
 from proxy.pipeline.route import Route
 from proxy.policy.limits import RateDecision
+from proxy.policy.shedding import Shedding, ShedReason
 from proxy.stores.base import RateStore
 from proxy.telemetry.base import Observer
 from proxy.telemetry.tracing import Trace
@@ -41,6 +43,13 @@ class Runtime:
         self.board = board
         self.in_flight = 0
         """Requests under way, which `limit` counts."""
+        self.in_flight_by_key: dict[str, int] = {}
+        """How many of them are of each key that has any."""
+        self.shedding = Shedding()
+        self.shed: Counter[ShedReason] = Counter()
+        """Requests that were refused for want of a place, since the start."""
+        self.unrecorded: Counter[str] = Counter()
+        """Those of them that have no record, by their endpoints: see `server/lean_shed.py`."""
         self.is_draining = False
         """The server is about to end: answers close their connections, readiness is 503."""
 
@@ -65,8 +74,8 @@ class Exchange:
         "first_content_monotonic_s",
         "furthest_leg",
         "is_buffered",
-        "is_in_flight",
         "leg",
+        "place_of",
         "rate",
         "repeats",
         "reply",
@@ -95,7 +104,8 @@ class Exchange:
         self.started_monotonic_s = time.monotonic()
         self.trace: Trace | None = None
         self.caller: Caller | None = None
-        self.is_in_flight = False
+        self.place_of: str | None = None
+        """The key whose place among the requests under way this one has; None: it has none."""
         self.rate: RateDecision | None = None
         self.ask: Ask | None = None
         self.alias: str | None = None

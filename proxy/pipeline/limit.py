@@ -1,17 +1,28 @@
 """
 Stage: may this caller send one more request now? By number alone: the body is not read yet.
 
-Two limits: how many requests this process has under way, and the rate of the caller's key.
+How many requests this process has under way, of all keys and of this one; whether its event loop
+is late; and the rate of the caller's key.
 """
 
 from random import randint
 
 from proxy.domain.errors import LimitExceeded, ServerOverloaded
 from proxy.domain.identity import Caller
-from proxy.pipeline.context import Exchange
+from proxy.domain.settings import Settings
+from proxy.pipeline.context import Exchange, Runtime
+from proxy.policy.shedding import ShedReason
 
 RETRY_WITHIN_S = (1, 5)
 """Those who find the server full come back spread over this span, not all at once."""
+_MESSAGES: dict[ShedReason, str | None] = {
+    "full": None,
+    "late": None,
+    "key_share": (
+        "This key has its share of the requests that this server takes at the same time. Try "
+        "again when some of them have ended."
+    ),
+}
 
 
 async def limit(exchange: Exchange, caller: Caller) -> None:
@@ -21,18 +32,23 @@ async def limit(exchange: Exchange, caller: Caller) -> None:
     `release` gives the place back. A request that finds no place costs its key nothing.
 
     Raises:
-        ServerOverloaded: all places are taken.
+        ServerOverloaded: all places are taken, or all that this key may have, or the event loop
+            is late.
         LimitExceeded: the key has used what it may; the error says when to come back.
     """
     runtime, settings = exchange.runtime, exchange.snapshot.settings
-    if runtime.in_flight >= settings.max_in_flight:
-        raise ServerOverloaded(retry_after_s=randint(*RETRY_WITHIN_S))
+    key = f"{caller.organization_id}:{caller.key_id}"
+    reason = _find_reason(runtime, settings, key)
+    if reason is not None:
+        runtime.shed[reason] += 1
+        raise ServerOverloaded(_MESSAGES[reason], retry_after_s=randint(*RETRY_WITHIN_S))
     runtime.in_flight += 1
-    exchange.is_in_flight = True
+    by_key = runtime.in_flight_by_key
+    by_key[key] = by_key.get(key, 0) + 1
+    exchange.place_of = key
     rate_limit = caller.rate_limit or settings.rate_limit
     if rate_limit is None:
         return
-    key = f"{caller.organization_id}:{caller.key_id}"
     exchange.rate = rate = await runtime.rates.take(key, rate_limit)
     if not rate.is_admitted:
         raise LimitExceeded(retry_after_s=rate.retry_after_s)
@@ -40,6 +56,28 @@ async def limit(exchange: Exchange, caller: Caller) -> None:
 
 def release(exchange: Exchange) -> None:
     """Give back the place that `limit` took, if it did; a second time does nothing."""
-    if exchange.is_in_flight:
-        exchange.is_in_flight = False
-        exchange.runtime.in_flight -= 1
+    key = exchange.place_of
+    if key is None:
+        return
+    exchange.place_of = None
+    runtime = exchange.runtime
+    runtime.in_flight -= 1
+    left = runtime.in_flight_by_key[key] - 1
+    if left:
+        runtime.in_flight_by_key[key] = left
+    else:
+        # Keys come and go with the configuration: only those that ask are remembered.
+        del runtime.in_flight_by_key[key]
+
+
+def _find_reason(runtime: Runtime, settings: Settings, key: str) -> ShedReason | None:
+    """Return why there is no place for one more request of a key; None: there is."""
+    most = settings.max_in_flight
+    if runtime.in_flight >= most:
+        return "full"
+    if not runtime.shedding.has_room(runtime.in_flight):
+        return "late"
+    # Of few places a small share is one all the same: a share limits a key, and bars none.
+    if runtime.in_flight_by_key.get(key, 0) >= max(1, int(most * settings.max_key_share)):
+        return "key_share"
+    return None

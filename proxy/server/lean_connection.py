@@ -21,6 +21,7 @@ from proxy.server.cors import build_cors_headers
 from proxy.server.lean_head import PlainRoutes, find_reason, read_head
 from proxy.server.lean_reply import LeanReply
 from proxy.server.lean_request import LeanRequest
+from proxy.server.lean_shed import LeanShed
 from proxy.server.outflow import Outflow
 from proxy.server.tcp_state import has_unread
 
@@ -58,6 +59,7 @@ class LeanServer(Protocol):
     runtime: Runtime
     counts: ConnectionCounts
     plain_routes: PlainRoutes
+    shed: LeanShed
 
     def begin_lean(self, connection: "LeanConnection") -> None:
         """Count it among those that are open."""
@@ -184,6 +186,13 @@ class LeanConnection(Outflow):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = self._head_end_s = None
+        if self._runtime.shedding.ceiling is not None and not self.writing_paused:
+            answer = self._server.shed.refuse(head, len(data))
+            if answer is not None:
+                self.write(answer)
+                self._server.shed.slow_down(self.transport)
+                self._start_idle_clock()
+                return
         self._request = request = LeanRequest(
             head, data[head.body_at :], self._loop, self._resume_reading
         )

@@ -23,6 +23,7 @@ from proxy.server.connection import ClientConnection
 from proxy.server.connection_counts import ConnectionCounts
 from proxy.server.lean_connection import LeanConnection
 from proxy.server.lean_head import PlainRoutes
+from proxy.server.lean_shed import LeanShed
 from proxy.server.routes import Handler
 
 CUT_S = 5.0
@@ -66,6 +67,7 @@ class ConnectionServer(web.Server):
         self.runtime = runtime
         self.counts = ConnectionCounts(find_room())
         self.plain_routes = plain_routes
+        self.shed = LeanShed(runtime, self._loop)
         self._lean: set[LeanConnection] = set()
         self.news = asyncio.Event()
         """Set when the last connection has ended; who waits for that clears it."""

@@ -184,6 +184,18 @@ LOOP_BLOCKED = Metric(
     (),
     "How often a worker's event loop did not turn for more than a second: a fault of ours.",
 )
+LOOP_LAG = Metric(
+    "llm_proxy_loop_lag_seconds",
+    "histogram",
+    (),
+    "By how much the event loops of the workers were late, measured 40 times a second in each.",
+)
+REQUESTS_SHED = Metric(
+    "llm_proxy_requests_shed_total",
+    "counter",
+    ("reason",),
+    "Requests refused with 503 for want of a place: full, key_share, late.",
+)
 TASKS = Metric(
     "llm_proxy_tasks",
     "gauge",
@@ -249,6 +261,8 @@ METRICS: tuple[Metric, ...] = (
     CONNECTION_FAULTS,
     CONNECTIONS_HANDED_OVER,
     LOOP_BLOCKED,
+    LOOP_LAG,
+    REQUESTS_SHED,
     TASKS,
     CONFIG_GENERATION,
     CONFIG_RELOADS,

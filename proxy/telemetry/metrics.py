@@ -21,6 +21,7 @@ from proxy.domain.exchange import (
     RequestRecord,
 )
 from proxy.policy.admission import Reason
+from proxy.policy.shedding import ShedReason
 from proxy.telemetry import metric_table as table
 from proxy.telemetry.health_metrics import HealthMetrics
 from proxy.telemetry.metric_store import Histogram, MetricStore, Number
@@ -78,6 +79,11 @@ class Metrics:
         self._model_duration: dict[tuple[str, str], Histogram] = {}
         self._dropped = self._store.open_number(table.LOG_LINES_DROPPED)
         self._loop_blocked = self._store.open_number(table.LOOP_BLOCKED)
+        self._loop_lag = self._store.open_histogram(table.LOOP_LAG)
+        self._shed = {
+            reason: self._store.open_number(table.REQUESTS_SHED, reason)
+            for reason in get_args(ShedReason)
+        }
         self._tasks = self._store.open_number(table.TASKS)
         self._egress_down = self._store.open_number(table.EGRESS_DOWN)
         self.health = HealthMetrics(self._store)
@@ -240,6 +246,22 @@ class Metrics:
     def count_blocked_loop(self) -> None:
         """Count that the event loop stood still; a `LoopLag` calls it, from its thread."""
         self._loop_blocked.add(1.0)
+
+    def observe_loop_lag(self, lag_s: float) -> None:
+        """Count by how much the event loop was late at one beat."""
+        self._loop_lag.observe(lag_s)
+
+    def count_shed(self, reason: ShedReason, count: int) -> None:
+        """Count requests that were refused for want of a place."""
+        self._shed[reason].add(count)
+
+    def count_unrecorded(self, endpoint: str, status: int, count: int) -> None:
+        """Count requests that were answered with this status and have no record."""
+        label = endpoint if endpoint in self._endpoints else OTHER
+        numbers = self._requests.get((NONE, label, status))
+        if numbers is None:
+            numbers = self._open_requests(NONE, label, status)
+        numbers[0].add(count)
 
     def set_tasks(self, count: int) -> None:
         """Tell how many tasks the event loop has now."""

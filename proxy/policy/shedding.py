@@ -1,0 +1,109 @@
+"""
+How many requests a worker may have under way while its event loop is late.
+
+Pure: `LagMeter` measures, `wiring.py` tells. As long as the loop is in time there is no ceiling.
+Once it has been late for long enough there is one, below what was under way; it falls while the
+loop stays late, rises while that is in time and somebody was refused, and goes when nobody is any
+more. So a worker whose processor is used up takes as much as it can answer, and not in turns
+everything and nothing.
+
+The median of several beats is gone by: one hiccup, such as a collection of garbage or a large
+configuration, makes one beat late, however long it is.
+"""
+
+from statistics import median
+from typing import Literal
+
+ShedReason = Literal["full", "key_share", "late"]
+"""Why a request finds no place: all are taken, all that its key may have, or the loop is late."""
+BEATS_PER_ROUND = 5
+"""After so many beats it is decided anew."""
+LATE_ROUNDS = 2
+"""So many in a row before there is a ceiling."""
+LEAST_IN_FLIGHT = 16
+"""However late the loop: whoever holds the processor up, somebody is served."""
+LEAST_CUT, MOST_CUT = 0.9, 0.5
+"""What is left of a ceiling after a late round: the later, the less."""
+GROWTH = 0.05
+"""By which part a ceiling rises after a round in time."""
+CALM_S = 2.0
+"""How long nobody must have been refused, and the loop be in time, before the ceiling goes."""
+
+
+class Shedding:
+    """Turns the lag of an event loop into a ceiling for requests under way."""
+
+    __slots__ = ("_calm_since_s", "_lags_s", "_late_rounds", "_peak", "_was_pressed", "ceiling")
+
+    def __init__(self) -> None:
+        self.ceiling: int | None = None
+        """How many requests may be under way; None: as many as are allowed anyway."""
+        self._lags_s: list[float] = []
+        self._late_rounds = 0
+        self._peak = 0
+        self._was_pressed = False
+        self._calm_since_s = 0.0
+
+    def has_room(self, in_flight: int) -> bool:
+        """Return whether one more may begin beside so many."""
+        return self.ceiling is None or in_flight < self.ceiling
+
+    def beat(
+        self,
+        lag_s: float,
+        in_flight: int,
+        now_s: float,
+        *,
+        max_lag_s: float | None,
+        was_pressed: bool = False,
+    ) -> None:
+        """
+        Take note of one measurement of the loop, and decide anew if the round is full.
+
+        Args:
+            lag_s: by how many seconds the loop was late.
+            in_flight: how many requests are under way.
+            now_s: seconds of a clock that only goes forward.
+            max_lag_s: what is still in time; None takes the ceiling away.
+            was_pressed: somebody was refused by the ceiling since the last beat.
+        """
+        if max_lag_s is None:
+            self.__init__()  # type: ignore[misc]
+            return
+        self._lags_s.append(lag_s)
+        self._peak = max(self._peak, in_flight)
+        self._was_pressed |= was_pressed
+        if len(self._lags_s) < BEATS_PER_ROUND:
+            return
+        middle_s = median(self._lags_s)
+        if middle_s > max_lag_s:
+            self._late_rounds += 1
+            self._fall(max_lag_s / middle_s)
+            self._calm_since_s = now_s
+        else:
+            self._late_rounds = 0
+            self._rise(now_s)
+        self._lags_s.clear()
+        self._peak, self._was_pressed = 0, False
+
+    def _fall(self, share: float) -> None:
+        ceiling = self.ceiling
+        if ceiling is None:
+            if self._late_rounds < LATE_ROUNDS:
+                return
+            ceiling = self._peak
+        elif self._peak > ceiling:
+            return  # the last cut has not had its effect yet
+        cut = min(LEAST_CUT, max(MOST_CUT, share))
+        self.ceiling = max(LEAST_IN_FLIGHT, int(min(ceiling, self._peak) * cut))
+
+    def _rise(self, now_s: float) -> None:
+        if self.ceiling is None:
+            return
+        # What is under way is not too much, as it turns out.
+        self.ceiling = max(self.ceiling, self._peak)
+        if self._was_pressed:
+            self.ceiling += max(1, int(self.ceiling * GROWTH))
+            self._calm_since_s = now_s
+        elif now_s - self._calm_since_s >= CALM_S:
+            self.ceiling = None

@@ -1,0 +1,125 @@
+"""
+Refusals of requests beyond the ceiling that a late event loop sets: the cheapest there are.
+
+`lean_connection.py` asks for one before a request gets a task. A worker that is late has no time
+for more than reading the head, which must be read to know where the next one begins: so nobody
+looks for the key, and there is no record and no line in the log. They are counted.
+
+Even these cost a hundredth of a millisecond each, and clients that ask again at once can have a
+worker do nothing else. Beyond a rate that leaves it nine tenths of its time, refused connections
+are not read from for a while: what they send waits in their kernels.
+"""
+
+import asyncio
+import time
+from collections import deque
+from random import randrange
+
+from proxy.domain.errors import ServerOverloaded
+from proxy.pipeline.context import Runtime, build_request_id
+from proxy.pipeline.limit import RETRY_WITHIN_S
+from proxy.server.lean_head import PlainHead
+from proxy.server.written_answer import build_reply_head
+from proxy.wire.openai_error import build_error_body
+
+REFUSALS_PER_S = 8000.0
+"""A tenth of a core. With as many connections as are taken, the last waits for about as long as
+the answer has told to: a second."""
+MOST_AT_ONCE = 200.0
+"""So many refusals may come at the same time before anybody is slowed down."""
+RESUME_EACH_S = 0.005
+_ID = "<id>"
+_BODY = build_error_body(ServerOverloaded())
+
+
+class LeanShed:
+    """Tells who is refused so, and with which answer; one for all connections of a process."""
+
+    def __init__(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> None:
+        self._runtime = runtime
+        self._loop = loop
+        self._begun = 0
+        self._second = 0
+        self._answers: list[list[bytes]] = []
+        self._slowed: deque[asyncio.Transport] = deque()
+        self._credit = MOST_AT_ONCE
+        self._credit_at_s = 0.0
+
+    def refuse(self, head: PlainHead, came_bytes: int) -> bytes | None:
+        """
+        Return the answer of a request that is refused; None: it goes the usual way.
+
+        That may refuse it all the same, and sees to bodies that are not here yet, to connections
+        that end, and to headers for browsers.
+
+        Args:
+            head: the head.
+            came_bytes: the length of what has come, with the head.
+        """
+        runtime = self._runtime
+        if runtime.shedding.has_room(runtime.in_flight + self._begun):
+            self._count_begun()
+            return None
+        if (
+            not head.keeps_alive
+            or runtime.is_draining
+            or came_bytes - head.body_at != head.size_bytes
+            or "Origin" in head.headers
+        ):
+            return None
+        runtime.shed["late"] += 1
+        runtime.unrecorded[head.route.endpoint] += 1
+        second = int(time.time())
+        if second != self._second:
+            self._second, self._answers = second, _build_answers()
+        return build_request_id().encode().join(self._answers[randrange(len(self._answers))])
+
+    def slow_down(self, transport: asyncio.Transport) -> None:
+        """Stop reading from a connection that was refused, if there are too many like it."""
+        self._earn()
+        if self._credit >= 1.0:
+            self._credit -= 1.0
+            return
+        transport.pause_reading()
+        if not self._slowed:
+            self._loop.call_later(RESUME_EACH_S, self._resume)
+        self._slowed.append(transport)
+
+    def _resume(self) -> None:
+        """Read again from those that have waited longest: as many as may be refused now."""
+        self._earn()
+        for _ in range(min(int(self._credit), len(self._slowed))):
+            transport = self._slowed.popleft()
+            if not transport.is_closing():
+                transport.resume_reading()
+        if self._slowed:
+            self._loop.call_later(RESUME_EACH_S, self._resume)
+
+    def _earn(self) -> None:
+        now_s = time.monotonic()
+        earned = (now_s - self._credit_at_s) * REFUSALS_PER_S
+        self._credit, self._credit_at_s = min(MOST_AT_ONCE, self._credit + earned), now_s
+
+    def _count_begun(self) -> None:
+        """Count a request that will take its place later in this turn of the loop."""
+        if not self._begun:
+            self._loop.call_soon(self._end_turn)
+        self._begun += 1
+
+    def _end_turn(self) -> None:
+        self._begun = 0
+
+
+def _build_answers() -> list[list[bytes]]:
+    """Return an answer for each time to come back, in parts that the request's id goes between."""
+    answers = []
+    for retry_s in range(RETRY_WITHIN_S[0], RETRY_WITHIN_S[1] + 1):
+        headers = {
+            "Content-Type": "application/json",
+            "x-request-id": _ID,
+            "x-litellm-call-id": _ID,
+            "Retry-After": str(retry_s),
+        }
+        head = build_reply_head(503, {}, headers, f"Content-Length: {len(_BODY)}\r\n")
+        answers.append((head + _BODY).split(_ID.encode()))
+    return answers
