@@ -1,10 +1,14 @@
 """Verdicts in Redis: the store's promises, whatever becomes of Redis and of health workers."""
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator
 
 import pytest
+import redis
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from proxy.domain.health import HealthState
 from proxy.domain.service_errors import HealthWorkerUnavailable
@@ -21,6 +25,7 @@ from tests.stores.verdict_contract import (
     VerdictContract,
     build_verdict,
 )
+from tests.stores.verdict_walk import STEPS, walk
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -225,3 +230,21 @@ def _read_sent_bytes(server: RedisServer) -> int:
     info = server.command("INFO", "stats").decode()
     (line,) = (line for line in info.splitlines() if line.startswith("total_net_output_bytes:"))
     return int(line.partition(":")[2])
+
+
+def test_beliefs_never_go_back_and_end_at_what_was_told(redis_server: RedisServer) -> None:
+    """News lost, doubled and late, polls that are answered late, health workers that take turns
+    and a Redis that loses everything: of no provider anything is believed that is older than
+    what was believed of it before; and once a poll is through it is all that Redis knows."""
+    with redis.Redis(unix_socket_path=str(redis_server.path), protocol=2) as client:
+
+        @settings(max_examples=150)
+        @given(
+            st.lists(st.sampled_from(STEPS), min_size=20, max_size=60),
+            st.randoms(use_true_random=False),
+        )
+        def check(steps: list[str], chance: random.Random) -> None:
+            client.flushdb()
+            asyncio.run(walk(client, steps, chance))
+
+        check()
