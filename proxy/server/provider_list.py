@@ -8,21 +8,16 @@ from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
-from proxy.domain.breaker import BreakerReport, BreakerState
+from proxy.domain.breaker import BreakerReport
 from proxy.domain.catalog import Provider, Snapshot
 from proxy.domain.identity import Caller
+from proxy.policy.visible_models import VisibleModels, add_visible, sees_all
 from proxy.server.state import ServerState
 from proxy.telemetry.provider_item import build_provider_item
+from proxy.telemetry.worst_breaker import rate_badness
 
 NAMES_PER_TURN = 500
 PROVIDERS_PER_TURN = 50
-_BADNESS: dict[BreakerState, int] = {
-    "closed": 0,
-    "disabled": 0,
-    "half_open": 1,
-    "open": 2,
-    "forced_open": 3,
-}
 
 
 class Worst(Struct):
@@ -77,7 +72,7 @@ class ProviderList:
         worst = Worst("")
         async for breaker_id in self._state.breakers.list_ids(snapshot, provider.name):
             view = look(breaker_id)
-            badness = (_BADNESS[view.state], view.failures)
+            badness = rate_badness(view.state, view.failures)
             if badness > worst.badness:
                 worst.id, worst.badness = breaker_id, badness
         return worst
@@ -85,18 +80,11 @@ class ProviderList:
 
 async def list_models(snapshot: Snapshot, caller: Caller) -> dict[str, Collection[str]]:
     """Return for each provider that a key has to do with the models it may be asked for there."""
-    if caller.models is None or sees_all(caller):
+    if sees_all(caller):
         return {provider.name: provider.models for provider in snapshot.providers.values()}
-    found: dict[str, dict[str, None]] = {}
-    for index, name in enumerate(sorted(caller.models)):
-        if index % NAMES_PER_TURN == NAMES_PER_TURN - 1:
-            await asyncio.sleep(0)
-        group = snapshot.find_group(name)
-        for deployment in () if group is None else group.deployments:
-            found.setdefault(deployment.provider.name, {})[deployment.model] = None
+    found: VisibleModels = {}
+    names = sorted(caller.models or ())
+    for begin in range(0, len(names), NAMES_PER_TURN):
+        add_visible(found, snapshot, names[begin : begin + NAMES_PER_TURN])
+        await asyncio.sleep(0)
     return {name: list(models) for name, models in found.items()}
-
-
-def sees_all(caller: Caller) -> bool:
-    """Return whether a key has to do with every provider."""
-    return caller.models is None or caller.role == "admin"

@@ -12,8 +12,9 @@ from aiohttp import web
 from proxy.domain.catalog import Provider
 from proxy.domain.errors import RouteNotFound
 from proxy.domain.health import HealthOrder
+from proxy.policy.visible_models import sees_all
 from proxy.server.json_reply import json_reply
-from proxy.server.provider_list import ProviderList, list_models, sees_all
+from proxy.server.provider_list import ProviderList, list_models
 from proxy.server.registrar import Registrar
 from proxy.server.shape import Visit
 from proxy.server.state import ServerState
