@@ -106,7 +106,9 @@ class Discovery:
         self._has_unasked = False
         self._searches: dict[SourceName, _Search] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._building = asyncio.Lock()
+        self._wanted = asyncio.Event()
+        self._asks_anew = False
+        self._waiting: list[asyncio.Future[None]] = []
         self._is_running = False
 
     @property
@@ -123,14 +125,16 @@ class Discovery:
         return tuple(self._known.values())
 
     def start(self) -> None:
-        """Search from now on."""
+        """Search from now on; what was found before stays as long as no settings say otherwise."""
         self._is_running = True
+        self._run(self._build_always())
         self._run(self._refresh())
-        self.update(self._settings)
+        if self._settings.is_on:
+            self.update(self._settings)
 
     def update(self, settings: DiscoverySettings) -> None:
         """Go by these settings from now on; sources that are the same stay open."""
-        before, self._settings = self._settings, settings
+        self._settings = settings
         self._asker.update(settings)
         if not self._is_running:
             return
@@ -145,8 +149,7 @@ class Discovery:
                 search = _Search(source, _identify(name, settings))
                 self._searches[name] = search
                 search.task = asyncio.create_task(self._follow(name, search))
-        if before != settings or not settings.is_on:
-            self._run(self._build())
+        self._wanted.set()
 
     async def run_now(self) -> dict[str, Any]:
         """
@@ -156,6 +159,11 @@ class Discovery:
             `found` is how many there are now, `added` and `removed` are names, `problems` is
             a reason by the name of a source or of a provider.
         """
+        if not self._is_running:
+            self.start()
+        if not self._settings.is_on:
+            nothing = {"discovery": _NOTHING}
+            return {"found": 0, "added": [], "removed": [], "problems": nothing}
         before = set(self._known)
         failures: dict[str, str] = {}
         try:
@@ -165,12 +173,9 @@ class Discovery:
                 failures = {
                     name: why for (name, _), why in zip(searches, reasons, strict=True) if why
                 }
-                await self._build(asks_anew=True)
+                await self._rebuild(asks_anew=True)
         except TimeoutError:
             failures["discovery"] = f"not all servers have told their models within {NOW_S:g} s"
-            self._run(self._build())
-        if not self._settings.is_on:
-            failures["discovery"] = _NOTHING
         return {
             "found": len(self._known),
             "added": sorted(set(self._known) - before),
@@ -187,6 +192,8 @@ class Discovery:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for done in self._waiting:
+            done.cancel()
         for search in searches:
             await _close(search)
         await self._asker.close()
@@ -199,7 +206,7 @@ class Discovery:
             wait_s = self._delays.settle_s if is_told else _jitter(self._settings.interval_s)
             try:
                 await self._note(name, search, await ask())
-                await self._build()
+                await self._rebuild()
                 retry_s, ask = self._delays.first_retry_s, search.source.next
             except SourceFailed as error:
                 self._note_failure(name, search, str(error))
@@ -261,33 +268,52 @@ class Discovery:
             while (left_s := until_s - time.monotonic()) > 0:
                 await asyncio.sleep(min(left_s, self._delays.models_again_s))
                 if self._has_unasked:
-                    await self._build()
-            await self._build(asks_anew=True)
+                    await self._rebuild()
+            await self._rebuild(asks_anew=True)
 
-    async def _build(self, *, asks_anew: bool = False) -> None:
+    async def _rebuild(self, *, asks_anew: bool = False) -> None:
+        """Return once all that is known now is in the file; servers tell their models before."""
+        self._asks_anew = self._asks_anew or asks_anew
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(done)
+        self._wanted.set()
+        await done
+
+    async def _build_always(self) -> None:
+        """Build whenever it is wanted; whoever stops waiting for it interrupts nothing."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            waiting, self._waiting = self._waiting, []
+            asks_anew, self._asks_anew = self._asks_anew, False
+            try:
+                await self._build(asks_anew=asks_anew)
+            except Exception:  # noqa: BLE001 - a fault of ours must not end all searches
+                _log.exception("what was found could not be put together")
+            finally:
+                for done in waiting:
+                    if not done.done():
+                        done.set_result(None)
+
+    async def _build(self, *, asks_anew: bool) -> None:
         """Put all that is known together, and write it down if it comes to something else."""
-        async with self._building:
-            settings = self._settings
-            told = {
-                name: search.found
-                for name, search in self._searches.items()
-                if search.found is not None
-            }
-            reasons: dict[str, str] = {}
-            candidates = {
-                name: await self._complete(name, found.candidates, reasons, asks_anew=asks_anew)
-                for name, found in told.items()
-            }
-            collected = collect(candidates, self._known, settings, self._read_clock())
-            self._has_unasked = bool(reasons)
-            self._problems = {
-                **{name: "; ".join(found.problems[:5]) for name, found in told.items()
-                   if found.problems},
-                **collected.problems,
-                **reasons,
-            }  # fmt: skip
-            await self._write(collected)
-            self._asker.rest()
+        told = {
+            name: search.found
+            for name, search in self._searches.items()
+            if search.found is not None
+        }
+        reasons: dict[str, str] = {}
+        candidates = {
+            name: await self._complete(name, found.candidates, reasons, asks_anew=asks_anew)
+            for name, found in told.items()
+        }
+        collected = collect(candidates, self._known, self._settings, self._read_clock())
+        self._has_unasked = bool(reasons)
+        broken: dict[str, str] = {}
+        broken |= {name: "; ".join(told[name].problems[:5]) for name in told if told[name].problems}
+        self._problems = {**broken, **collected.problems, **reasons}
+        await self._write(collected)
+        self._asker.rest()
 
     async def _complete(
         self,

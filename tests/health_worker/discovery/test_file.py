@@ -1,0 +1,35 @@
+"""The file is whole, private, and read as far as it can be."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from health_worker.discovery.file import read_found, write_found
+from proxy.domain.discovery import FoundProvider
+
+ENTRY = FoundProvider("a", "vllm", "https://a.example/v1", ("m",), "consul", 5.0, weight=2)
+
+
+def test_what_was_written_is_read_and_private(tmp_path: Path) -> None:
+    """The file comes back as it was, is its owner's alone, and nothing lies beside it."""
+    write_found(tmp_path, [ENTRY])
+    assert read_found(tmp_path) == (ENTRY,)
+    path = tmp_path / "discovered.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert os.listdir(tmp_path) == ["discovered.json"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"providers": [{"name": 1}]}'])
+def test_what_cannot_be_read_is_nothing(tmp_path: Path, text: str) -> None:
+    """A broken file, or none, is an empty beginning."""
+    assert read_found(tmp_path) == ()
+    (tmp_path / "discovered.json").write_text(text)
+    assert read_found(tmp_path) == ()
+
+
+def test_a_directory_that_is_gone_leaves_an_error(tmp_path: Path) -> None:
+    """Where nothing can be written the caller is told."""
+    with pytest.raises(OSError, match="No such file"):
+        write_found(tmp_path / "gone", [ENTRY])
