@@ -6,17 +6,26 @@ Puts a health worker together with everything around it, whoever has started it.
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 import structlog
 
+from health_worker.api import HealthApi
+from health_worker.api_breakers import SharedBreakers, ToldBreakers
+from health_worker.api_metrics import ProbeMetrics
+from health_worker.api_server import ApiServer
+from health_worker.discovery.discovery import Discovery
 from health_worker.probe import Prober
 from health_worker.publish import Publisher
 from health_worker.worker import HealthWorker
+from proxy.domain.breaker import BreakerRules
 from proxy.domain.catalog import Snapshot
+from proxy.domain.discovery import DiscoverySettings
 from proxy.domain.event import Event
-from proxy.domain.health import HealthOrder, WatchedEndpoint
+from proxy.domain.health import HealthOrder, HealthVerdict, WatchedEndpoint
 from proxy.domain.identity import KeyHasher
 from proxy.domain.settings import InstallSettings
+from proxy.stores.redis_breakers import RedisBreakers
 from proxy.stores.redis_link import RedisLink
 from proxy.stores.redis_verdicts import RedisVerdicts
 
@@ -52,11 +61,31 @@ class HealthProcess:
         self._publisher = publisher
         self._verdicts = verdicts
         self._prober = Prober()
+        metrics = ProbeMetrics()
+        own = (
+            install.listen
+            if install.health_listen is None
+            else (
+                *install.listen,
+                install.health_listen,
+            )
+        )
+        self._discovery = Discovery(
+            DiscoverySettings(), Path(install.state_dir), own_ports=[port for _, port in own]
+        )
         self.worker = HealthWorker(
             publisher,
             self._prober,
+            discover=self._discovery.run_now,
             delegate=None if verdicts is None else self._delegate,
+            watcher=metrics,
         )
+        # Only shown: what decides about requests is in the proxies.
+        self._told_breakers = ToldBreakers()
+        self._breakers = None if link is None else RedisBreakers(link, BreakerRules())
+        shown = self._told_breakers if self._breakers is None else SharedBreakers(self._breakers)
+        api = HealthApi(self.worker, hasher, metrics, shown, read_told=self._read_told)
+        self._server = ApiServer(api, metrics)
 
     def take_config(
         self,
@@ -66,9 +95,11 @@ class HealthProcess:
     ) -> None:
         """Go by another configuration from now on."""
         self.worker.take_config(snapshot, endpoints)
+        self._discovery.update(snapshot.settings.discovery)
 
     def take_events(self, events: Sequence[Event]) -> None:
         """Hear what has happened in the workers of this service."""
+        self._told_breakers.take(events)
 
     async def open(self, *, must_listen: bool) -> None:
         """
@@ -77,9 +108,19 @@ class HealthProcess:
         Raises:
             OSError: its address is taken, and it must listen; the text says how to mend that.
         """
+        listen = self._install.health_listen
+        if listen is None:
+            return
+        try:
+            await self._server.open(listen)
+        except OSError as error:
+            if must_listen:
+                raise
+            _log.warning("this health worker has no API of its own", reason=error.strerror)
 
     async def run(self, until: "asyncio.Task[object]") -> None:
-        """Probe until something else has ended; a fault of the loop itself ends it too."""
+        """Probe and search until something else has ended; a fault of the loop ends it too."""
+        self._discovery.start()
         running = asyncio.create_task(self.worker.run())
         await asyncio.wait([running, until], return_when=asyncio.FIRST_COMPLETED)
         for task in (running, until):
@@ -91,8 +132,12 @@ class HealthProcess:
 
     async def close(self) -> None:
         """Let the next one lead, and let go of all that is held."""
+        await self._server.close()
         await self._publisher.close()
+        await self._discovery.close()
         await self._prober.close()
+        if self._breakers is not None:
+            await self._breakers.close()
         if self._verdicts is not None:
             await self._verdicts.close()
 
@@ -108,3 +153,10 @@ class HealthProcess:
     async def _delegate(self, order: HealthOrder, names: Sequence[str]) -> None:
         if self._verdicts is not None:
             await self._verdicts.order(order, tuple(names), ORDER_WITHIN_S)
+
+    def _read_told(self) -> dict[str, HealthVerdict]:
+        """Return what the worker that leads has told of the targets."""
+        if self._verdicts is None:
+            return {}
+        found = {n: self._verdicts.find(t.provider) for n, t in self.worker.targets.items()}
+        return {name: verdict for name, verdict in found.items() if verdict is not None}

@@ -94,6 +94,7 @@ class SupervisedWorker:
         await self._process.run(feed)
         for answer in self._answers:
             answer.cancel()
+        await self._process.close()
         await self._link.close()
 
     def _take_ask(self, ask: Ask) -> None:

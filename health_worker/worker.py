@@ -82,7 +82,7 @@ class HealthWorker:
             publisher: says whether this worker leads, and brings what it tells to the proxies.
             prober: asks one target.
             discover: searches for providers now, and returns what was found.
-            delegate: has the worker that leads carry out an order.
+            delegate: has the worker that leads carry out an order; None: there is no other.
             watcher: told what is done here.
             read_clock_s: seconds of a clock that only goes forward.
         """
@@ -158,12 +158,11 @@ class HealthWorker:
             What there is to say of it, once it is done and told.
 
         Raises:
-            HealthWorkerUnavailable: none that leads can be reached.
+            HealthWorkerUnavailable: the one that leads cannot be reached, or is this one no more.
         """
-        if self._is_leading or order == "discover":
+        # Without a way to another one this is the one that leads, or is about to.
+        if self._is_leading or self._delegate is None or order == "discover":
             return await self._carry_out(order, names, "")
-        if self._delegate is None:
-            raise HealthWorkerUnavailable()
         await self._delegate(order, names)
         return {}
 
