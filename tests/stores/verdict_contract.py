@@ -25,9 +25,11 @@ class Clock:
 
     def __init__(self) -> None:
         self.now_s = 1000.0
+        self.looks = 0
 
     def read_s(self) -> float:
         """Return the time."""
+        self.looks += 1
         return self.now_s
 
 
