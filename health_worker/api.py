@@ -285,6 +285,7 @@ class HealthApi:
                 reports.get(name),
                 now_at=now_at,
                 cache_ttl_s=ttl_s,
+                tells_reason=sees_all(call.known_caller),
             )
             for name, provider in shown.items()
         ]

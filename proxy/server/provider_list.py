@@ -53,6 +53,7 @@ class ProviderList:
                 report,
                 now_at=now_at,
                 cache_ttl_s=ttl_s,
+                tells_reason=sees_all(caller),
             )
             for provider, report in zip(shown, reports, strict=True)
         ]

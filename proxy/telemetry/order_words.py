@@ -8,6 +8,7 @@ SUSPECT = (
     "The health worker sees most providers fail at once, and takes that for a fault of its own "
     "network: it says nothing about them."
 )
+NEVER_CHECKED = "what is switched off, simulated, or has 'probe: off', never is"
 
 
 def describe_order(
@@ -41,6 +42,6 @@ def describe_order(
     if names:
         if checked == total:
             return f"{', '.join(names)}: checked."
-        return f"{', '.join(names)}: not checked; it is switched off, or its 'probe' is."
-    left_out = "" if checked == total else "; the others are switched off, or their 'probe' is"
+        return f"{', '.join(names)}: not checked; {NEVER_CHECKED}."
+    left_out = "" if checked == total else f"; {NEVER_CHECKED}"
     return f"{checked} of {total} provider{'' if total == 1 else 's'} checked{left_out}."

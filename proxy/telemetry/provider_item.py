@@ -19,6 +19,7 @@ def build_provider_item(
     *,
     now_at: float,
     cache_ttl_s: float,
+    tells_reason: bool = True,
 ) -> dict[str, object]:
     """
     Return one item.
@@ -30,8 +31,10 @@ def build_provider_item(
         breaker: the worst of its circuit breakers, None if none was heard of.
         now_at: epoch seconds.
         cache_ttl_s: a last check that is older than this is stale; so is none at all.
+        tells_reason: whether who asks may know of every model, which a reason may name.
     """
     checked_at = standing.checked_at
+    is_told = tells_reason or not provider.enabled
     return {
         "name": provider.name,
         "status": standing.status,
@@ -43,7 +46,7 @@ def build_provider_item(
             "failure_count": 0 if breaker is None else breaker.failure_count,
             "last_failure_time": None if breaker is None else breaker.last_failure_time,
         },
-        "reason": standing.reason,
+        "reason": standing.reason if is_told else None,
         "since": standing.since_at,
         "is_stale": checked_at is None or now_at - checked_at > cache_ttl_s,
         "source": standing.source,

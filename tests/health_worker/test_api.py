@@ -57,7 +57,7 @@ async def test_a_restricted_key_sees_what_it_may_ask_for() -> None:
         nobody = (await asked.ask("GET", "/status/nobody", KEY))[:2]
         _, everything, _ = await asked.ask("GET", "/status")
     assert [(p["name"], p["models"]) for p in body["providers"]] == [("up", ["m"])]
-    assert up["models_seen"] == ["m"]
+    assert (up["models_seen"], up["reason"]) == (["m"], None)
     assert hidden == [nobody, nobody]
     assert len(everything["providers"]) == 3
 

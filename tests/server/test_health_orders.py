@@ -30,7 +30,7 @@ class OneAnswer:
 
 async def test_an_order_goes_to_the_supervisor_with_its_names() -> None:
     """What comes back is what the health worker says of it."""
-    desk = OneAnswer(b'{"found": 2}')
+    desk = OneAnswer(b'{"found": 2, "timestamp": 1.5}')
     assert await DeskOrders(desk).give("discover", ("a",), "me") == {"found": 2}
     assert desk.asked == [("discover", {"names": ["a"]}, "me")]
 

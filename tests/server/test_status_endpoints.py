@@ -102,7 +102,7 @@ async def test_a_restricted_key_learns_of_no_other_provider() -> None:
         hidden = await worker.asked.ask("GET", "/status/any", KEY)
         nobody = await worker.asked.ask("GET", "/status/nobody", KEY)
     assert [each["name"] for each in body["providers"]] == ["up"]
-    assert (up["models"], up["models_seen"]) == (["m"], ["m"])
+    assert (up["models"], up["models_seen"], up["reason"]) == (["m"], ["m"], None)
     assert hidden == nobody
     assert hidden[0] == 404
 

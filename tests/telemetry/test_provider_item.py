@@ -1,6 +1,9 @@
 """A provider as it is listed."""
 
+from msgspec.structs import replace
+
 from proxy.domain.breaker import BreakerReport
+from proxy.domain.catalog import Provider
 from proxy.telemetry.provider_item import build_provider_item
 from proxy.telemetry.provider_status import Standing
 from tests.telemetry.test_provider_status import ALPHA, NOW_AT
@@ -46,3 +49,16 @@ def test_what_was_checked_long_ago_or_never_is_stale() -> None:
         "failure_count": 0,
         "last_failure_time": None,
     }
+
+
+def test_a_reason_is_for_who_may_know_every_model() -> None:
+    """It may name models that a restricted key is not to learn of; why it is off is for all."""
+
+    def build(provider: Provider) -> object:
+        standing = Standing("healthy", "probe", "does not list huge")
+        return build_provider_item(
+            provider, (), standing, None, now_at=NOW_AT, cache_ttl_s=30.0, tells_reason=False
+        )["reason"]
+
+    assert build(ALPHA) is None
+    assert build(replace(ALPHA, enabled=False)) == "does not list huge"
