@@ -60,7 +60,7 @@ def check_providers(
     except ConfigError as error:
         _fail(str(error))
     except OSError as error:
-        _fail(f"The health worker cannot start: {error}")
+        _fail(f"The health worker cannot start: {error.strerror or error}")
 
 
 def _fail(message: str) -> NoReturn:

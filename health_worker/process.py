@@ -18,7 +18,6 @@ from health_worker.discovery.discovery import Discovery
 from health_worker.probe import Prober
 from health_worker.publish import Publisher
 from health_worker.worker import HealthWorker
-from proxy.domain.breaker import BreakerRules
 from proxy.domain.catalog import Snapshot
 from proxy.domain.discovery import DiscoverySettings
 from proxy.domain.event import Event
@@ -26,9 +25,9 @@ from proxy.domain.health import HealthOrder, HealthVerdict, WatchedEndpoint
 from proxy.domain.identity import KeyHasher
 from proxy.domain.settings import InstallSettings
 from proxy.stores.redis_breakers import RedisBreakers
-from proxy.stores.redis_link import RedisLink
 from proxy.stores.redis_verdicts import RedisVerdicts
 
+LISTEN_AGAIN_S = 5.0
 ORDER_WITHIN_S = 10.0
 """How long the worker that leads may take to do what this one was asked for."""
 
@@ -44,8 +43,8 @@ class HealthProcess:
         hasher: KeyHasher,
         publisher: Publisher,
         *,
-        link: RedisLink | None = None,
         verdicts: RedisVerdicts | None = None,
+        breakers: RedisBreakers | None = None,
     ) -> None:
         """
         Put it together; nothing is probed and nobody is listened to yet.
@@ -54,25 +53,20 @@ class HealthProcess:
             install: where state is kept, and where its own API listens.
             hasher: what keys of clients are hashed with.
             publisher: brings what it tells to the proxies.
-            link: to Redis, where the publisher goes through it; started and closed by its owner.
-            verdicts: what the worker that leads has told through Redis.
+            verdicts: what the worker that leads has told, where it tells through Redis.
+            breakers: those that all proxies share there.
         """
         self._install = install
         self._publisher = publisher
         self._verdicts = verdicts
+        self._breakers = breakers
+        self._told_breakers = ToldBreakers()
         self._prober = Prober()
-        metrics = ProbeMetrics()
-        own = (
-            install.listen
-            if install.health_listen is None
-            else (
-                *install.listen,
-                install.health_listen,
-            )
-        )
+        listens = (*install.listen, *filter(None, [install.health_listen]))
         self._discovery = Discovery(
-            DiscoverySettings(), Path(install.state_dir), own_ports=[port for _, port in own]
+            DiscoverySettings(), Path(install.state_dir), own_ports=[port for _, port in listens]
         )
+        metrics = ProbeMetrics()
         self.worker = HealthWorker(
             publisher,
             self._prober,
@@ -81,11 +75,10 @@ class HealthProcess:
             watcher=metrics,
         )
         # Only shown: what decides about requests is in the proxies.
-        self._told_breakers = ToldBreakers()
-        self._breakers = None if link is None else RedisBreakers(link, BreakerRules())
-        shown = self._told_breakers if self._breakers is None else SharedBreakers(self._breakers)
+        shown = self._told_breakers if breakers is None else SharedBreakers(breakers)
         api = HealthApi(self.worker, hasher, metrics, shown, read_told=self._read_told)
         self._server = ApiServer(api, metrics)
+        self._opening: asyncio.Task[None] | None = None
 
     def take_config(
         self,
@@ -96,6 +89,8 @@ class HealthProcess:
         """Go by another configuration from now on."""
         self.worker.take_config(snapshot, endpoints)
         self._discovery.update(snapshot.settings.discovery)
+        if self._breakers is not None:
+            self._breakers.rules = snapshot.settings.breaker
 
     def take_events(self, events: Sequence[Event]) -> None:
         """Hear what has happened in the workers of this service."""
@@ -116,7 +111,9 @@ class HealthProcess:
         except OSError as error:
             if must_listen:
                 raise
-            _log.warning("this health worker has no API of its own", reason=error.strerror)
+            _log.warning("the health worker's own API is not served", reason=error.strerror)
+            # A predecessor may hold the address for a moment more.
+            self._opening = asyncio.create_task(self._open_later(listen))
 
     async def run(self, until: "asyncio.Task[object]") -> None:
         """Probe and search until something else has ended; a fault of the loop ends it too."""
@@ -132,14 +129,16 @@ class HealthProcess:
 
     async def close(self) -> None:
         """Let the next one lead, and let go of all that is held."""
-        await self._server.close()
         await self._publisher.close()
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
+        await self._server.close()
         await self._discovery.close()
         await self._prober.close()
-        if self._breakers is not None:
-            await self._breakers.close()
-        if self._verdicts is not None:
-            await self._verdicts.close()
+        for store in (self._breakers, self._verdicts):
+            if store is not None:
+                await store.close()
 
     def describe(self) -> str:
         """Return how it stands, in one line."""
@@ -160,3 +159,13 @@ class HealthProcess:
             return {}
         found = {n: self._verdicts.find(t.provider) for n, t in self.worker.targets.items()}
         return {name: verdict for name, verdict in found.items() if verdict is not None}
+
+    async def _open_later(self, listen: tuple[str, int]) -> None:
+        while True:
+            await asyncio.sleep(LISTEN_AGAIN_S)
+            try:
+                await self._server.open(listen)
+            except OSError:
+                continue  # told once, and why
+            _log.info("the health worker's own API is served by now")
+            return

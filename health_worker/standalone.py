@@ -21,6 +21,7 @@ from proxy.config.load import LoadedConfig
 from proxy.config.master_secret import PEPPER, find_master_secret
 from proxy.config.sources import find_config, find_state_dir, list_watched
 from proxy.domain.identity import KeyHasher
+from proxy.stores.redis_breakers import RedisBreakers
 from proxy.stores.redis_link import RedisLink
 from proxy.stores.redis_verdicts import RedisVerdicts
 from proxy.telemetry.log_writer import LogWriter, open_log_writer
@@ -93,9 +94,12 @@ class StandaloneWorker:
             self._process = HealthProcess(install, hasher, NoPublisher())
             return
         self._link = RedisLink(install.redis_url)
-        verdicts = RedisVerdicts(self._link)
         self._process = HealthProcess(
-            install, hasher, RedisPublisher(self._link), link=self._link, verdicts=verdicts
+            install,
+            hasher,
+            RedisPublisher(self._link),
+            verdicts=RedisVerdicts(self._link),
+            breakers=RedisBreakers(self._link, loaded.snapshot.settings.breaker),
         )
         self._link.start()
 
