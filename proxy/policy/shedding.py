@@ -20,7 +20,7 @@ BEATS_PER_ROUND = 5
 """After so many beats it is decided anew."""
 LATE_ROUNDS = 2
 """So many in a row before there is a ceiling."""
-LEAST_IN_FLIGHT = 16
+LEAST_IN_FLIGHT = 64
 """However late the loop: whoever holds the processor up, somebody is served."""
 LEAST_CUT, MOST_CUT = 0.9, 0.5
 """What is left of a ceiling after a late round: the later, the less."""

@@ -13,6 +13,7 @@ are not read from for a while: what they send waits in their kernels.
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from random import randrange
 
 from proxy.domain.errors import ServerOverloaded
@@ -35,9 +36,15 @@ _BODY = build_error_body(ServerOverloaded())
 class LeanShed:
     """Tells who is refused so, and with which answer; one for all connections of a process."""
 
-    def __init__(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        loop: asyncio.AbstractEventLoop,
+        read_clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._runtime = runtime
         self._loop = loop
+        self._read_clock_s = read_clock_s
         self._begun = 0
         self._second = 0
         self._answers: list[list[bytes]] = []
@@ -77,7 +84,8 @@ class LeanShed:
     def slow_down(self, transport: asyncio.Transport) -> None:
         """Stop reading from a connection that was refused, if there are too many like it."""
         self._earn()
-        if self._credit >= 1.0:
+        # Nobody who asks on goes before those who wait.
+        if self._credit >= 1.0 and not self._slowed:
             self._credit -= 1.0
             return
         transport.pause_reading()
@@ -88,15 +96,16 @@ class LeanShed:
     def _resume(self) -> None:
         """Read again from those that have waited longest: as many as may be refused now."""
         self._earn()
-        for _ in range(min(int(self._credit), len(self._slowed))):
+        while self._slowed and self._credit >= 1.0:
             transport = self._slowed.popleft()
             if not transport.is_closing():
+                self._credit -= 1.0
                 transport.resume_reading()
         if self._slowed:
             self._loop.call_later(RESUME_EACH_S, self._resume)
 
     def _earn(self) -> None:
-        now_s = time.monotonic()
+        now_s = self._read_clock_s()
         earned = (now_s - self._credit_at_s) * REFUSALS_PER_S
         self._credit, self._credit_at_s = min(MOST_AT_ONCE, self._credit + earned), now_s
 

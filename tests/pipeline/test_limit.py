@@ -232,6 +232,67 @@ async def test_every_ending_gives_its_place_back(ending: str) -> None:
                 assert (await post(server.url, body))[0] == 429
         await server.observer.wait_for_records(2 if ending == "limit used up" else 1)
         assert server.runtime.in_flight == 0
+        assert server.runtime.in_flight_by_key == {}
+
+
+async def test_one_key_cannot_take_all_places() -> None:
+    """Above `max_key_share` a key gets 503 that speaks of its share, while others are served."""
+    reached, finish = asyncio.Event(), asyncio.Event()
+
+    async def script(connection: UpstreamConnection) -> None:
+        while True:
+            await connection.read_request()
+            reached.set()
+            await finish.wait()
+            await connection.answer(msgspec.json.encode(ANSWER))
+
+    async with (
+        open_raw_upstream(script) as upstream,
+        limited(upstream.url, max_in_flight=3, max_key_share=0.4) as (server, _),
+    ):
+        snapshot = server.runtime.snapshot
+        callers = {**snapshot.callers, HASHER.digest(OTHER_KEY): Caller("key_other")}
+        server.runtime.snapshot = replace(snapshot, callers=callers)
+        first = asyncio.ensure_future(post(server.url, build_chat()))
+        await reached.wait()
+        for _ in range(2):
+            status, headers, answer = await post(server.url, build_chat())
+            error = msgspec.json.decode(answer)["error"]
+            assert (status, error["type"]) == (503, "overloaded_error")
+            assert error["code"] == "server_overloaded"
+            assert "its share" in error["message"]
+            assert headers["Retry-After"] in {"1", "2", "3", "4", "5"}
+        assert (await send_head(server.port)).startswith(b"HTTP/1.1 503 ")
+        own = {"Authorization": f"Bearer {OTHER_KEY}"}
+        other = asyncio.ensure_future(post(server.url, build_chat(), **own))
+        finish.set()
+        assert [(await each)[0] for each in (first, other)] == [200, 200]
+        assert (await post(server.url, build_chat()))[0] == 200
+        assert server.runtime.shed == {"key_share": 3}
+        assert server.runtime.in_flight_by_key == {}
+
+
+async def test_a_small_share_of_few_places_is_one() -> None:
+    """However small its share, a key that has nothing under way may ask."""
+    async with (
+        open_raw_upstream(answering(ANSWER)) as upstream,
+        limited(upstream.url, max_in_flight=3, max_key_share=0.01) as (server, _),
+    ):
+        assert [(await post(server.url, build_chat()))[0] for _ in range(3)] == [200] * 3
+
+
+async def test_beyond_the_ceiling_of_a_late_loop_nobody_begins() -> None:
+    """While there is a ceiling it holds over every connection, before the body is read."""
+    async with (
+        open_raw_upstream(answering(ANSWER)) as upstream,
+        limited(upstream.url) as (server, _),
+    ):
+        server.runtime.shedding.ceiling = server.runtime.in_flight = 20
+        assert (await send_head(server.port)).startswith(b"HTTP/1.1 503 ")
+        server.runtime.in_flight = 19
+        assert (await post(server.url, build_chat()))[0] == 200
+        assert server.runtime.shed == {"late": 1}
+        server.runtime.in_flight = 0
 
 
 async def test_strangers_take_no_place() -> None:

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from proxy.telemetry import loop_lag
-from proxy.telemetry.loop_lag import LoopLag
+from proxy.telemetry.loop_lag import LagMeter, LoopLag
 from tests.promises.tree import ROOT
 
 pytestmark = pytest.mark.both_loops
@@ -184,3 +184,29 @@ async def test_a_loop_that_turns_is_left_alone() -> None:
     lag.close()
     assert incidents.count == 0
     assert not [thread for thread in threading.enumerate() if thread.name == "loop-lag"]
+
+
+async def test_each_beat_tells_how_late_it_is() -> None:
+    """A loop that is held up tells by how much at its next beat, and goes on from there."""
+    beats: asyncio.Queue[tuple[float, float]] = asyncio.Queue()
+    meter = LagMeter(lambda *beat: beats.put_nowait(beat), AFTER_S)
+    async with asyncio.timeout(20.0):
+        _, before_s = await beats.get()
+        threading.Event().wait(3 * AFTER_S)
+        late_s, late_at_s = await beats.get()
+        _, after_s = await beats.get()
+    meter.close()
+    assert AFTER_S < late_s < late_at_s - before_s
+    assert before_s + AFTER_S <= late_at_s < after_s
+    assert after_s - late_at_s >= AFTER_S * 0.9
+
+
+async def test_a_closed_meter_is_silent() -> None:
+    """After the end nothing is told."""
+    beats: list[float] = []
+    meter = LagMeter(lambda lag_s, now_s: beats.append(lag_s), AFTER_S)
+    meter.close()
+    loop, over = asyncio.get_running_loop(), asyncio.Event()
+    loop.call_later(2 * AFTER_S, over.set)
+    await over.wait()
+    assert beats == []

@@ -1,0 +1,250 @@
+"""Requests that are refused because the event loop is late, at the least expense."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import aiohttp
+import pytest
+
+from proxy.pipeline.context import Runtime
+from proxy.policy.shedding import LEAST_IN_FLIGHT
+from proxy.server.lean_shed import MOST_AT_ONCE, REFUSALS_PER_S, RESUME_EACH_S, LeanShed
+from tests.fakes.proxy_server import ANSWER, AUTH, ProxyServer, build_runtime, proxying
+from tests.fakes.raw_client import RawAnswer, RawClient, build_head, build_request, connecting
+from tests.fakes.raw_upstream import open_raw_upstream
+from tests.fakes.upstream_scripts import answering
+
+pytestmark = [pytest.mark.usefixtures("no_leaks"), pytest.mark.both_loops]
+
+PLAIN = build_request()
+NOWHERE = "http://127.0.0.1:1/v1"
+SLACK_S = 10
+LARGE_BYTES = 20 * 2**20
+VARYING = ("date", "x-request-id", "x-litellm-call-id", "retry-after")
+
+
+def make_late(server: ProxyServer) -> None:
+    """Have a ceiling that what is under way has reached."""
+    server.runtime.shedding.ceiling = LEAST_IN_FLIGHT
+    server.runtime.in_flight = LEAST_IN_FLIGHT
+
+
+def make_timely(server: ProxyServer) -> None:
+    """Have no ceiling."""
+    server.runtime.shedding.ceiling = None
+    server.runtime.in_flight = 0
+
+
+@asynccontextmanager
+async def being_late(data: bytes = b"") -> AsyncIterator[tuple[ProxyServer, RawClient]]:
+    """Connect to a proxy whose loop is late, and whose upstream answers."""
+    async with (
+        open_raw_upstream(answering(ANSWER)) as upstream,
+        proxying(upstream.url) as server,
+    ):
+        make_late(server)
+        async with connecting(server.port, data) as client, asyncio.timeout(SLACK_S):
+            yield server, client
+
+
+def read_same(answer: RawAnswer) -> tuple[int, list[tuple[str, str]], Any]:
+    """Return what is the same in all answers of a kind."""
+    fields = [(name, value) for name, value in answer.headers.items() if name not in VARYING]
+    return answer.status, fields, answer.json
+
+
+async def test_it_is_the_refusal_that_all_others_get() -> None:
+    """Status, headers and body are those of a server that is full, under an id of its own."""
+    async with being_late() as (server, client):
+        ids, waits = set(), set()
+        for _ in range(40):
+            await client.send(PLAIN)
+            answer = await client.read_answer()
+            ids.add(answer.headers["x-request-id"])
+            waits.add(answer.headers["retry-after"])
+            assert answer.headers["x-litellm-call-id"] in ids
+        assert len(ids) == 40
+        assert 1 < len(waits) <= len({"1", "2", "3", "4", "5"} | waits) == 5
+        assert answer.error["type"] == "overloaded_error"
+        assert answer.error["code"] == "server_overloaded"
+        assert server.observer.records == []
+        server.runtime.shedding.ceiling = None
+        server.runtime.in_flight = server.runtime.snapshot.settings.max_in_flight
+        await client.send(PLAIN)
+        assert read_same(await client.read_answer()) == read_same(answer)
+
+
+async def test_they_are_counted_and_the_connection_serves_on() -> None:
+    """A refused request is counted by reason and endpoint; the next is answered when it can be."""
+    async with being_late(PLAIN) as (server, client):
+        assert (await client.read_answer()).status == 503
+        await client.send(build_request(line="POST /v1/embeddings HTTP/1.1"))
+        assert (await client.read_answer()).status == 503
+        assert server.runtime.shed == {"late": 2}
+        assert server.runtime.unrecorded == {"/chat/completions": 1, "/embeddings": 1}
+        make_timely(server)
+        await client.send(PLAIN)
+        assert (await client.read_answer()).status == 200
+
+
+async def test_strangers_are_refused_alike() -> None:
+    """Nobody looks for a key while the loop is late."""
+    async with being_late(PLAIN.replace(b"Bearer sk", b"Bearer no")) as (_, client):
+        assert (await client.read_answer()).status == 503
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        build_request(b"{}", "Connection: close"),
+        build_request(b"{}", "Origin: https://app.example"),
+        build_head("Transfer-Encoding: chunked") + b"2\r\n{}\r\n0\r\n\r\n",
+        build_request(b"{}", "X_Odd: a"),
+        build_head("Content-Length: 9"),
+    ],
+    ids=["last", "from a browser", "chunked", "not plain", "not whole"],
+)
+async def test_what_is_not_simple_is_refused_the_usual_way(odd: bytes) -> None:
+    """All else gets the same 503, with a record, from who knows how to deal with it."""
+    async with being_late(odd) as (server, client):
+        answer = await client.read_answer()
+        assert (answer.status, answer.error["code"]) == (503, "server_overloaded")
+        await server.observer.wait_for_records(1)
+        assert server.runtime.shed == {"late": 1}
+        assert server.runtime.unrecorded == {}
+        make_timely(server)
+
+
+async def test_a_large_body_is_not_read() -> None:
+    """Of a body of 20 MiB the server takes no more than has come with the head, and closes."""
+    head = build_head(f"Content-Length: {LARGE_BYTES}")
+    async with being_late(head) as (server, client):
+        answer = await client.read_answer()
+        assert (answer.status, answer.headers["connection"]) == (503, "close")
+        assert await client.read_end() == b""
+        make_timely(server)
+
+
+async def test_health_metrics_status_and_administration_are_answered() -> None:
+    """What is not for a provider has a reserve: none of it takes a place or is refused."""
+    async with being_late() as (server, _):
+        for settings in ("late", "full"):
+            if settings == "full":
+                server.runtime.shedding.ceiling = None
+                server.runtime.in_flight = server.runtime.snapshot.settings.max_in_flight
+            async with aiohttp.ClientSession(headers=AUTH) as session:
+                for path in ("/health", "/health/readiness", "/metrics", "/status", "/v1/models"):
+                    async with session.get(f"http://127.0.0.1:{server.port}{path}") as answered:
+                        assert answered.status == 200, path
+                async with session.get(f"http://127.0.0.1:{server.port}/admin/config") as answered:
+                    assert answered.status == 403  # not this key's, and no matter of load
+        make_timely(server)
+
+
+async def test_no_more_begin_in_one_turn_than_there_is_room_for() -> None:
+    """Of requests that come in one turn of the loop those count that have not taken a place yet."""
+    async with being_late() as (server, _):
+        server.runtime.in_flight = LEAST_IN_FLIGHT - 1
+        clients = [asyncio.open_connection("127.0.0.1", server.port) for _ in range(8)]
+        opened = await asyncio.gather(*clients)
+        for _, writer in opened:
+            writer.write(PLAIN)
+        answers = [await RawClient(*each).read_answer() for each in opened]
+        assert 200 in {answer.status for answer in answers}
+        assert {answer.status for answer in answers} <= {200, 503}
+        for _, writer in opened:
+            writer.close()
+        make_timely(server)
+
+
+class Clockwork:
+    """A loop and a clock that stand still until they are told."""
+
+    def __init__(self) -> None:
+        self.now_s = 1.0
+        self.later: list[Callable[[], None]] = []
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
+        """Keep what is to be called."""
+        assert delay_s == RESUME_EACH_S
+        self.later.append(callback)
+
+    def turn(self, passed_s: float) -> None:
+        """Let time pass, and call what was kept."""
+        self.now_s += passed_s
+        later, self.later = self.later, []
+        for callback in later:
+            callback()
+
+
+class SlowedTransport:
+    """Notes whether it is read from."""
+
+    def __init__(self, *, closes: bool = False) -> None:
+        self.is_read = True
+        self._closes = closes
+
+    def is_closing(self) -> bool:
+        """Tell whether its client has left."""
+        return self._closes
+
+    def pause_reading(self) -> None:
+        """Be read from no longer."""
+        self.is_read = False
+
+    def resume_reading(self) -> None:
+        """Be read from again."""
+        assert not self._closes
+        self.is_read = True
+
+
+def build_shed(runtime: Runtime | None = None) -> tuple[LeanShed, Clockwork]:
+    """Return one before a clock of the test's."""
+    works = Clockwork()
+    loop = cast(asyncio.AbstractEventLoop, works)
+    return LeanShed(runtime or build_runtime(), loop, lambda: works.now_s), works
+
+
+def test_a_few_refusals_slow_nobody_down() -> None:
+    """Up to a rate that costs little, refused connections are read from as before."""
+    shed, works = build_shed()
+    transports = [SlowedTransport() for _ in range(int(MOST_AT_ONCE))]
+    for _ in range(5):
+        for each in transports:
+            shed.slow_down(cast(asyncio.Transport, each))
+        assert all(each.is_read for each in transports)
+        works.turn(1.01 * MOST_AT_ONCE / REFUSALS_PER_S)
+
+
+def test_those_who_ask_again_at_once_are_refused_at_a_set_rate() -> None:
+    """However many connections ask again whenever they are read from, all have their turns."""
+    shed, works = build_shed()
+    transports = [SlowedTransport() for _ in range(1000)]
+    refusals: Counter[SlowedTransport] = Counter()
+    turns = round(1.0 / RESUME_EACH_S)
+    for _ in range(turns):
+        for each in transports:
+            if each.is_read:
+                refusals[each] += 1
+                shed.slow_down(cast(asyncio.Transport, each))
+        assert len(works.later) <= 1
+        works.turn(RESUME_EACH_S)
+    # At first all are read from.
+    most = REFUSALS_PER_S + MOST_AT_ONCE + len(transports)
+    assert REFUSALS_PER_S * 0.9 < refusals.total() <= most
+    assert max(refusals.values()) - min(refusals[each] for each in transports) <= 1
+
+
+def test_those_who_have_left_are_forgotten() -> None:
+    """A slowed connection that has closed is not read from, and keeps nobody from a turn."""
+    shed, works = build_shed()
+    transports = [SlowedTransport(closes=number % 2 == 0) for number in range(600)]
+    for each in transports:
+        shed.slow_down(cast(asyncio.Transport, each))
+    for _ in range(1000):
+        works.turn(RESUME_EACH_S)
+    assert all(each.is_read for each in transports if not each.is_closing())
+    assert works.later == []
