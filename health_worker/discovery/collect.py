@@ -16,6 +16,8 @@ from proxy.providers.registry import find_kind
 from proxy.upstream.found_provider import MAX_MODELS, find_fault
 
 MAX_NAME_CHARACTERS = 200
+MAX_ALL_MODELS = 20_000
+"""Of all providers together, so that the file stays one that is read."""
 _MAX_WEIGHT = 1000
 
 
@@ -43,6 +45,7 @@ def collect(
         now_at: epoch seconds.
     """
     found: dict[str, FoundProvider] = {}
+    model_count = 0
     problems: dict[str, str] = {}
     for source in settings.sources:
         told = candidates.get(source)
@@ -52,7 +55,10 @@ def collect(
             entries = [_build(candidate, source, known, now_at) for candidate in told]
         for entry in entries:
             fault = _find_fault(entry, found, settings)
+            if fault is None and model_count + len(entry.models) > MAX_ALL_MODELS:
+                fault = f"all together name more than {MAX_ALL_MODELS} models"
             if fault is None:
+                model_count += len(entry.models)
                 found[entry.name] = entry
             else:
                 problems[entry.name if is_name(entry.name) else source] = fault

@@ -20,7 +20,7 @@ from health_worker.discovery.base import Source, SourceFailed
 from health_worker.discovery.candidate import Candidate, Found
 from health_worker.discovery.collect import Collected, collect, is_shrunk
 from health_worker.discovery.factory import OpenSource, identify_source, open_source
-from health_worker.discovery.file import read_found, write_found
+from health_worker.discovery.file import FoundFile
 from health_worker.discovery.models import ModelAsker
 from proxy.domain.discovery import DiscoverySettings, FoundProvider, SourceName
 
@@ -94,13 +94,13 @@ class Discovery:
             read_clock: epoch seconds.
         """
         self._settings = settings
-        self._state_dir = state_dir
+        self._file = FoundFile(state_dir)
         self._own_ports = frozenset(own_ports)
         self._open_one = open_one
         self._delays = delays or Delays()
         self._read_clock = read_clock
         self._asker = ModelAsker(settings)
-        self._known = {entry.name: entry for entry in read_found(state_dir)}
+        self._known = {entry.name: entry for entry in self._file.read()}
         self._models: dict[Candidate, tuple[str, ...]] = {}
         self._problems: dict[str, str] = {}
         self._has_unasked = False
@@ -346,10 +346,10 @@ class Discovery:
 
     async def _write(self, collected: Collected) -> None:
         after = {entry.name: entry for entry in collected.providers}
-        if after == self._known:
+        if after == self._known and self._file.is_as_known:
             return
         try:
-            await asyncio.to_thread(write_found, self._state_dir, collected.providers)
+            await asyncio.to_thread(self._file.write, collected.providers)
         except OSError as error:
             _log.error("what was found could not be written down", reason=str(error.strerror))
             return

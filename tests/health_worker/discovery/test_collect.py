@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from health_worker.discovery.candidate import Candidate
 from health_worker.discovery.collect import collect, is_shrunk
@@ -78,6 +79,15 @@ def test_who_may_not_be_used_is_named_with_the_reason(bad: dict[str, Any], reaso
     told = collect({"registry": [candidate(**bad), candidate("b")]}, {}, SETTINGS, 1.0)
     assert [entry.name for entry in told.providers] == ["b"]
     assert reason in told.problems["a"]
+
+
+def test_all_models_together_are_bounded() -> None:
+    """Providers whose models would make the file too large to be read are left out."""
+    settings = replace(SETTINGS, max_providers=100)
+    many = [candidate(f"p{n}", models=tuple(map(str, range(1000)))) for n in range(21)]
+    told = collect({"registry": many}, {}, settings, 1.0)
+    assert len(told.providers) == 20
+    assert told.problems == {"p20": "all together name more than 20000 models"}
 
 
 def test_a_name_that_cannot_be_used_is_not_repeated() -> None:

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -12,7 +11,7 @@ from msgspec.structs import replace
 from health_worker.discovery.base import SourceFailed
 from health_worker.discovery.candidate import Candidate, Found
 from health_worker.discovery.discovery import Delays, Discovery
-from health_worker.discovery.file import read_found
+from health_worker.discovery.file import FoundFile
 from health_worker.discovery.models import ModelAsker
 from proxy.domain.discovery import ConsulSettings, DiscoverySettings, RegistrySettings, SourceName
 from proxy.domain.secret import Secret
@@ -92,7 +91,7 @@ class Bench:
     @property
     def written(self) -> list[str]:
         """The names in the file, once nothing else is about to be written."""
-        names = [entry.name for entry in read_found(self.state_dir)]
+        names = [entry.name for entry in FoundFile(self.state_dir).read()]
         return names if names == [entry.name for entry in self.discovery.found] else ["?"]
 
     def _open(
@@ -140,6 +139,20 @@ async def test_the_same_again_is_not_written(bench: Bench) -> None:
     assert summary == {"found": 1, "added": [], "removed": [], "problems": {}}
     after = (bench.state_dir / "discovered.json").stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+@pytest.mark.parametrize("harm", ["remove", "damage"])
+async def test_a_file_that_was_harmed_is_written_anew(bench: Bench, harm: str) -> None:
+    """The next search mends what somebody has removed or damaged."""
+    bench.script("registry").now = [found("a")]
+    await bench.discovery.run_now()
+    path = bench.state_dir / "discovered.json"
+    if harm == "remove":
+        path.unlink()
+    else:
+        path.write_text("{")
+    await bench.discovery.run_now()
+    assert bench.written == ["a"]
 
 
 async def test_an_outage_keeps_what_was_found(bench: Bench) -> None:
@@ -292,11 +305,11 @@ async def test_a_full_disk_costs_nothing_but_the_file(
 ) -> None:
     """What cannot be written down is tried again with the next change."""
 
-    def fail(*_: Any) -> None:
+    def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("health_worker.discovery.discovery.write_found", fail)
+        patch.setattr(FoundFile, "write", fail)
         bench.script("registry").now = [found("a")]
         assert (await bench.discovery.run_now())["found"] == 0
     assert (await bench.discovery.run_now())["found"] == 1
@@ -323,9 +336,9 @@ async def test_real_sources_and_a_key_of_nobody_else(tmp_path: Path) -> None:
         discovery = Discovery(settings, tmp_path, delays=AT_ONCE)
         discovery.start()
         names = ["a", f"s-127-0-0-1-{upstream.port}"]
-        await until(lambda: [entry.name for entry in read_found(tmp_path)] == names)
+        await until(lambda: [entry.name for entry in FoundFile(tmp_path).read()] == names)
         await consul.put("s")
-        await until(lambda: [entry.name for entry in read_found(tmp_path)] == names[:1])
+        await until(lambda: [entry.name for entry in FoundFile(tmp_path).read()] == names[:1])
         await discovery.close()
     sent = {headers["authorization"] for _, headers, _ in server.requests}
     assert sent == {"Bearer sk-search"}

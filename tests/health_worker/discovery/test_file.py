@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from health_worker.discovery.file import read_found, write_found
+from health_worker.discovery.file import FoundFile
 from proxy.domain.discovery import FoundProvider
 
 ENTRY = FoundProvider("a", "vllm", "https://a.example/v1", ("m",), "consul", 5.0, weight=2)
@@ -14,8 +14,10 @@ ENTRY = FoundProvider("a", "vllm", "https://a.example/v1", ("m",), "consul", 5.0
 
 def test_what_was_written_is_read_and_private(tmp_path: Path) -> None:
     """The file comes back as it was, is its owner's alone, and nothing lies beside it."""
-    write_found(tmp_path, [ENTRY])
-    assert read_found(tmp_path) == (ENTRY,)
+    file = FoundFile(tmp_path)
+    file.write([ENTRY])
+    assert file.is_as_known
+    assert FoundFile(tmp_path).read() == (ENTRY,)
     path = tmp_path / "discovered.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert os.listdir(tmp_path) == ["discovered.json"]
@@ -23,13 +25,17 @@ def test_what_was_written_is_read_and_private(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"providers": [{"name": 1}]}'])
 def test_what_cannot_be_read_is_nothing(tmp_path: Path, text: str) -> None:
-    """A broken file, or none, is an empty beginning."""
-    assert read_found(tmp_path) == ()
+    """A broken file is an empty beginning, and one that has to be written anew."""
+    file = FoundFile(tmp_path)
+    assert file.read() == ()
+    assert file.is_as_known
     (tmp_path / "discovered.json").write_text(text)
-    assert read_found(tmp_path) == ()
+    assert not file.is_as_known
+    assert file.read() == ()
+    assert not file.is_as_known
 
 
 def test_a_directory_that_is_gone_leaves_an_error(tmp_path: Path) -> None:
     """Where nothing can be written the caller is told."""
     with pytest.raises(OSError, match="No such file"):
-        write_found(tmp_path / "gone", [ENTRY])
+        FoundFile(tmp_path / "gone").write([ENTRY])
