@@ -8,12 +8,17 @@ from pathlib import Path
 import pytest
 
 from proxy.domain.breaker import BreakerRules
+from proxy.domain.health import HealthNews
 from proxy.stores.redis_breakers import RedisBreakers
 from proxy.stores.redis_link import RedisLink
+from proxy.stores.redis_verdicts import RedisVerdicts
+from proxy.stores.verdict_lease import VerdictLease
+from proxy.stores.verdict_messages import ORDERS_CHANNEL, read_order
 from tests.fakes.redis_server import RedisServer
 from tests.promises.markdown import read_blocks
 from tests.promises.tree import ROOT
 from tests.stores.links import SOON_S, linked
+from tests.stores.verdict_contract import build_verdict
 
 STORES = Path(ROOT) / "proxy" / "stores"
 LINKS_OWN = {"ping", "eval", "evalsha", "set", "subscribe", "select"}
@@ -67,6 +72,32 @@ async def test_the_printed_user_can_share_breakers(own_redis_server: RedisServer
     assert report.state == "forced_open"
     for breakers, link in zip((first, second), links, strict=True):
         await breakers.close()
+        await link.close()
+    denied = own_redis_server.command("ACL", "LOG")
+    assert {entry[entry.index(b"object") + 1] for entry in denied} <= {b"config|get"}
+
+
+async def test_the_printed_user_can_share_verdicts(own_redis_server: RedisServer, url: str) -> None:
+    """One leads and tells, another believes it and is heard with an order; nothing was denied."""
+    asked: asyncio.Queue[bytes] = asyncio.Queue()
+    telling, hearing = (RedisLink(url, operation_s=SOON_S) for _ in range(2))
+    lease, verdicts = VerdictLease(telling, "me"), RedisVerdicts(hearing)
+    telling.subscribe(ORDERS_CHANNEL, asked.put_nowait)
+    for link in (telling, hearing):
+        link.start()
+        assert await link.wait_joined(SOON_S)
+    assert await lease.lead()
+    order = asyncio.create_task(verdicts.order("check", (), SOON_S))
+    message = read_order(await asked.get())
+    assert message is not None
+    # The sixteenth drops what is over.
+    news = HealthNews(lease.fence, 16, (build_verdict(),), 30.0, answered=(message.id,))
+    assert await lease.publish(news)
+    await order
+    assert len(verdicts) == 1
+    await lease.release()
+    await verdicts.close()
+    for link in (telling, hearing):
         await link.close()
     denied = own_redis_server.command("ACL", "LOG")
     assert {entry[entry.index(b"object") + 1] for entry in denied} <= {b"config|get"}
