@@ -47,13 +47,19 @@ Line = dict[str, Any]
 
 
 class Program:
-    """One started `python -m proxy ...` and every line that it has printed so far."""
+    """One started `python -m proxy ...` (or `module`), and every line that it has printed so far."""
 
-    def __init__(self, *arguments: str, cwd: Path, variables: Mapping[str, str] | None = None):
+    def __init__(
+        self,
+        *arguments: str,
+        cwd: Path,
+        variables: Mapping[str, str] | None = None,
+        module: str = "proxy",
+    ):
         kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
         self.started_s = time.monotonic()
         self._popen = subprocess.Popen(
-            [sys.executable, "-m", "proxy", *arguments],
+            [sys.executable, "-m", module, *arguments],
             cwd=cwd,
             # Whatever would be warned of appears on standard error, which must stay empty.
             env={**kept, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default", **(variables or {})},
@@ -280,10 +286,13 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> Path:
 
 @contextmanager
 def running(
-    *arguments: str, cwd: Path, variables: Mapping[str, str] | None = None
+    *arguments: str,
+    cwd: Path,
+    variables: Mapping[str, str] | None = None,
+    module: str = "proxy",
 ) -> Iterator[Program]:
     """Run `python -m proxy` with these arguments; it is killed if it still runs at the end."""
-    program = Program(*arguments, cwd=cwd, variables=variables)
+    program = Program(*arguments, cwd=cwd, variables=variables, module=module)
     try:
         yield program
     finally:
