@@ -8,7 +8,7 @@ without it, and more than half of them leave only when it says so twice.
 import asyncio
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ SETTLE_S = 1.0
 FIRST_RETRY_S = 1.0
 MODELS_AGAIN_S = 15.0
 """How soon servers are asked again that have not said which models they have."""
+MAX_SHOWN = 20
+"""Names in one line of the log."""
 _JITTER = 0.1
 _NOTHING = "nothing is searched: set provider_registry_url, or a source in discovery"
 
@@ -353,7 +355,7 @@ class Discovery:
         except OSError as error:
             _log.error("what was found could not be written down", reason=str(error.strerror))
             return
-        added, removed = sorted(after.keys() - self._known), sorted(self._known.keys() - after)
+        added, removed = _name(after.keys() - self._known), _name(self._known.keys() - after)
         self._known = after
         self._models = {c: models for c, models in self._models.items() if c.name in after}
         _log.info("providers were found", found=len(after), added=added, removed=removed)
@@ -370,6 +372,12 @@ class Discovery:
 def _identify(name: SourceName, settings: DiscoverySettings) -> object:
     # A source that waits for its next turn would not hear of another interval.
     return identify_source(name, settings), settings.interval_s
+
+
+def _name(names: Collection[str]) -> str:
+    """Return names for the log, the first of many."""
+    more = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
+    return ", ".join(sorted(names)[:MAX_SHOWN]) + more
 
 
 def _jitter(wait_s: float) -> float:

@@ -37,6 +37,8 @@ NOT_SETTINGS = frozenset(
 )
 
 _PROVIDERS = "PROXY_API_PROVIDERS__"
+_DISCOVERY_VARIABLES = (("api_key_env",), ("registry_token_env",), ("consul", "token_env"))
+"""What below `discovery` holds the name of a variable."""
 _KEY_VARIABLE = re.compile(r"PROXY_API_[A-Z0-9_]+_API_KEY\Z")
 _OTHER = re.compile(r"[^A-Z0-9_]")
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}\Z")
@@ -249,7 +251,8 @@ def _add_master_key(tree: Node, environment: Mapping[str, Variable]) -> Node:
 
 
 def _named_variables(tree: Node) -> set[str]:
-    named: set[str] = set()
+    nodes = (tree.find("discovery", *path) for path in _DISCOVERY_VARIABLES)
+    named = {node.value for node in nodes if node is not None and isinstance(node.value, str)}
     providers = tree.find("providers")
     for provider in providers.items if providers else ():
         by_name = provider.find("api_key_env")

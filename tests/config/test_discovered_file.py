@@ -121,6 +121,18 @@ def test_the_key_of_the_search_is_the_only_one(tmp_path: Path) -> None:
     assert "sk-for" not in str(shown.value)
 
 
+def test_the_variables_of_a_search_are_known(tmp_path: Path) -> None:
+    """A variable that `discovery` names is read, and no warning calls it a mistake."""
+    text = (
+        OWN + "discovery:\n  api_key_env: PROXY_API_FOUND_KEY\n"
+        "  registry_token_env: PROXY_API_REGISTRY_KEY\n"
+        "  consul: {services: [s], token_env: PROXY_API_CONSUL_TOKEN}\n"
+    )
+    names = ("PROXY_API_FOUND_KEY", "PROXY_API_REGISTRY_KEY", "PROXY_API_CONSUL_TOKEN")
+    loaded = load(tmp_path, text=text, environ=dict.fromkeys(names, "t-1"))
+    assert warnings_of(loaded) == []
+
+
 @pytest.mark.parametrize(
     ("base_url", "reason"),
     [
