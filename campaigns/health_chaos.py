@@ -14,8 +14,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from campaigns.base import write_result
-from campaigns.ground.client import Client
+from campaigns.base import print_result, write_result
+from campaigns.ground.client import Broken, Client
 from campaigns.ground.health_chaos.ground import (
     Ground,
     build_post,
@@ -31,7 +31,8 @@ from campaigns.ground.health_chaos.judge import (
     check_periods,
     check_shares,
     check_takeover,
-    find_expiry_s,
+    check_told,
+    find_bad_words,
 )
 from campaigns.ground.health_chaos.load import TwinLoad
 from campaigns.ground.health_chaos.looks import (
@@ -49,27 +50,48 @@ from campaigns.ground.health_chaos.plan import (
     FLAPPING,
     FLEETS,
     LEASE_S,
+    LIVES_S,
     MISJUDGED_MANNERS,
     PROVIDERS,
+    ROUTES,
     WATCHED,
     Counts,
 )
 from campaigns.ground.health_chaos.sightings import Watch, read_page
 from campaigns.ground.health_chaos.workers import HealthProcess
 from campaigns.ground.kernel import count_descriptors, raise_file_limit
+from health_worker.publish import LIVES_S as ALIVE_S
 from proxy.stores.verdict_messages import LEASE_KEY
 from tests.fakes.redis_server import RedisServer
 
+PHASES = (
+    "slow_down",
+    "kill_leader",
+    "double",
+    "freeze_leader",
+    "cut_off",
+    "misjudge",
+    "trouble_redis",
+    "die",
+    "flap",
+    "recover",
+)
+"""Between a calm one and the end of all health workers."""
+ONLY = os.environ.get("ONLY", "").split()
+"""For trying: only these of them, and no result is written."""
 SEED = int(os.environ.get("SEED", "20261127"))
 LOOK_S = 0.05
 UP_WITHIN_S = 30.0
 FROZEN_S = LEASE_S + 4.0
 REDIS_AWAY_S = 7.0
-FLAP_S = 3.0
+FLAP_S = 6.0
+"""Long enough for a verdict each time, if it were not for the cooldown."""
 KNOWN_DEAD_S = 15.0
 """So long after its death the health worker has to know that a provider is dead."""
 HEALTHY_WITHIN_S = 75.0
 """A cooldown, the longest wait for what stays down, and two good probes."""
+EXPIRED_WITHIN_S = LIVES_S + 2.0
+STALE_WITHIN_S = ALIVE_S + 2.0
 ENDS_WITHIN_S = 5.0
 REST_WITHIN_S = 40.0
 """Connections to providers are kept for 15 s."""
@@ -108,19 +130,8 @@ class Campaign:
         self.load.start()
         await self._calm()
         held = count_workers_descriptors(self.ground)
-        for phase in (
-            self._kill_leader,
-            self._double,
-            self._freeze_leader,
-            self._cut_off,
-            self._slow_down,
-            self._misjudge,
-            self._trouble_redis,
-            self._die,
-            self._flap,
-            self._recover,
-        ):
-            await phase()
+        for name in ONLY or PHASES:
+            await getattr(self, f"_{name}")()
         if (after := count_workers_descriptors(self.ground)) > held + MARGIN:
             found.leaks.append(f"{after} descriptors of a health worker instead of {held}")
         await self._end_workers()
@@ -150,6 +161,9 @@ class Campaign:
             asked_at = time.time()
             try:
                 page = await read_page(client, build_post("/check"))
+            except (AssertionError, Broken) as error:
+                self.found.stale_checks.append(f"{name}: {error}")
+                continue
             finally:
                 client.close()
             took_s = time.time() - asked_at
@@ -182,11 +196,13 @@ class Campaign:
     async def _double(self) -> None:
         """Take the lease away again and again, which has two of them believe that they lead."""
         self.load.begin("lease contested")
-        begun_s = time.monotonic()
+        begun_s, at = time.monotonic(), time.time()
         for turn in range(10):
             self.ground.servers[WATCHED].command("DEL", LEASE_KEY)
             await asyncio.sleep(max(0.0, begun_s + turn + 1 - time.monotonic()))
         counts = await self.ground.ask()
+        if not any(term.leads and term.at >= at for term in self.ground.workers.read_terms()):
+            self.found.untold.append("the lease has never changed hands")
         self.found.doubled = check_takeover(counts.probes, begun_s, names=PROVIDERS)
         await asyncio.sleep(5.0)
 
@@ -219,33 +235,36 @@ class Campaign:
         after = await self.ground.ask()
         self.found.shares += check_shares(*count_both(before, after))
         for port in self.ground.ports[WATCHED]:
-            health = await read_json(port, "/health")
-            if health["components"]["health_worker"] != "degraded":
-                told = health["components"]["health_worker"]
+            told = (await read_json(port, "/health"))["components"]["health_worker"]
+            if told != "degraded":
                 self.found.suspicion.append(f"/health tells that the health worker is {told}")
-        self.found.suspicion += [
-            f"{each.item.name} is {each.item.status}: {each.item.reason}"
-            for each in self.watch.sightings[seen:]
-            if each.item.source == "probe" and each.item.status not in ("healthy", "unknown")
-            if each.item.name != SPARE
-        ]
+        self.found.suspicion += find_bad_words(self.watch.sightings[seen:], besides=SPARE)
         await self.ground.be("well", *PROVIDERS)
         self.found.begun_anew_at.append(time.time())
 
     async def _slow_down(self) -> None:
+        """Have the first provider of each route be slow to answer probes, and only those."""
         self.load.begin("slow probes")
-        await self.ground.be("slow", *PROVIDERS)
+        slow = [route.providers[0] for route in ROUTES]
+        seen = len(self.watch.sightings)
+        await self.ground.be("slow", *slow)
         await asyncio.sleep(20.0)
-        await self.ground.be("well", *PROVIDERS)
+        await self.ground.be("well", *slow)
+        self._check_told(seen, slow, "degraded")
+
+    def _check_told(self, seen: int, names: Sequence[str], *states: str) -> None:
+        self.found.untold += check_told(self.watch.sightings[seen:], names, states)
 
     async def _misjudge(self) -> None:
         self.load.begin("probes refused, requests answered")
+        seen = len(self.watch.sightings)
         before = await self.ground.ask()
         for name, manner in MISJUDGED_MANNERS.items():
             await self.ground.be(manner, name)
         await asyncio.sleep(22.0)
         self.found.shares += check_shares(*count_both(before, await self.ground.ask()))
         await self.ground.be("well", *MISJUDGED_MANNERS)
+        self._check_told(seen, tuple(MISJUDGED_MANNERS), "unhealthy", "rate_limited")
 
     async def _trouble_redis(self) -> None:
         self.load.begin("Redis flushed")
@@ -266,6 +285,7 @@ class Campaign:
     async def _die(self) -> None:
         """Have some providers really die, most of which are asked now and then only."""
         self.load.begin("providers dead")
+        seen = len(self.watch.sightings)
         before = await self.ground.ask()
         await self.ground.be("down", *DYING)
         await asyncio.sleep(KNOWN_DEAD_S)
@@ -279,12 +299,15 @@ class Campaign:
         self.found.dead = check_dead(asked, late)
         self.found.asked_dead = {"in all": asked, "late, on quiet routes": late, "busy": busy}
         await self.ground.be("well", *DYING)
+        self._check_told(seen, DYING, "unhealthy")
 
     async def _flap(self) -> None:
         self.load.begin("providers flapping")
-        for turn in range(12):
+        seen = len(self.watch.sightings)
+        for turn in range(6):
             await self.ground.be("well" if turn % 2 else "down", *FLAPPING)
             await asyncio.sleep(FLAP_S)
+        self._check_told(seen, FLAPPING, "unhealthy")
 
     async def _recover(self) -> None:
         self.load.begin("recovery")
@@ -309,8 +332,10 @@ class Campaign:
         await asyncio.sleep(6.0)
         for worker in self.ground.workers.each:
             worker.kill()
-        await asyncio.sleep(find_expiry_s())
+        killed_s = time.monotonic()
+        await asyncio.sleep(EXPIRED_WITHIN_S)
         self.found.expiry = check_expiry(self.watch.find_all())
+        await asyncio.sleep(max(0.0, killed_s + STALE_WITHIN_S - time.monotonic()))
         for port in self.ground.ports[WATCHED]:
             health = await read_json(port, "/health/readiness")
             if "health_stale" not in health.get("degraded", []):
@@ -369,7 +394,8 @@ def main() -> int:
         asyncio.run(campaign.run())
         campaign.end()
         campaign.found.terms = ground.workers.read_terms()
-        return write_result(build_result(campaign.load, campaign.watch, campaign.found))
+        result = build_result(campaign.load, campaign.watch, campaign.found)
+        return print_result(result) if ONLY else write_result(result)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from campaigns.ground.health_chaos.plan import (
     INTERVAL_S,
     JITTER,
     LEASE_S,
-    LIVES_S,
     WATCHED,
 )
 from campaigns.ground.health_chaos.sightings import FROM_PROBES, Item, Sighting
@@ -85,18 +84,28 @@ def check_takeover(
     ]
 
 
-def find_lateness(sightings: Iterable[Sighting]) -> list[float]:
-    """Return for each new check how long after it a proxy told of it, at most, in seconds."""
-    late, known = [], dict[tuple[int, str], float]()
+def find_lateness(
+    sightings: Iterable[Sighting], spans_at: Sequence[tuple[float, float]]
+) -> list[float]:
+    """
+    Return for each new check how long after it a proxy told of it, at most, in seconds.
+
+    Args:
+        sightings: what was seen, in order.
+        spans_at: within which times checks count: those in which somebody could tell of them.
+    """
+    late, last = [], dict[tuple[int, str], Item]()
     for sighting in sightings:
         item, key = sighting.item, (sighting.proxy, sighting.item.name)
-        if item.source != FROM_PROBES or not item.last_check:
+        before = last.get(key)
+        last[key] = item
+        # What was there when somebody first looked, or behind what requests show, may be old.
+        if before is None or before.source != FROM_PROBES or item.source != FROM_PROBES:
             continue
-        if item.last_check > known.get(key, 0.0):
-            # What was there when the campaign first looked may be old.
-            if key in known:
-                late.append(sighting.at - item.last_check)
-            known[key] = item.last_check
+        checked_at = item.last_check or 0.0
+        is_counted = any(from_at <= checked_at <= to_at for from_at, to_at in spans_at)
+        if is_counted and checked_at > (before.last_check or 0.0):
+            late.append(sighting.at - checked_at)
     return late
 
 
@@ -176,14 +185,34 @@ def check_shares(watched: Mapping[str, int], alone: Mapping[str, int]) -> list[s
     return complaints
 
 
+def check_told(
+    sightings: Sequence[Sighting], names: Iterable[str], states: Sequence[str]
+) -> list[str]:
+    """Return of whom no health worker has said what it was made to say, one of some states."""
+    told = {
+        each.item.name
+        for each in sightings
+        # One that requests have outweighed is told as the reason.
+        if any(state in f"{each.item.status} {each.item.reason}" for state in states)
+    }
+    words = " or ".join(states)
+    return [f"{name} was never told to be {words}" for name in names if name not in told]
+
+
+def find_bad_words(sightings: Iterable[Sighting], *, besides: str) -> list[str]:
+    """Return what a health worker has said against anybody, but for one of whom it may."""
+    return [
+        f"{each.item.name} is {each.item.status}: {each.item.reason}"
+        for each in sightings
+        if each.item.source == FROM_PROBES
+        and each.item.status not in ("healthy", "unknown")
+        and each.item.name != besides
+    ]
+
+
 def check_expiry(items: Iterable[Item]) -> list[str]:
     """Return what is still told by the word of health workers that are all dead."""
     return [f"{item.name} is {item.status}" for item in items if item.source == FROM_PROBES]
-
-
-def find_expiry_s(lives_s: float = LIVES_S) -> float:
-    """Return within how many seconds of the last probe nothing is told by its word any more."""
-    return lives_s + 2.0
 
 
 def _share(tally: Tally) -> float:

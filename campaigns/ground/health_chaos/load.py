@@ -34,8 +34,9 @@ class Phase(Struct):
     """One part of the campaign, and what both fleets have made of it."""
 
     name: str
-    begun_s: float
-    ended_s: float = 0.0
+    begun_at: float
+    """In epoch seconds."""
+    ended_at: float = 0.0
     fleets: dict[str, Tally] = field(default_factory=lambda: {name: Tally() for name in FLEETS})
 
 
@@ -60,10 +61,10 @@ class TwinLoad:
 
     def begin(self, name: str) -> Phase:
         """Count what begins from now on to another phase."""
-        now_s = time.monotonic()
+        now_at = time.time()
         if self.phases:
-            self.phases[-1].ended_s = now_s
-        phase = Phase(name, now_s)
+            self.phases[-1].ended_at = now_at
+        phase = Phase(name, now_at)
         self.phases.append(phase)
         return phase
 
@@ -80,7 +81,7 @@ class TwinLoad:
         await asyncio.gather(*self._askers, return_exceptions=True)
         if self._tasks:
             await asyncio.wait(list(self._tasks))
-        self.phases[-1].ended_s = time.monotonic()
+        self.phases[-1].ended_at = time.time()
         for clients in self._idle.values():
             while clients:
                 clients.pop().close()

@@ -24,6 +24,14 @@ CHECK_WITHIN_S = 2.0
 STATUS_WITHIN_S = 0.005
 RELEASED_WITHIN_S = 4.0
 """Another worker asks for the lease each 3 s."""
+TELLING = (
+    "calm",
+    "slow probes",
+    "probes refused, requests answered",
+    "providers dead",
+    "recovery",
+)
+"""Phases in which a leader lives and Redis is there all the time, so that each check is told."""
 MS = 1000
 
 
@@ -54,6 +62,8 @@ class Found(Struct):
     recovery: list[str] = field(default_factory=list)
     expiry: list[str] = field(default_factory=list)
     ending: list[str] = field(default_factory=list)
+    untold: list[str] = field(default_factory=list)
+    """What was to be brought about and was not: without it a check shows nothing."""
     leaks: list[str] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
     loud: list[str] = field(default_factory=list)
@@ -62,7 +72,8 @@ class Found(Struct):
 
 def build_result(load: TwinLoad, watch: Watch, found: Found) -> Result:
     """Return the page."""
-    late_s = find_lateness(watch.sightings)
+    spans_at = [(p.begun_at, p.ended_at) for p in load.phases if p.name in TELLING]
+    late_s = find_lateness(watch.sightings, spans_at)
     fresh_at = [term.at for term in found.terms if term.leads] + found.begun_anew_at
     slow = [f"{who} {s:.2f} s" for who, s in found.checks_s.items() if s > CHECK_WITHIN_S]
     late = [f"{s:.2f} s" for s in late_s if s > KNOWN_WITHIN_S] if late_s else ["none was seen"]
@@ -101,6 +112,7 @@ def build_result(load: TwinLoad, watch: Watch, found: Found) -> Result:
         "every process ends in good order": found.ending,
         "no key is logged": found.secrets,
         "no fault of our own is logged": found.loud,
+        "what was to go wrong went wrong": found.untold,
         "the campaign itself has no fault": [*load.faults, *watch.faults],
     }
     rows = {name: [_say(complaints)] for name, complaints in checks.items()}
