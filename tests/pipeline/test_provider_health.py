@@ -87,7 +87,7 @@ def test_nothing_is_asked_while_all_stand_alike() -> None:
     assert board.is_health_even
 
 
-def test_requests_that_succeed_outweigh_a_bad_verdict() -> None:
+def test_i33_requests_that_succeed_outweigh_a_bad_verdict() -> None:
     """Five in half a minute make a provider healthy again, whatever the health worker says."""
     board = build()
     set_states(board.health, a="unhealthy", b="key_rejected")

@@ -170,7 +170,7 @@ async def test_health_tells_of_the_health_worker() -> None:
     assert suspect["components"]["health_worker"] == "degraded"
 
 
-async def test_a_health_worker_that_falls_silent_is_missed() -> None:
+async def test_i32_a_health_worker_that_falls_silent_is_missed() -> None:
     """Its last word grows old: `/health` and readiness say `health_stale`, with status 200."""
     async with watching() as worker:
         worker.tell_states(up="healthy")
@@ -182,7 +182,7 @@ async def test_a_health_worker_that_falls_silent_is_missed() -> None:
     assert (ready, readiness) == (200, {"status": "ready", "degraded": ["health_stale"]})
 
 
-async def test_requests_know_better_than_a_check() -> None:
+async def test_i33_requests_know_better_than_a_check() -> None:
     """After five that succeed a provider counts as healthy, and it is said why (I33)."""
     async with watching() as worker:
         worker.tell_states(up="unhealthy")
