@@ -328,6 +328,22 @@ def test_a_blocked_loop_is_counted(metrics: Metrics) -> None:
     assert _read(metrics, "llm_proxy_loop_blocked_total") == {(): 1}
 
 
+def test_lag_and_refusals_are_counted(metrics: Metrics) -> None:
+    """Refusals are told by reason, as 0 from the start; those without a record are requests too."""
+    name = "llm_proxy_requests_shed_total"
+    assert set(_read(metrics, name).values()) == {0}
+    metrics.count_shed("late", 3)
+    metrics.count_shed("full", 1)
+    metrics.count_unrecorded("/chat/completions", 503, 2)
+    metrics.count_unrecorded("/odd", 503, 1)
+    metrics.observe_loop_lag(0.02)
+    assert _read(metrics, name) == {("full",): 1, ("key_share",): 0, ("late",): 3}
+    requests = _read(metrics, "llm_proxy_requests_total")
+    assert requests["none", "/chat/completions", "503"] == 2
+    assert requests["none", "other", "503"] == 1
+    assert _read(metrics, "llm_proxy_loop_lag_seconds_count") == {(): 1}
+
+
 def test_a_large_catalog_is_taken_in_short_steps(tmp_path: Path) -> None:
     """Of 10,000 models at 500 providers no step takes long, and each provider has its gauges."""
     wild = Provider("wild", "openai", "https://wild.example", models=("*",))
