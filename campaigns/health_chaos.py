@@ -40,6 +40,7 @@ from campaigns.ground.health_chaos.looks import (
     measure_status,
     read_logs,
     wait_for_redis,
+    wait_for_rest,
     wait_until_all_healthy,
 )
 from campaigns.ground.health_chaos.page import Found, build_result
@@ -58,7 +59,6 @@ from campaigns.ground.health_chaos.plan import (
     Counts,
 )
 from campaigns.ground.health_chaos.sightings import Watch, read_page
-from campaigns.ground.health_chaos.workers import HealthProcess
 from campaigns.ground.kernel import count_descriptors, raise_file_limit
 from health_worker.publish import LIVES_S as ALIVE_S
 from proxy.stores.verdict_messages import LEASE_KEY
@@ -93,8 +93,6 @@ HEALTHY_WITHIN_S = 75.0
 EXPIRED_WITHIN_S = LIVES_S + 2.0
 STALE_WITHIN_S = ALIVE_S + 2.0
 ENDS_WITHIN_S = 5.0
-REST_WITHIN_S = 40.0
-"""Connections to providers are kept for 15 s."""
 MARGIN = 5
 """Descriptors that a health worker may have open more than before: probes that are under way."""
 SPARE = PROVIDERS[48]
@@ -137,7 +135,7 @@ class Campaign:
         await self._end_workers()
         await self.load.stop()
         await self.watch.stop()
-        await self._wait_for_rest(pids, before)
+        await self._rest(pids, before)
 
     async def _calm(self) -> None:
         begun_s = time.monotonic()
@@ -151,10 +149,12 @@ class Campaign:
         await self._order_checks()
 
     async def _order_checks(self) -> None:
-        """Have all providers checked, by a proxy and by the leader; see that it was done."""
+        """Have all providers checked, whoever is asked; see that it was done."""
+        leader, workers = self.ground.workers.find_leader(), self.ground.workers.each
         doors = {
             "a proxy": self.ground.ports[WATCHED][0],
-            "the leader": self.ground.workers.find_leader().port,
+            "the leader": leader.port,
+            "a health worker that stands by": next(w.port for w in workers if w is not leader),
         }
         for name, port in doors.items():
             client = Client(port)
@@ -182,16 +182,16 @@ class Campaign:
         await asyncio.sleep(max(0.0, begun_s + 18.0 - time.monotonic()))
         leader.start()
 
-    async def _take_over(self, since_at: float) -> HealthProcess | None:
-        """Wait for another leader; what it probes in its first lease is counted later."""
+    async def _take_over(self, since_at: float) -> None:
+        """Wait for another leader; what is probed in its first lease is counted later."""
         try:
-            leader, took_s = await self.ground.workers.wait_for_leader(since_at, 2 * LEADS_WITHIN_S)
+            _, took_s = await self.ground.workers.wait_for_leader(since_at, 2 * LEADS_WITHIN_S)
         except AssertionError as error:
             self.found.takeovers.append(str(error))
-            return None
+            return
         self.found.takeovers_s.append(took_s)
-        self.found.taken_over_at_s.append(time.monotonic())
-        return leader
+        ago_s = time.time() - (since_at + took_s)
+        self.found.taken_over_at_s.append(time.monotonic() - ago_s)
 
     async def _double(self) -> None:
         """Take the lease away again and again, which has two of them believe that they lead."""
@@ -218,6 +218,7 @@ class Campaign:
         await self._wait_until("unhealthy", SPARE, 10.0)
         seen = len(self.watch.sightings)
         leader.signal(signal.SIGCONT)
+        self.found.taken_over_at_s.append(time.monotonic())
         await asyncio.sleep(6.0)
         self.found.woken += [
             f"proxy {each.proxy}: {each.item.status}"
@@ -350,25 +351,13 @@ class Campaign:
                 return
             await asyncio.sleep(LOOK_S)
 
-    async def _wait_for_rest(self, pids: Sequence[int], before: Sequence[int]) -> None:
-        counts = await self.ground.ask()
-        probes, found = counts.probes, self.found
+    async def _rest(self, pids: Sequence[int], before: Sequence[int]) -> None:
+        counts, found = await self.ground.ask(), self.found
         for at_s in found.taken_over_at_s:
-            found.taken_over += check_takeover(probes, at_s, names=PROVIDERS)
+            found.taken_over += check_takeover(counts.probes, at_s, names=PROVIDERS)
         if counts.by_strangers:
             found.leaks.append(f"{counts.by_strangers} requests under a key that is none")
-        deadline_s = time.monotonic() + REST_WITHIN_S
-        held = ["nothing was looked at"]
-        while held and time.monotonic() < deadline_s:
-            await asyncio.sleep(1.0)
-            held = [
-                f"{now} descriptors instead of {first}"
-                for pid, first in zip(pids, before, strict=True)
-                if (now := count_descriptors(pid)) > first
-            ]
-            if connections := (await self.ground.ask()).connections:
-                held.append(f"{connections} connections to providers")
-        found.leaks += held
+        found.leaks += await wait_for_rest(self.ground, pids, before)
 
     def end(self) -> None:
         """End the proxies, and read what everybody has printed."""

@@ -4,6 +4,7 @@ import asyncio
 import re
 import statistics
 import time
+from collections.abc import Sequence
 
 from campaigns.ground.client import Client
 from campaigns.ground.health_chaos.ground import Ground, read_body
@@ -14,6 +15,8 @@ from campaigns.ground.kernel import count_descriptors
 
 LOOK_S = 0.1
 UP_WITHIN_S = 30.0
+REST_WITHIN_S, REST_LOOK_S = 40.0, 1.0
+"""Connections to providers are kept for 15 s."""
 LOOKS = 25
 LOUD = ("ERROR", "CRITICAL", "PRINTED")
 REQUESTS = "llm_proxy.requests"
@@ -75,6 +78,22 @@ def count_workers_descriptors(ground: Ground) -> int:
     """Return the most that one of the health workers has open."""
     each = ground.workers.each
     return max(count_descriptors(worker.pid) for worker in each if worker.is_running)
+
+
+async def wait_for_rest(ground: Ground, pids: Sequence[int], before: Sequence[int]) -> list[str]:
+    """Return what is not as it was at the start, once it is as much so as it will be."""
+    deadline_s = time.monotonic() + REST_WITHIN_S
+    held = ["nothing was looked at"]
+    while held and time.monotonic() < deadline_s:
+        await asyncio.sleep(REST_LOOK_S)  # until our own last look has ended
+        held = [
+            f"{now} descriptors instead of {first}"
+            for pid, first in zip(pids, before, strict=True)
+            if (now := count_descriptors(pid)) > first
+        ]
+        if connections := (await ground.ask()).connections:
+            held.append(f"{connections} connections to providers")
+    return held
 
 
 def read_logs(ground: Ground) -> tuple[list[str], list[str]]:
