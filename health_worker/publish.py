@@ -78,8 +78,9 @@ class LinkPublisher:
         self.on_order: TakeOrder = ignore_order
         self.is_leading = True
         self._send = send
-        # Later than that of the child before it, which the supervisor has seen end.
-        self._fence = round(time.time() * 1000)
+        # Greater than that of each child before it, also where the wall clock was set back: it is
+        # the same clock for all processes of one boot.
+        self._fence = round(time.monotonic() * 1_000_000)
         self._number = 0
 
     async def lead(self) -> bool:

@@ -183,7 +183,7 @@ def read_change(message: bytes) -> ChangeMessage | None:
     """Return what a message says, None if it says nothing that can be understood."""
     try:
         return _decode_change(message)
-    except msgspec.DecodeError:
+    except ValueError:  # also for text that is no UTF-8
         return None
 
 

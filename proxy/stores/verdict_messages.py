@@ -117,7 +117,7 @@ def read_order(message: bytes) -> OrderMessage | None:
     """Return what is asked, None if that cannot be understood."""
     try:
         return _decode_order(message)
-    except msgspec.DecodeError:
+    except ValueError:  # also for text that is no UTF-8
         return None
 
 
@@ -127,7 +127,7 @@ def read_news(message: bytes) -> HealthNews | None:
         return None
     try:
         news = _decode_news(message)
-    except msgspec.DecodeError:
+    except ValueError:  # also for text that is no UTF-8
         return None
     is_numbered = 0 <= news.fence <= 2**53 and 0 <= news.number <= 2**53
     return news if is_numbered else None

@@ -85,7 +85,15 @@ def test_a_reply_of_another_shape_is_refused(reply: Any) -> None:
 
 @pytest.mark.parametrize(
     "message",
-    [b"", b"\xff", pack(7), pack(CHANGE[:5]), change(CHANGE, 0, "x" * 9000), change(CHANGE, 2, "")],
+    [
+        b"",
+        b"\xff",
+        b"\x98\xa1\x80",
+        pack(7),
+        pack(CHANGE[:5]),
+        change(CHANGE, 0, "x" * 9000),
+        change(CHANGE, 2, ""),
+    ],
 )
 def test_a_message_that_cannot_be_read_is_none(message: bytes) -> None:
     """Whatever is published, it is a change or it is nothing."""

@@ -60,6 +60,7 @@ def test_an_order_is_read_as_it_was_given() -> None:
     [
         b"",
         b"\xc1",
+        b"\x81\xa1\x80\x01",
         msgspec.msgpack.encode({"fence": 1}),
         msgspec.msgpack.encode({"fence": -1, "number": 1}),
         msgspec.msgpack.encode({"fence": 2**53 + 1, "number": 1}),
