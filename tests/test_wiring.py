@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import aiohttp
 import msgspec
 import pytest
 
 from proxy.domain.catalog import Snapshot
+from proxy.domain.identity import Caller
 from proxy.domain.secret import Secret
 from proxy.domain.settings import InstallSettings
 from proxy.telemetry.log_writer import LogWriter, open_log_writer
@@ -21,6 +23,7 @@ from proxy.upstream import connection_cap
 from proxy.upstream.httptools_transport import HttptoolsTransport
 from proxy.wiring import Service, open_service
 from tests.fakes.proxy_server import (
+    ADMIN_KEY,
     AUTH,
     DONE,
     HASHER,
@@ -31,7 +34,9 @@ from tests.fakes.proxy_server import (
 )
 from tests.fakes.raw_client import build_head, build_request, connecting
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
+from tests.fakes.redis_server import RedisServer
 from tests.leaks import leaving_nothing
+from tests.server.news import build_news, build_verdict
 
 pytestmark = pytest.mark.both_loops
 
@@ -117,6 +122,47 @@ async def test_lost_log_lines_are_counted(state_dir: Path, log: LogWriter) -> No
         log.on_dropped(7)
         _, metrics = await ask(service, build_chat(model="sim-echo"))
     assert "llm_proxy_log_lines_dropped_total 7.0" in metrics
+
+
+async def test_what_the_health_worker_says_arrives(state_dir: Path, log: LogWriter) -> None:
+    """Its verdicts are in `/status` and in the metrics; a provider that changes loses its own."""
+    provider = build_provider("http://127.0.0.1:1/v1", models=("m",))
+    verdict = build_verdict(provider, "rate_limited")
+    install = InstallSettings(state_dir=str(state_dir))
+    async with opened(install, log, build_snapshot(provider)) as service:
+        service.take_verdicts(build_news(1, verdict))
+        async with listening(service) as url, aiohttp.ClientSession(url, headers=AUTH) as session:
+            async with session.get("/status/up") as answer:
+                up = await answer.json()
+            async with session.get("/metrics") as answer:
+                metrics = await answer.text()
+            moved = build_provider("http://127.0.0.1:2/v1", models=("m",))
+            await service.apply(build_snapshot(moved))
+            async with session.get("/status/up") as answer:
+                after = await answer.json()
+    assert (up["status"], up["source"]) == ("rate_limited", "probe")
+    assert 'llm_proxy_provider_health{provider="up"} 3.0' in metrics
+    assert "llm_proxy_health_check_cache_size 1.0" in metrics
+    assert after["status"] == "unknown"
+
+
+async def test_orders_go_through_redis_where_there_is_one(
+    state_dir: Path, log: LogWriter, redis_server: RedisServer
+) -> None:
+    """No health worker hears them here, which is told; the supervisor is not asked."""
+    admin = {HASHER.digest(ADMIN_KEY): Caller(HASHER.key_id(ADMIN_KEY), role="admin")}
+    snapshot = msgspec.structs.replace(build_sample(), callers=admin)
+    install = InstallSettings(state_dir=str(state_dir), redis_url=redis_server.url)
+    headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    with patch("proxy.wiring.ORDER_WITHIN_S", 0.3):
+        async with (
+            opened(install, log, snapshot) as service,
+            listening(service) as url,
+            aiohttp.ClientSession(url, headers=headers) as session,
+            session.post("/check") as answer,
+        ):
+            status, body = answer.status, await answer.json()
+    assert (status, body["error"]["code"]) == (503, "health_worker_unavailable")
 
 
 async def test_counts_outlive_the_process(state_dir: Path, log: LogWriter) -> None:

@@ -19,6 +19,7 @@ from proxy.telemetry.event_hub import EventHub
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.provider_status import (
     BARRED,
+    CALM,
     Evidence,
     ProviderStatus,
     Sighting,
@@ -78,10 +79,10 @@ class BreakerWatch:
     def judge(self, provider: Provider) -> Standing:
         """Return how a provider stands as far as this process has seen and heard; no I/O."""
         name = provider.name
-        verdict = self.find_verdict(provider)
+        verdict, trouble = self.find_verdict(provider), self._troubles.get(name)
         evidence = Evidence(
-            self._count_deployments(provider),
-            self._troubles.get(name) or Trouble(),
+            0 if trouble is None else self._count_deployments(provider),
+            trouble or CALM,
             self.find_seen(name),
             verdict,
             verdict is not None and self.is_vouched_for(name),

@@ -57,12 +57,16 @@ class Trouble(Struct):
         return 2.0 if self.half_open or self.is_probed else 0.0
 
 
+CALM = Trouble()
+"""All breakers are closed."""
+
+
 class Evidence(Struct, frozen=True):
     """What speaks for and against a provider; with nothing of it nobody has ever asked."""
 
     deployments: int = 0
     """How many are known of it."""
-    trouble: Trouble = field(default_factory=Trouble)
+    trouble: Trouble = field(default_factory=lambda: CALM)
     seen: Sighting | None = None
     """Its last attempt."""
     verdict: HealthVerdict | None = None
@@ -92,14 +96,16 @@ def judge_provider(provider: Provider, evidence: Evidence, now_at: float) -> Sta
     """
     if not provider.enabled:
         return Standing("disabled", "none", provider.disabled_reason)
-    verdict, shown = evidence.verdict, _judge_traffic(evidence, now_at)
+    verdict = evidence.verdict
     if verdict is None or verdict.state == "unknown":
-        return shown
+        return _judge_traffic(evidence, now_at)
     rank = HEALTH_RANKS[verdict.state]
     is_vetoed = evidence.is_vouched_for and rank > HEALTH_RANKS["unknown"]
-    knows_worse = shown.status != "disabled" and HEALTH_RANKS[shown.status] > rank
-    if evidence.trouble.level and (is_vetoed or knows_worse):
-        return shown
+    if evidence.trouble.level:
+        shown = _judge_traffic(evidence, now_at)
+        knows_worse = shown.status != "disabled" and HEALTH_RANKS[shown.status] > rank
+        if is_vetoed or knows_worse:
+            return shown
     if is_vetoed:
         reason = f"requests succeed, although its check says: {verdict.state}, {verdict.reason}"
         return _see(evidence.seen, "healthy", reason)

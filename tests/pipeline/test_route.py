@@ -94,6 +94,22 @@ def test_what_fails_stands_behind_its_equals() -> None:
     assert ids(find("m", build_snapshot(A, B), facts=FailedTwice("a/m"))) == [["b/m", "a/m"]]
 
 
+class SickFirst(NoFacts):
+    """Facts of a process that has heard that the provider `a` is unwell."""
+
+    is_health_even = False
+
+    def health_rank(self, deployment: Deployment) -> int:
+        """Return the last rank for it."""
+        return 3 if deployment.provider.name == "a" else 0
+
+
+def test_a_healthier_provider_is_first_and_the_reason_says_so() -> None:
+    """What the health worker believes stands behind the strategy's name."""
+    found = find("m", build_snapshot(A, B), facts=SickFirst())
+    assert (ids(found), found.reason) == ([["b/m", "a/m"]], "priority+health")
+
+
 @pytest.mark.parametrize("name", ["nope", "a/nope", "nobody/m", "off/nope", "/m", "a/"])
 def test_an_unknown_name_is_not_found(name: str) -> None:
     """A name that stands for nothing, also at a provider that is named, is 404 for `model`."""
