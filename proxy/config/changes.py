@@ -22,6 +22,8 @@ MAX_TEXT = 80
 
 _LISTS = {"providers": ("name", "provider"), "routes": ("alias", "route")}
 _STORES = {"database_url", "redis_url"}
+_KEYS = {"health_worker": "health_worker.enabled", "health_listen": "health_worker.listen"}
+"""Of fields that are called otherwise than their keys."""
 _ITEM = re.compile(r"(\w+)\[\d+\]\Z")
 
 Values = Mapping[str, EffectiveValue]
@@ -58,7 +60,7 @@ def list_needs_restart(running: InstallSettings, wanted: InstallSettings) -> tup
         old, new = getattr(running, field), getattr(wanted, field)
         if old == new:
             continue
-        name = field.removesuffix("_s")
+        name = _KEYS.get(field, field.removesuffix("_s"))
         if name in _STORES:
             lines.append(f"{name} changed")
         elif name == "listen" and len(old) == len(new) == 1:
@@ -191,5 +193,7 @@ def _plain(value: Any) -> Any:
     """Return addresses as they are written: `host:port`."""
     if not isinstance(value, tuple):
         return value
+    if value and isinstance(value[0], str):
+        value = (value,)  # a single one
     hosts = ((f"[{host}]" if ":" in host else host, port) for host, port in value)
     return ", ".join(f"{host}:{port}" for host, port in hosts)

@@ -173,3 +173,15 @@ def test_what_waits_for_a_restart_is_named_by_its_key() -> None:
     assert list_needs_restart(running, two) == (
         "listen: 127.0.0.1:8000 -> 127.0.0.1:8000, [::1]:8000",
     )
+
+
+def test_the_health_worker_is_named_by_its_keys() -> None:
+    """Whether there is one, and where it listens, are told in the words of the file."""
+    running = InstallSettings()
+    wanted = InstallSettings(health_worker=False, health_listen=("::1", 9001))
+    assert list_needs_restart(running, wanted) == (
+        "health_worker.enabled: true -> false",
+        "health_worker.listen: 127.0.0.1:8001 -> [::1]:9001",
+    )
+    (line,) = list_needs_restart(running, InstallSettings(health_listen=None))
+    assert line == "health_worker.listen: 127.0.0.1:8001 -> unset"
