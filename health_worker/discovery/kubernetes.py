@@ -116,7 +116,7 @@ class KubernetesSource:
         self._token_file = Path(settings.token_file or account / "token")
         self._namespace_file = account / "namespace"
         self._pause_s = pause_s
-        url = settings.api_url or _find_api(environ)
+        url = settings.api_url or find_api(environ)
         ca_file = settings.ca_file
         if ca_file is None and settings.api_url is None:
             ca_file = str(account / "ca.crt")
@@ -274,7 +274,8 @@ def _bare(item: _Slice) -> tuple[Any, ...]:
     return item.metadata.labels, item.address_type, item.endpoints, item.ports
 
 
-def _find_api(environ: Mapping[str, str]) -> str:
+def find_api(environ: Mapping[str, str]) -> str:
+    """Return where a pod's API server is."""
     host = environ.get("KUBERNETES_SERVICE_HOST", "")
     if not host:
         return IN_CLUSTER

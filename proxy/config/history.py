@@ -23,11 +23,13 @@ from msgspec.structs import replace
 from proxy.config.durable_file import sync_directory, write_new
 from proxy.config.effective import EffectiveValue
 from proxy.config.seal import SealBroken, Sealer
-from proxy.config.sources import SourceFile
+from proxy.config.sources import DISCOVERED_NAME, SourceFile
 
 DIRECTORY_NAME = "snapshots"
 MAX_ENTRIES = 50
 MAX_BYTES = 64 * 1024 * 1024
+SEARCH_CAUSE = f"edit of {DISCOVERED_NAME}"
+"""Of what nobody has edited: discovery has found something else."""
 LEAST_ENTRIES = 2
 """So many are kept, however large they are."""
 
@@ -166,6 +168,9 @@ class HistoryStore(History):
         """
         Keep an accepted configuration, then remove what is too old or too much.
 
+        Of several in a row that only discovery has changed the last one stays: a cluster that
+        grows and shrinks all day must not push out what an operator may want to go back to.
+
         Args:
             entry: what to tell of it; its `files` are filled in.
             files: become plain copies, fit to be copied back.
@@ -181,11 +186,14 @@ class HistoryStore(History):
         parts = {file.name: file.data for file in files}
         parts[_ENTRY] = msgspec.json.encode(entry)
         parts[_SEALED] = self._sealer.seal(payload, _context(entry.generation))
+        before = self.newest(entry.config_path)
         try:
             self._write(self.path_of(entry.generation), parts)
         except OSError as error:
             what = f"generation {entry.generation} cannot be kept ({error.strerror})"
             raise OSError(error.errno, what, str(self.directory)) from error
+        if before is not None and before.cause == entry.cause == SEARCH_CAUSE:
+            self._remove(self.path_of(before.generation))
         self._prune()
         return entry
 
@@ -228,11 +236,14 @@ class HistoryStore(History):
             total_bytes += _size_of(path)
             is_too_much = index >= MAX_ENTRIES or total_bytes > MAX_BYTES
             if index >= LEAST_ENTRIES and is_too_much:
-                # What cannot be removed now is tried again with the next entry.
-                with contextlib.suppress(OSError):
-                    # By another name first: killed here, no half of an entry is left.
-                    doomed = path.rename(self.directory / f"{_UNFINISHED}{path.name}")
-                    shutil.rmtree(doomed, ignore_errors=True)
+                self._remove(path)
+
+    def _remove(self, path: Path) -> None:
+        # What cannot be removed now is tried again, once there are too many.
+        with contextlib.suppress(OSError):
+            # By another name first: killed here, no half of an entry is left.
+            doomed = path.rename(self.directory / f"{_UNFINISHED}{path.name}")
+            shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _context(generation: int) -> bytes:

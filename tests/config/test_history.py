@@ -64,6 +64,19 @@ def test_an_entry_comes_back(store: HistoryStore) -> None:
     assert store.read_payload(1) == b"payload"
 
 
+def test_of_searches_in_a_row_the_last_stays(store: HistoryStore) -> None:
+    """What discovery changes all day pushes out nothing that an operator has edited."""
+    fill(store, [1])
+    for generation in range(2, 90):
+        entry = replace(build_entry(generation), cause=history.SEARCH_CAUSE)
+        store.add(entry, FILES, b"payload")
+    assert numbers_of(store) == [89, 1]
+    assert store.read_payload(89) == b"payload"
+    fill(store, [90])
+    store.add(replace(build_entry(91), cause=history.SEARCH_CAUSE), FILES, b"payload")
+    assert numbers_of(store) == [91, 90, 89, 1]
+
+
 def test_it_is_private_and_plain(store: HistoryStore) -> None:
     """Directories are 0700 and files 0600; the copies can be put back with cp, the payload read
     by nobody."""

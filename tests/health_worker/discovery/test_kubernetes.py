@@ -8,7 +8,7 @@ import pytest
 
 from health_worker.discovery.base import SourceFailed
 from health_worker.discovery.candidate import Found
-from health_worker.discovery.kubernetes import KubernetesSource
+from health_worker.discovery.kubernetes import IN_CLUSTER, KubernetesSource, find_api
 from proxy.domain.discovery import KubernetesSettings
 from tests.fakes.kubernetes import NAMESPACE, FakeKubernetes, build_slice, open_kubernetes
 
@@ -168,9 +168,7 @@ async def test_an_outage_keeps_the_place(cluster: FakeKubernetes, source: Kubern
 
 def test_a_pod_knows_where_its_api_is(account: Path) -> None:
     """Without an address it is what a pod finds in its environment, else the service's name."""
-    from health_worker.discovery.kubernetes import IN_CLUSTER, _find_api
-
     environ = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "6443"}
-    assert _find_api(environ) == "https://10.96.0.1:6443"
-    assert _find_api({"KUBERNETES_SERVICE_HOST": "fd00::1"}) == "https://[fd00::1]:443"
-    assert _find_api({}) == IN_CLUSTER
+    assert find_api(environ) == "https://10.96.0.1:6443"
+    assert find_api({"KUBERNETES_SERVICE_HOST": "fd00::1"}) == "https://[fd00::1]:443"
+    assert find_api({}) == IN_CLUSTER
