@@ -47,11 +47,19 @@ _NEVER = _Turn(0.0, 0.0)
 class LagMeter:
     """Measures the running loop from the moment it is made until `close`, beat by beat."""
 
-    def __init__(self, on_beat: Callable[[float, float], None], beat_s: float = BEAT_S) -> None:
-        """Call `on_beat` with each beat's lag and its time, in seconds of the monotonic clock."""
+    def __init__(
+        self, on_beat: Callable[[float, float, float], None], beat_s: float = BEAT_S
+    ) -> None:
+        """
+        Call `on_beat` with each beat.
+
+        It is told by how much that is late, how long the loop's thread had the processor since
+        the beat before, and when it is by the monotonic clock, all in seconds.
+        """
         self._loop = asyncio.get_running_loop()
         self._on_beat = on_beat
         self._beat_s = beat_s
+        self._worked_s = time.thread_time()
         self._plan()
 
     def close(self) -> None:
@@ -64,8 +72,8 @@ class LagMeter:
         self._timer = self._loop.call_later(self._beat_s, self._beat)
 
     def _beat(self) -> None:
-        now_s = time.monotonic()
-        self._on_beat(max(0.0, now_s - self._due_s), now_s)
+        now_s, before_s, self._worked_s = time.monotonic(), self._worked_s, time.thread_time()
+        self._on_beat(max(0.0, now_s - self._due_s), self._worked_s - before_s, now_s)
         self._plan()
 
 

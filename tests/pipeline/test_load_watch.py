@@ -38,20 +38,21 @@ def build_watch(**settings: Any) -> tuple[LoadWatch, Runtime, Numbers]:
     """Return a watch over a process with a hundred requests under way."""
     runtime, numbers = build_runtime(build_snapshot(**settings)), Numbers()
     runtime.in_flight = 100
-    return LoadWatch(runtime, numbers), runtime, numbers
+    watch = LoadWatch(runtime, numbers)
+    return watch, runtime, numbers
 
 
 def pass_beats(watch: LoadWatch, count: int, lag_s: float, begun_s: float = 0.0) -> float:
     """Beat, and return the time."""
     for _ in range(count):
         begun_s += 0.025 + lag_s
-        watch.beat(lag_s, begun_s)
+        watch.beat(lag_s, lag_s, begun_s)
     return begun_s
 
 
 def test_a_late_loop_sets_a_ceiling_by_the_settings_in_force() -> None:
     """It is what `max_loop_lag_s` of the snapshot says that counts as late; None never is."""
-    beats = LATE_ROUNDS * BEATS_PER_ROUND
+    beats = LATE_ROUNDS * BEATS_PER_ROUND + 1
     for bound_s, has_ceiling in ((0.4, True), (0.6, False), (None, False)):
         watch, runtime, _ = build_watch(max_loop_lag_s=bound_s)
         pass_beats(watch, beats, LATE_S)
@@ -78,11 +79,11 @@ def test_everything_is_counted_once() -> None:
     watch, runtime, numbers = build_watch()
     runtime.shed["late"] += 2
     runtime.unrecorded["/embeddings"] += 1
-    watch.beat(0.003, 1.0)
-    watch.beat(0.0, 1.025)
+    watch.beat(0.003, 0.0, 1.0)
+    watch.beat(0.0, 0.0, 1.025)
     runtime.shed["late"] += 1
     runtime.shed["full"] += 4
-    watch.beat(0.001, 1.05)
+    watch.beat(0.001, 0.0, 1.05)
     assert numbers.lags_s == [0.003, 0.0, 0.001]
     assert sorted(numbers.shed) == [("full", 4), ("late", 1), ("late", 2)]
     assert numbers.unrecorded == [("/embeddings", 503, 1)]
@@ -92,7 +93,7 @@ def test_everything_is_counted_once() -> None:
 def test_a_ceiling_that_refuses_is_kept(refused: int) -> None:
     """As long as somebody is refused by it, a ceiling of a loop in time stays, and rises."""
     watch, runtime, _ = build_watch(max_loop_lag_s=0.1)
-    now_s = pass_beats(watch, LATE_ROUNDS * BEATS_PER_ROUND, LATE_S)
+    now_s = pass_beats(watch, LATE_ROUNDS * BEATS_PER_ROUND + 1, LATE_S)
     runtime.in_flight = 10
     for _ in range(round(2 * CALM_S / 0.025)):
         runtime.shed["late"] += refused
