@@ -10,7 +10,7 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.domain.health import HealthState
+from proxy.domain.health import HealthNews, HealthState
 from proxy.domain.service_errors import HealthWorkerUnavailable
 from proxy.stores.redis_link import RedisLink
 from proxy.stores.verdict_messages import NEWS_CHANNEL, ORDERS_CHANNEL, VERDICTS_KEY, read_order
@@ -148,6 +148,23 @@ async def test_what_redis_loses_is_still_believed_and_told_anew(
     assert (ground.find_state(), ground.find_state("other")) == ("degraded", "healthy")
     async with opened_verdicts(ground.server, Clock()) as late:
         await until(lambda: late.find_state() == "degraded")
+
+
+@pytest.mark.parametrize("is_deaf", [True, False])
+async def test_a_fence_that_was_too_great_is_outlived(
+    ground: RedisVerdictGround, is_deaf: bool
+) -> None:
+    """Whoever has spoken with it is believed for its time; then those are who speak now, by polls
+    as by the channel, with all that they have told."""
+    ground.store.take(HealthNews(2**53, 1, (build_verdict(state="unhealthy"),), WORKER_LIVES_S))
+    ground.redis_store.is_deaf = is_deaf
+    assert await ground.worker.tell(build_verdict(), build_verdict("other"))
+    await until(lambda: ground.find_state("other") == "healthy")
+    assert ground.find_state() == "unhealthy"
+    ground.clock.now_s += LIVES_S
+    assert await ground.worker.tell(build_verdict("third"))
+    await until(lambda: ground.find_state("third") == "healthy" and ground.store.is_alive)
+    await until(lambda: ground.find_state() == "healthy")
 
 
 async def test_redis_away_and_back(own_ground: RedisVerdictGround) -> None:
