@@ -150,7 +150,7 @@ class StandaloneWorker:
         _log.info(
             "checking providers",
             config=str(self._loaded.config_path or "packaged"),
-            listen=self._loaded.install.health_listen,
+            listen=_describe_address(self._loaded.install.health_listen),
         )
 
     def _read_anew(self) -> None:
@@ -172,3 +172,7 @@ class StandaloneWorker:
             self._log.reopen()
         except OSError as error:
             _log.error("the log file could not be opened anew", reason=error.strerror)
+
+
+def _describe_address(listen: tuple[str, int] | None) -> str | None:
+    return None if listen is None else f"{listen[0]}:{listen[1]}"

@@ -47,7 +47,7 @@ Line = dict[str, Any]
 
 
 class Program:
-    """One started `python -m proxy ...` (or `module`), and every line that it has printed so far."""
+    """One started `python -m proxy ...` (or `module`) and every line that it has printed so far."""
 
     def __init__(
         self,
