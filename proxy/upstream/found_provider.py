@@ -31,7 +31,7 @@ def find_fault(found: FoundProvider, private_networks: Sequence[str]) -> str | N
     Return why a provider that was found is left out, None if it may be used.
 
     Args:
-        found: what was found; its `base_url` has passed for a URL.
+        found: what was found.
         private_networks: where it may be although that is not public; a local server needs none.
     """
     if found.type == SIMULATOR_TYPE:
@@ -45,7 +45,18 @@ def find_fault(found: FoundProvider, private_networks: Sequence[str]) -> str | N
     return _find_address_fault(found, private_networks)
 
 
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return is_whole and text.isascii() and text.isprintable() and not set(text) & set(" @?#\\")
+
+
 def _find_address_fault(found: FoundProvider, private_networks: Sequence[str]) -> str | None:
+    if not _is_url(found.base_url):
+        return "its address is no plain http or https URL"
     problem = find_url_problem(found.base_url)
     if problem is not None:
         return problem[0]
