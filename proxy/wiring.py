@@ -48,6 +48,8 @@ from proxy.upstream.transport_set import TransportSet
 
 ORDER_WITHIN_S = 10.0
 """How long the health worker may take to do what it is told through Redis."""
+HEARD_WITHIN_S = 2.0
+"""How long one that nobody has heard of may take."""
 ENDPOINTS = (*(path for path, _ in PATHS), *MODEL_ENDPOINTS)
 """What the label `endpoint` of a metric may be; all else is `other`."""
 
@@ -215,7 +217,9 @@ class RedisOrders:
 
     async def give(self, order: HealthOrder, names: Sequence[str], by: str) -> Mapping[str, object]:
         """Have it done; what it has found is here when that returns."""
-        await self._verdicts.order(order, tuple(names), ORDER_WITHIN_S)
+        # Nobody has been heard of lately: somebody may have begun just now, and that is soon seen.
+        within_s = ORDER_WITHIN_S if self._verdicts.is_alive else HEARD_WITHIN_S
+        await self._verdicts.order(order, tuple(names), within_s)
         return {}
 
 

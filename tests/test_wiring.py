@@ -154,7 +154,7 @@ async def test_orders_go_through_redis_where_there_is_one(
     snapshot = msgspec.structs.replace(build_sample(), callers=admin)
     install = InstallSettings(state_dir=str(state_dir), redis_url=redis_server.url)
     headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
-    with patch("proxy.wiring.ORDER_WITHIN_S", 0.3):
+    with patch("proxy.wiring.HEARD_WITHIN_S", 0.3):
         async with (
             opened(install, log, snapshot) as service,
             listening(service) as url,
