@@ -142,8 +142,9 @@ def test_who_led_when_is_read_from_the_logs(tmp_path: Path) -> None:
 def build_good_run() -> tuple[TwinLoad, Watch, Found]:
     """Return a campaign in which all went well."""
     load = TwinLoad({fleet: [1] for fleet in FLEETS}, 1)
-    tallies = {fleet: Tally(1000, 1000, [0.01] * 1000) for fleet in FLEETS}
-    load.phases.append(Phase("calm", 0.0, 200.0, tallies))
+    tallies = {fleet: Tally(1000, 1000) for fleet in FLEETS}
+    twins = [dict.fromkeys(FLEETS, 0.01) for _ in range(1000)]
+    load.phases.append(Phase("calm", 0.0, 200.0, tallies, twins))
     checked = [Item(PROVIDERS[0], "healthy", at, 0.1, 1.0, "probe") for at in (100.0, 105.0)]
     sightings = [Sighting(0, item, (item.last_check or 0) + 0.2, 0.0) for item in checked]
     found = Found(status_s=0.002, checks_s={"a proxy": 0.3}, takeovers_s=[9.0], released_s=1.0)

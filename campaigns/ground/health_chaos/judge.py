@@ -5,10 +5,11 @@ from itertools import pairwise
 from math import ceil, inf
 
 from campaigns.ground.caller import find_percentile
-from campaigns.ground.health_chaos.load import Phase, Tally
+from campaigns.ground.health_chaos.load import Phase, Tally, Twins
 from campaigns.ground.health_chaos.plan import (
     ALONE,
     COOLDOWN_S,
+    FLEETS,
     INTERVAL_S,
     JITTER,
     LEASE_S,
@@ -22,6 +23,9 @@ LESS_GOOD = 0.002
 P50_FACTOR, P50_MORE_S = 1.15, 0.001
 P99_FACTOR, P99_MORE_S = 1.5, 0.015
 """How much worse the watched fleet may be: by so much the same differs on a busy machine."""
+SLOW_TWINS_S = 0.05
+"""No answer takes so long that nothing has held up; four times what one takes."""
+MOST_UNFAIR = 0.05
 KNOWN_WITHIN_S = 1.0
 SLACK_S = 0.3
 """For a probe's way, and for a machine that does other things besides."""
@@ -34,21 +38,29 @@ def compare_routing(phase: Phase) -> list[str]:
     watched, alone = phase.fleets[WATCHED], phase.fleets[ALONE]
     if min(watched.asked, alone.asked) < LEAST_ASKED:
         return [f"{phase.name}: only {watched.asked} and {alone.asked} requests"]
+    fair = find_fair(phase.twins)
     complaints = []
+    if len(phase.twins) - len(fair) > MOST_UNFAIR * len(phase.twins):
+        complaints.append(f"{len(phase.twins) - len(fair)} requests when the machine was busy")
     if _share(watched) < _share(alone) - LESS_GOOD:
         complaints.append(f"{_share(watched):.2%} good instead of {_share(alone):.2%}")
-    limits = ((50, P50_FACTOR, P50_MORE_S), (99, P99_FACTOR, P99_MORE_S))
-    for percent, factor, more_s in limits:
-        here_s, there_s = (find_quantile(tally, percent) for tally in (watched, alone))
+    for percent, factor, more_s in ((50, P50_FACTOR, P50_MORE_S), (99, P99_FACTOR, P99_MORE_S)):
+        here_s, there_s = (find_quantile(fair, fleet, percent) for fleet in (WATCHED, ALONE))
         if here_s > there_s * factor + more_s:
             here_ms, there_ms = here_s * 1000, there_s * 1000
             complaints.append(f"p{percent} {here_ms:.1f} ms instead of {there_ms:.1f}")
     return [f"{phase.name}: {each}" for each in complaints]
 
 
-def find_quantile(tally: Tally, percent: float) -> float:
-    """Return the seconds that so many percent of the good answers did not pass; never: inf."""
-    return find_percentile(tally.times_s, percent) if tally.times_s else inf
+def find_fair(twins: Iterable[Twins]) -> list[Twins]:
+    """Return those that were not both slow: what hits both at one moment is the machine."""
+    return [each for each in twins if min(each.get(f, 0.0) for f in FLEETS) <= SLOW_TWINS_S]
+
+
+def find_quantile(twins: Iterable[Twins], fleet: str, percent: float) -> float:
+    """Return the seconds that so many percent of a fleet's good answers did not pass."""
+    times_s = [each[fleet] for each in twins if fleet in each]
+    return find_percentile(times_s, percent) if times_s else inf
 
 
 def check_periods(

@@ -20,13 +20,15 @@ _MOST_COMPLAINTS = 200
 _DONE = b"data: [DONE]\n\n"
 
 
+Twins = dict[str, float]
+"""By fleet: the seconds that its answer to one and the same request took, if it was good."""
+
+
 class Tally(Struct):
     """What one fleet has made of the requests that began in one phase."""
 
     asked: int = 0
     good: int = 0
-    times_s: list[float] = field(default_factory=list)
-    """Of the good ones."""
     complaints: list[str] = field(default_factory=list)
 
 
@@ -38,6 +40,7 @@ class Phase(Struct):
     """In epoch seconds."""
     ended_at: float = 0.0
     fleets: dict[str, Tally] = field(default_factory=lambda: {name: Tally() for name in FLEETS})
+    twins: list[Twins] = field(default_factory=list)
 
 
 class TwinLoad:
@@ -93,9 +96,10 @@ class TwinLoad:
             model, is_stream = models[turn % len(models)], self._chance.random() < 0.5
             place = self._chance.randrange(len(self._ports[FLEETS[0]]))
             request = build_chat_request(model, is_stream=is_stream)
+            phase, twins = self.phases[-1], Twins()
+            phase.twins.append(twins)
             for fleet in self._chance.sample(FLEETS, len(FLEETS)):
-                tally = self.phases[-1].fleets[fleet]
-                task = asyncio.create_task(self._ask(fleet, place, request, tally))
+                task = asyncio.create_task(self._ask(fleet, place, request, phase, twins))
                 self._tasks.add(task)
                 task.add_done_callback(self._finish)
 
@@ -104,8 +108,10 @@ class TwinLoad:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.faults.append(f"{type(error).__name__}: {error}")
 
-    async def _ask(self, fleet: str, place: int, request: bytes, tally: Tally) -> None:
-        port = self._ports[fleet][place]
+    async def _ask(
+        self, fleet: str, place: int, request: bytes, phase: Phase, twins: Twins
+    ) -> None:
+        tally, port = phase.fleets[fleet], self._ports[fleet][place]
         idle = self._idle[fleet, port]
         client = idle.pop() if idle else Client(port)
         tally.asked += 1
@@ -118,7 +124,7 @@ class TwinLoad:
         idle.append(client)
         if complaint is None:
             tally.good += 1
-            tally.times_s.append(took_s)
+            twins[fleet] = took_s
         elif len(tally.complaints) < _MOST_COMPLAINTS:
             tally.complaints.append(complaint)
 

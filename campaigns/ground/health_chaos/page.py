@@ -9,13 +9,15 @@ from campaigns.ground.caller import find_percentile
 from campaigns.ground.health_chaos.judge import (
     KNOWN_WITHIN_S,
     LEADS_WITHIN_S,
+    SLOW_TWINS_S,
     check_cooldown,
     check_late_words,
     compare_routing,
+    find_fair,
     find_lateness,
     find_quantile,
 )
-from campaigns.ground.health_chaos.load import BUSY_PER_S, QUIET_PER_S, Phase, Tally, TwinLoad
+from campaigns.ground.health_chaos.load import BUSY_PER_S, QUIET_PER_S, Phase, TwinLoad, Twins
 from campaigns.ground.health_chaos.plan import ALONE, COOLDOWN_S, INTERVAL_S, LEASE_S, WATCHED
 from campaigns.ground.health_chaos.sightings import Watch
 from campaigns.ground.health_chaos.workers import Term
@@ -122,6 +124,7 @@ def build_result(load: TwinLoad, watch: Watch, found: Found) -> Result:
 
 def _describe(load: TwinLoad, found: Found, late_s: Sequence[float]) -> list[str]:
     asked = sum(phase.fleets[WATCHED].asked for phase in load.phases)
+    unfair = sum(len(phase.twins) - len(find_fair(phase.twins)) for phase in load.phases)
     probes = found.probes or [0]
     dead = "; ".join(
         f"{what} {counts[WATCHED]} and {counts[ALONE]}" for what, counts in found.asked_dead.items()
@@ -135,7 +138,8 @@ def _describe(load: TwinLoad, found: Found, late_s: Sequence[float]) -> list[str
         f"checked each {INTERVAL_S:g} s, the lease is one of {LEASE_S:g} s.",
         "Good answers, p50 and p99, with health workers / without: "
         + "; ".join(_tell_phase(phase) for phase in load.phases)
-        + ".",
+        + f". Of the times {unfair:,} pairs are left out in which both fleets took longer than "
+        f"{SLOW_TWINS_S * MS:g} ms to answer the same request: that is the machine.",
         f"Probes of a provider in the 20 calm seconds: {min(probes)} to {max(probes)}. A proxy "
         f"tells of a check after p50 {_tell_ms(late_s, 50)}, p99 {_tell_ms(late_s, 99)} at most, "
         f"in {len(late_s):,} that were seen, each 0.2 s and in all phases. Another one led "
@@ -147,12 +151,14 @@ def _describe(load: TwinLoad, found: Found, late_s: Sequence[float]) -> list[str
 
 
 def _tell_phase(phase: Phase) -> str:
-    sides = " / ".join(_tell_tally(phase.fleets[fleet]) for fleet in (WATCHED, ALONE))
+    fair = find_fair(phase.twins)
+    sides = " / ".join(_tell_fleet(phase, fair, fleet) for fleet in (WATCHED, ALONE))
     return f"{phase.name} {sides}"
 
 
-def _tell_tally(tally: Tally) -> str:
-    p50_ms, p99_ms = (find_quantile(tally, percent) * MS for percent in (50, 99))
+def _tell_fleet(phase: Phase, fair: Sequence[Twins], fleet: str) -> str:
+    tally = phase.fleets[fleet]
+    p50_ms, p99_ms = (find_quantile(fair, fleet, percent) * MS for percent in (50, 99))
     return f"{tally.good:,} of {tally.asked:,} {p50_ms:.1f} {p99_ms:.1f} ms"
 
 
