@@ -115,17 +115,19 @@ class HealthProcess:
             # A predecessor may hold the address for a moment more.
             self._opening = asyncio.create_task(self._open_later(listen))
 
-    async def run(self, until: "asyncio.Task[object]") -> None:
-        """Probe and search until something else has ended; a fault of the loop ends it too."""
+    async def run(self, until: "asyncio.Task[object]") -> bool:
+        """Probe and search until something else has ended; False if it is itself that failed."""
         self._discovery.start()
         running = asyncio.create_task(self.worker.run())
         await asyncio.wait([running, until], return_when=asyncio.FIRST_COMPLETED)
         for task in (running, until):
             task.cancel()
         await asyncio.wait([running, until])
-        for task in (running, until):
-            if not task.cancelled() and (error := task.exception()) is not None:
-                raise error
+        errors = [task.exception() for task in (running, until) if not task.cancelled()]
+        for error in filter(None, errors):
+            # Better an end that is answered with a restart than half a service.
+            _log.error("the health worker failed", exc_info=error)
+        return not any(errors)
 
     async def close(self) -> None:
         """Let the next one lead, and let go of all that is held."""

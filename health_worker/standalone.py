@@ -47,26 +47,43 @@ def run_standalone(config: Path | None, environ: Mapping[str, str]) -> None:
     Raises:
         ConfigError: the configuration is broken.
         OSError: the log, the state directory or the address of its API cannot be opened.
+        SystemExit: with status 1: it has failed by a fault of its own.
     """
     config_path = find_config(config, environ)
     state_dir = find_state_dir(config_path, environ)
-    hasher = KeyHasher(find_master_secret(config_path, environ, state_dir).derive(PEPPER))
+    try:
+        secret = find_master_secret(config_path, environ, state_dir)
+    except OSError as error:
+        raise OSError(
+            f"the state directory '{state_dir}' cannot be used: {error.strerror}. "
+            "Mend its rights, or name another one with --state-dir."
+        ) from error
+    hasher = KeyHasher(secret.derive(PEPPER))
     feed = WatchedFeed(config_path, environ, hasher, list_watched(config_path, state_dir))
     loaded = feed.load()
-    log = open_log_writer(loaded.install.log_file)
+    log = _open_log(loaded.install.log_file)
     configure_logging(loaded.install.log_level, log)
     try:
-        uvloop.run(_serve(feed, loaded, hasher, log, Notifier(environ)))
+        is_good = uvloop.run(_serve(feed, loaded, hasher, log, Notifier(environ)))
     finally:
         log.close()
+    if not is_good:
+        raise SystemExit(1)
+
+
+def _open_log(log_file: str | None) -> LogWriter:
+    try:
+        return open_log_writer(log_file)
+    except OSError as error:
+        raise OSError(f"the log file cannot be opened: {error}") from error
 
 
 async def _serve(
     feed: WatchedFeed, loaded: LoadedConfig, hasher: KeyHasher, log: LogWriter, notifier: Notifier
-) -> None:
+) -> bool:
     service = StandaloneWorker(feed, loaded, hasher, log, notifier)
     try:
-        await service.run()
+        return await service.run()
     finally:
         await service.close()
 
@@ -87,6 +104,7 @@ class StandaloneWorker:
         self._log = log
         self._notifier = notifier
         self._stop = asyncio.Event()
+        self._has_failed = False
         self._tasks: set[asyncio.Task[None]] = set()
         install = loaded.install
         self._link: RedisLink | None = None
@@ -103,8 +121,8 @@ class StandaloneWorker:
         )
         self._link.start()
 
-    async def run(self) -> None:
-        """Probe until a signal ends it."""
+    async def run(self) -> bool:
+        """Probe until a signal ends it; False if it has failed."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -116,8 +134,9 @@ class StandaloneWorker:
         self._notifier.ready(self._process.describe())
         for work in (self._feed.run(self._process.take_config), self._tell_systemd()):
             self._start(asyncio.create_task(work))
-        await self._process.run(asyncio.create_task(self._stop.wait()))
+        is_good = await self._process.run(asyncio.create_task(self._stop.wait()))
         self._notifier.stopping()
+        return is_good and not self._has_failed
 
     async def close(self) -> None:
         """Give the lease back and let go of all that is held, within `END_WITHIN_S`."""
@@ -165,6 +184,7 @@ class StandaloneWorker:
         if not task.cancelled() and (error := task.exception()) is not None:
             # Better an end that systemd answers with a restart than half a service.
             _log.error("the health worker failed", exc_info=error)
+            self._has_failed = True
             self._stop.set()
 
     def _reopen_log(self) -> None:
@@ -175,4 +195,7 @@ class StandaloneWorker:
 
 
 def _describe_address(listen: tuple[str, int] | None) -> str | None:
-    return None if listen is None else f"{listen[0]}:{listen[1]}"
+    if listen is None:
+        return None
+    host, port = listen
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

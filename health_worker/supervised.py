@@ -48,15 +48,17 @@ def run_supervised(descriptor: int) -> None:
     log = open_log_writer(start.install.log_file)
     configure_logging(start.install.log_level, log)
     try:
-        uvloop.run(_serve(start, connection, log))
+        is_good = uvloop.run(_serve(start, connection, log))
     finally:
         log.close()
+    if not is_good:
+        raise SystemExit(1)
 
 
-async def _serve(start: Start, connection: socket.socket, log: LogWriter) -> None:
+async def _serve(start: Start, connection: socket.socket, log: LogWriter) -> bool:
     connection.setblocking(False)
     link = build_client_end(*await asyncio.open_unix_connection(sock=connection))
-    await SupervisedWorker(start, link, log).run()
+    return await SupervisedWorker(start, link, log).run()
 
 
 class _Arguments(Struct):
@@ -85,17 +87,18 @@ class SupervisedWorker:
         )
         self._answers: set[asyncio.Task[None]] = set()
 
-    async def run(self) -> None:
-        """Probe until the connection ends, or SIGTERM comes."""
+    async def run(self) -> bool:
+        """Probe until the connection ends, or SIGTERM comes; False if it has failed."""
         feed = asyncio.create_task(self._feed.run())
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, feed.cancel)
         # Its own API is a convenience: the verdicts are what the supervisor wants.
         await self._process.open(must_listen=False)
-        await self._process.run(feed)
+        is_good = await self._process.run(feed)
         for answer in self._answers:
             answer.cancel()
         await self._process.close()
         await self._link.close()
+        return is_good
 
     def _take_ask(self, ask: Ask) -> None:
         answer = asyncio.create_task(self._answer(ask))
