@@ -157,6 +157,8 @@ do_install() {
 		  sudoedit $CONFIG_DIR/config.yaml $CONFIG_DIR/.env   # keys of clients, keys of providers
 		  sudo llm-proxy check --config $CONFIG_DIR/config.yaml
 		  sudo systemctl enable --now llm-proxy       # an upgrade: sudo systemctl restart llm-proxy
+		With redis_url, on at least one machine, the prober of providers as well:
+		  sudo systemctl enable --now llm-health-worker
 	END
 }
 

@@ -10,6 +10,7 @@ import pytest
 import typer.core
 import typer.main
 
+from health_worker.command import app as health_worker
 from proxy.cli.main import app as command_line
 from proxy.domain.errors import ProxyError, UpstreamError
 from proxy.server.app import build_app
@@ -76,8 +77,9 @@ def test_the_commands_page_has_every_command_with_its_options() -> None:
     group = typer.main.get_command(command_line)
     assert isinstance(group, typer.core.TyperGroup)
     commands = dict(_flatten(group))
+    commands["llm-health-worker"] = typer.main.get_command(health_worker)
     sections = read_sections(read_page("docs/commands.md"))
-    by_name = {_COMMAND.findall(title)[0]: title for title in sections}
+    by_name = {(_COMMAND.findall(title) or [title.strip("`")])[0]: title for title in sections}
     assert by_name.keys() == commands.keys()
     for name, command in commands.items():
         options = {o for p in command.params for o in p.opts if o.startswith("-")} - {"--help"}
