@@ -190,12 +190,12 @@ class Supervisor:
         self._fleet.drain(self._install.drain_timeout_s, self._install.drain_delay_s)
         self._tell()
         self._stop_changing()
-        # Before the workers: the address of its own API is free for a successor's.
-        await self._health.close()
+        closing = asyncio.create_task(self._health.close())
         # Workers have their own; with the last of them the address is free for a successor.
         for sock in self._listening:
             sock.close()
         await self._fleet.wait_until_ended()
+        await closing
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._control.close()
         self._metrics.close()
