@@ -141,6 +141,7 @@ class HealthApi:
                 Path("/health", "open", get, self.show_health),
                 Path("/status", "key", get, self.show_all),
                 Path("/status/{name}", "key", get, self.show_one),
+                Path("/providers", "key", get, self.show_all),
                 Path("/metrics", "key", get, self.show_metrics),
                 Path("/check", "admin", post, self.check_all),
                 Path("/check/{name}", "admin", post, self.check_one),
@@ -181,7 +182,7 @@ class HealthApi:
             raise MethodNotAllowed()
         key_id = "nobody" if caller is None else caller.key_id
         return await path.endpoint(
-            Call(snapshot, caller, name, f"{method} {path.pattern} {key_id}")
+            Call(snapshot, caller, name, f"{method} {path.pattern} by {key_id}")
         )
 
     async def show_health(self, call: Call) -> Reply:
@@ -199,6 +200,7 @@ class HealthApi:
             judge=lambda provider: _judge(provider, verdicts, None, now_at).status,
             health_worker="degraded" if worker.is_suspect else "healthy",
         )
+        del body["workers"]
         body["components"]["api_server"] = "unknown"
         return Reply({**body, "is_leading": worker.is_leading, "is_suspect": worker.is_suspect})
 

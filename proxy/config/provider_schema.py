@@ -19,6 +19,7 @@ from proxy.config.value_types import (
     SentHeaderName,
     Tokens,
     TypeName,
+    UnquotedOff,
     VariableName,
     WaitSeconds,
     Weight,
@@ -198,7 +199,7 @@ class ProviderEntry(Section):
         ),
         json_schema_extra=SECRET,
     )
-    probe: Literal["free", "completion", "off"] = Field(
+    probe: Annotated[Literal["free", "completion", "off"], UnquotedOff] = Field(
         default="free",
         description=(
             "How the health worker checks it: by what costs no tokens, by a completion of one "

@@ -236,6 +236,11 @@ def _raise_level(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
 
+def _read_off(value: object) -> object:
+    """Take `off` for the word that it is: YAML reads it as false where nobody quotes it."""
+    return "off" if value is False else value
+
+
 Name = Annotated[str, AfterValidator(_check_name)]
 ModelId = Annotated[str, AfterValidator(_check_model_id)]
 TypeName = Annotated[str, AfterValidator(_check_type)]
@@ -255,6 +260,7 @@ Network = Annotated[str, AfterValidator(_check_network)]
 RedisUrl = Annotated[str, AfterValidator(_check_redis_url)]
 ClientKey = Annotated[str, AfterValidator(check_client_key)]
 UpperCase = BeforeValidator(_raise_level)
+UnquotedOff = BeforeValidator(_read_off)
 
 Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
 """A span of time: more than nothing, at most a day."""

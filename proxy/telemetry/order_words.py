@@ -36,7 +36,8 @@ def describe_order(
     if order == "discover":
         found = (summary or {}).get("found")
         told = f": {found} found" if isinstance(found, int) else ""
-        return f"Providers were searched for{told}."
+        hint = "; 'problems' says what is in the way" if (summary or {}).get("problems") else ""
+        return f"Providers were searched for{told}{hint}."
     if is_suspect:
         return SUSPECT
     if names:

@@ -27,6 +27,15 @@ def test_types_are_strict(wrong: dict[str, object]) -> None:
         ProviderEntry.model_validate({"name": "a", "type": "openai", **wrong})
 
 
+def test_off_needs_no_quotes() -> None:
+    """`probe: off`, which YAML reads as false, means the word; true means nothing."""
+    plain = {"name": "a", "type": "openai"}
+    assert ProviderEntry.model_validate({**plain, "probe": False}).probe == "off"
+    assert ProviderEntry.model_validate({**plain, "probe": "off"}).probe == "off"
+    with pytest.raises(ValidationError):
+        ProviderEntry.model_validate({**plain, "probe": True})
+
+
 def test_printing_an_entry_shows_no_secret() -> None:
     """The key and the headers of a provider are not in its repr."""
     plain = {"name": "a", "type": "openai", "api_key": "canary", "headers": {"X-A": "canary"}}

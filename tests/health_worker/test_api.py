@@ -94,7 +94,7 @@ async def test_orders_are_for_administrators(path: str) -> None:
     assert worker.orders == []
 
 
-@pytest.mark.parametrize("path", ["/status", "/status/up", "/metrics"])
+@pytest.mark.parametrize("path", ["/status", "/status/up", "/providers", "/metrics"])
 async def test_reading_takes_any_key(path: str) -> None:
     """Without one 401; HEAD is as good as GET."""
     async with serving_api(PlayedWorker()) as asked:
@@ -126,6 +126,7 @@ async def test_health_is_open_and_tells_counts_only() -> None:
     assert suspect["components"]["health_worker"] == "degraded"
     assert (suspect["is_leading"], suspect["is_suspect"]) == (False, True)
     assert "up" not in body["providers"]
+    assert "workers" not in body
 
 
 async def test_one_that_stands_by_tells_what_the_leader_says() -> None:

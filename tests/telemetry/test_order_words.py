@@ -13,10 +13,13 @@ def test_a_check_says_of_how_many_something_is_known_now() -> None:
 
 
 def test_a_search_says_how_many_it_has_found() -> None:
-    """If the health worker says so."""
+    """If the health worker says so, and where to read on if something was in the way."""
     told = describe_order("discover", (), checked=0, total=0, summary={"found": 2})
     assert told == "Providers were searched for: 2 found."
     assert describe_order("discover", (), checked=0, total=0) == "Providers were searched for."
+    summary = {"found": 0, "problems": {"registry": "it is away"}}
+    told = describe_order("discover", (), checked=0, total=0, summary=summary)
+    assert told == "Providers were searched for: 0 found; 'problems' says what is in the way."
 
 
 def test_what_is_forgotten_is_said() -> None:
