@@ -5,6 +5,7 @@ What is answered is in `api.py`. Bodies of requests say nothing and are not read
 """
 
 import asyncio
+import os
 from typing import Any, cast
 
 import msgspec
@@ -60,10 +61,13 @@ class ApiServer:
             await web.TCPSite(self._runner, *listen).start()
         except OSError as error:
             await self.close()
+            # asyncio's own words name the address once more.
+            is_system = error.errno is not None and error.errno > 0
+            reason = os.strerror(error.errno or 0) if is_system else error.strerror
             raise OSError(
                 error.errno,
-                f"health_worker.listen: {listen[0]}:{listen[1]} cannot be listened on "
-                f"({error.strerror}); set another address there, or null",
+                f"health_worker.listen: {listen[0]}:{listen[1]} cannot be listened on: {reason}. "
+                "Set another address there, or null for none",
             ) from error
 
     @property

@@ -313,7 +313,9 @@ class Discovery:
         self._has_unasked = bool(reasons)
         broken: dict[str, str] = {}
         broken |= {name: "; ".join(told[name].problems[:5]) for name in told if told[name].problems}
-        self._problems = {**broken, **collected.problems, **reasons}
+        before, self._problems = self._problems, {**broken, **collected.problems, **reasons}
+        if new := {f"{name}: {why}" for name, why in self._problems.items() - before.items()}:
+            _log.warning("something that was found cannot be used", reason=_name(new, ". "))
         await self._write(collected)
         self._asker.rest()
 
@@ -374,10 +376,10 @@ def _identify(name: SourceName, settings: DiscoverySettings) -> object:
     return identify_source(name, settings), settings.interval_s
 
 
-def _name(names: Collection[str]) -> str:
+def _name(names: Collection[str], between: str = ", ") -> str:
     """Return names for the log, the first of many."""
     more = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
-    return ", ".join(sorted(names)[:MAX_SHOWN]) + more
+    return between.join(sorted(names)[:MAX_SHOWN]) + more
 
 
 def _jitter(wait_s: float) -> float:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 
 import pytest
+import structlog
 from msgspec.structs import replace
 
 from health_worker.discovery.base import SourceFailed
@@ -298,6 +299,17 @@ async def test_one_whose_models_nobody_knows_waits(bench: Bench) -> None:
         assert summary["problems"] == {"a": "it lists no models"}
         server.chunks = (b'{"data": [{"id": "m"}]}',)
         await until(lambda: bench.written == ["a"])
+
+
+async def test_why_something_cannot_be_used_is_logged_once(bench: Bench) -> None:
+    """One line while the reason stays the same, so that nobody has to ask for it."""
+    candidate = Candidate("a", "http://10.0.0.7:8000", models=("m",))
+    bench.script("registry").now = [Found((candidate,))]
+    with structlog.testing.capture_logs() as lines:
+        await bench.discovery.run_now()
+        await bench.discovery.run_now()
+    told = [line["reason"] for line in lines if "cannot be used" in line["event"]]
+    assert told == ["a: its address is not public, and not in discovery.private_networks"]
 
 
 async def test_a_full_disk_costs_nothing_but_the_file(
