@@ -82,12 +82,22 @@ class _GroupBuilder:
                     if model != WILDCARD:
                         takers.setdefault(model, []).append(built.provider)
         groups = {}
+        takes_any = [
+            built.provider
+            for built in self._built.values()
+            if built.is_on and WILDCARD in built.provider.models
+        ]
         for model, listing in takers.items():
+            if all(provider.found_by is not None for provider in listing):
+                # Who takes any model has served this one; being found takes nothing from anybody.
+                listing.extend(takes_any)
             listing.sort(key=lambda p: (not p.enabled, p.priority, -p.weight, p.name))
             groups[model] = Group(
                 name=model,
                 deployments=tuple(
-                    Deployment(p, model, p.priority, p.weight) for p in listing if p.enabled
+                    Deployment(p, model, p.priority, p.weight, is_listed=model in p.models)
+                    for p in listing
+                    if p.enabled
                 ),
                 owned_by=listing[0].type,
             )

@@ -104,6 +104,7 @@ class _Merger:
         self._items = list(providers.items) if providers is not None else []
         self._own = len(self._items)
         self._names = {_text(item, "name"): index for index, item in enumerate(self._items)}
+        self._own_names = frozenset(self._names)
         self._urls = {
             (entry.entry.base_url or "").rstrip("/"): entry.entry.name
             for entry in checked.providers
@@ -140,6 +141,13 @@ class _Merger:
             what = f"more than {self._settings.max_providers} providers were found: {_NOT_USED}"
             self._warn(place, what, "raise discovery.max_providers")
             return
+        own = [model for model in entry.models if not self._is_written(model)]
+        if len(own) < len(entry.models):
+            what = f"'{found.name}' was found with models that are called like '<provider>/<model>'"
+            self._warn(place, f"{what} of yours: these are left out", "rename them there")
+        if not own:
+            return
+        entry = entry.model_copy(update={"models": own})
         steps = ("providers", len(self._items))
         self._names[found.name] = len(self._items)
         self._urls[url] = found.name
@@ -187,6 +195,12 @@ class _Merger:
             self._warn(place, f"'{found.name}': {fault}: {_NOT_USED}", "see docs/discovery.md")
             return None
         return entry
+
+    def _is_written(self, model: str) -> bool:
+        """Tell whether a model is called like one at a provider of the operator's."""
+        # The name of a model goes before `provider/model`: requests meant for that would leave it.
+        provider, slash, _ = model.partition("/")
+        return bool(slash) and provider in self._own_names
 
     def _shadow(self, index: int, found: FoundProvider, place: Place) -> None:
         """Show beside the provider that wins what has lost."""

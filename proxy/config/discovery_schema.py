@@ -89,7 +89,13 @@ class DiscoveryEntry(Section):
             "the configuration's own providers are never sent to them."
         ),
     )
-    priority: Rank = Field(default=1, description="The `priority` of found providers.")
+    priority: Rank = Field(
+        default=100,
+        description=(
+            "The `priority` of found providers, which come behind those of the configuration with "
+            "a lower number."
+        ),
+    )
     max_providers: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=100, description="No more providers than these are taken from all searches."
     )

@@ -158,25 +158,25 @@ class Snapshot(Struct, frozen=True, dict=True):
             return group
         provider_name, slash, model = name.partition("/")
         provider = self.providers.get(provider_name) if slash else None
-        if provider is not None and model:
-            takes_any = WILDCARD in provider.models and is_name(model)
-            if takes_any or (model in provider.models and model != WILDCARD):
-                is_listed = model in provider.models
-                target = Deployment(
-                    provider, model, provider.priority, provider.weight, is_listed=is_listed
-                )
-                return Group(name, (target,) if provider.enabled else (), owned_by=provider.type)
-            return None
-        return self._wildcard_group(name) if is_name(name) else None
+        if provider is None or not model:
+            return self._wildcard_group(name) if is_name(name) else None
+        is_listed = model in provider.models and model != WILDCARD
+        target = Deployment(
+            provider, model, provider.priority, provider.weight, is_listed=is_listed
+        )
+        if provider.found_by is not None and self._takers and is_name(name):
+            # Who takes any model has served this name; being found takes nothing from anybody.
+            return self._wildcard_group(name, (target,) if is_listed and provider.enabled else ())
+        if is_listed or (WILDCARD in provider.models and is_name(model)):
+            return Group(name, (target,) if provider.enabled else (), owned_by=provider.type)
+        return None
 
-    def _wildcard_group(self, name: str) -> Group | None:
+    def _wildcard_group(self, name: str, found: tuple[Deployment, ...] = ()) -> Group | None:
         takers = self._takers
         if not takers:
             return None
-        return Group(
-            name,
-            tuple(Deployment(p, name, p.priority, p.weight, is_listed=False) for p in takers),
-        )
+        any_model = [Deployment(p, name, p.priority, p.weight, is_listed=False) for p in takers]
+        return Group(name, tuple(sorted((*any_model, *found), key=lambda each: each.priority)))
 
     @cached_property
     def _takers(self) -> tuple[Provider, ...]:

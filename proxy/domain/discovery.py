@@ -71,7 +71,7 @@ class DiscoverySettings(Struct, frozen=True):
     """Networks in CIDR notation that found addresses may lie in although they are not public."""
     api_key: Secret | None = None
     """What found providers are asked with; those of the configuration's types never are."""
-    priority: int = 1
+    priority: int = 100
     max_providers: int = 100
 
     @property

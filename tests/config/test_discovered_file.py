@@ -55,11 +55,46 @@ def test_a_found_provider_serves_behind_the_written_ones(tmp_path: Path) -> None
     """It is in the catalog with its models, and says by whom it was found."""
     loaded = load(tmp_path, entry(models=["m", "own-model", "m"]))
     found = loaded.snapshot.providers["found"]
-    assert (found.found_by, found.models, found.priority) == ("registry", ("m", "own-model"), 1)
+    assert (found.found_by, found.models, found.priority) == ("registry", ("m", "own-model"), 100)
     assert loaded.snapshot.providers["written"].found_by is None
     group = loaded.snapshot.groups["own-model"]
-    assert [d.provider.name for d in group.deployments] == ["found", "written"]
+    assert [d.provider.name for d in group.deployments] == ["written", "found"]
     assert loaded.own_count == 1
+
+
+def names_behind(loaded: LoadedConfig, name: str) -> list[str]:
+    """Return the providers that a client's name leads to, in order."""
+    group = loaded.snapshot.find_group(name)
+    return [] if group is None else [each.provider.name for each in group.deployments]
+
+
+def test_its_weight_brings_a_found_provider_before_none_of_the_operators(tmp_path: Path) -> None:
+    """By default it stands behind a written provider of the same model, however it is called."""
+    loaded = load(tmp_path, entry("a", models=["own-model"], weight=1000, priority=0))
+    assert names_behind(loaded, "own-model") == ["written", "a"]
+
+
+def test_a_found_model_takes_no_name_of_a_written_provider(tmp_path: Path) -> None:
+    """`provider/model` of the operator's leads to the operator's, whatever a model is called."""
+    loaded = load(
+        tmp_path, entry(models=["written/own-model", "m"]), entry("b", models=["written/x"])
+    )
+    assert names_behind(loaded, "written/own-model") == ["written"]
+    assert names_behind(loaded, "m") == ["found"]
+    assert "b" not in loaded.snapshot.providers
+    assert sum("these are left out" in text for text in warnings_of(loaded)) == 2
+
+
+WILD = OWN.replace("[own-model]", '["*"]')
+
+
+@pytest.mark.parametrize("name", ["m", "found/m", "found/other", "found/", "deep/m"])
+def test_a_found_provider_takes_no_name_from_one_that_takes_any(tmp_path: Path, name: str) -> None:
+    """A name that a written provider serves because it takes any still leads there first."""
+    before = names_behind(load(tmp_path, text=WILD), name)
+    after = names_behind(load(tmp_path, entry(models=["m", "deep/m"]), text=WILD), name)
+    assert after[: len(before)] == before
+    assert after[len(before) :] == (["found"] if name in ("m", "found/m", "deep/m") else [])
 
 
 def test_every_value_says_who_has_found_it(tmp_path: Path) -> None:
