@@ -33,6 +33,7 @@ from campaigns.ground.health_chaos.judge import (
     check_takeover,
     check_told,
     find_bad_words,
+    find_mean_period_s,
 )
 from campaigns.ground.health_chaos.load import TwinLoad
 from campaigns.ground.health_chaos.looks import (
@@ -45,6 +46,7 @@ from campaigns.ground.health_chaos.looks import (
 )
 from campaigns.ground.health_chaos.page import Found, build_result
 from campaigns.ground.health_chaos.plan import (
+    ALWAYS_WELL,
     DYING,
     DYING_BUSY,
     DYING_QUIET,
@@ -54,7 +56,7 @@ from campaigns.ground.health_chaos.plan import (
     LIVES_S,
     MISJUDGED_MANNERS,
     PROVIDERS,
-    ROUTES,
+    SLOW,
     WATCHED,
     Counts,
 )
@@ -127,11 +129,13 @@ class Campaign:
         self.load.begin("calm")
         self.load.start()
         await self._calm()
-        held = count_workers_descriptors(self.ground)
+        held, begun_s = count_workers_descriptors(self.ground), time.monotonic()
         for name in ONLY or PHASES:
             await getattr(self, f"_{name}")()
         if (after := count_workers_descriptors(self.ground)) > held + MARGIN:
             found.leaks.append(f"{after} descriptors of a health worker instead of {held}")
+        probes = (await ground.ask()).probes
+        found.period_s = find_mean_period_s(probes, begun_s, time.monotonic(), names=ALWAYS_WELL)
         await self._end_workers()
         await self.load.stop()
         await self.watch.stop()
@@ -246,12 +250,11 @@ class Campaign:
     async def _slow_down(self) -> None:
         """Have the first provider of each route be slow to answer probes, and only those."""
         self.load.begin("slow probes")
-        slow = [route.providers[0] for route in ROUTES]
         seen = len(self.watch.sightings)
-        await self.ground.be("slow", *slow)
+        await self.ground.be("slow", *SLOW)
         await asyncio.sleep(20.0)
-        await self.ground.be("well", *slow)
-        self._check_told(seen, slow, "degraded")
+        await self.ground.be("well", *SLOW)
+        self._check_told(seen, SLOW, "degraded")
 
     def _check_told(self, seen: int, names: Sequence[str], *states: str) -> None:
         self.found.untold += check_told(self.watch.sightings[seen:], names, states)

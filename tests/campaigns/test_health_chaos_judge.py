@@ -19,6 +19,7 @@ from campaigns.ground.health_chaos.judge import (
     compare_routing,
     find_bad_words,
     find_lateness,
+    find_mean_period_s,
     find_quantile,
 )
 from campaigns.ground.health_chaos.load import Phase, Tally
@@ -101,6 +102,14 @@ def test_a_period_holds_one_probe_of_the_whole_fleet() -> None:
     assert check_periods({"one": []}, 0.0, last_s, names=["one"])
     # What came before or after does not count, and the first may come at once.
     assert check_periods({"one": [-1.0, 0.1, *times[1:]]}, 0.0, last_s, names=["one"]) == []
+
+
+def test_a_mean_period_is_that_of_all_providers_together() -> None:
+    """What came before or after does not count; who was never probed makes it longer."""
+    probes = {"one": [0.0, 1.0, 2.0, 3.0, 99.0], "two": [2.0, 3.0], "three": []}
+    assert find_mean_period_s(probes, 1.0, 4.0, names=["one"]) == 1.0
+    assert find_mean_period_s(probes, 1.0, 4.0, names=["one", "two", "three"]) == 9.0 / 5.0
+    assert find_mean_period_s(probes, 1.0, 4.0, names=["three"]) == inf
 
 
 def test_a_new_leader_may_probe_twice_as_often_within_its_first_lease() -> None:

@@ -81,6 +81,14 @@ def check_periods(
     return complaints
 
 
+def find_mean_period_s(
+    probes: Mapping[str, Sequence[float]], from_s: float, to_s: float, *, names: Sequence[str]
+) -> float:
+    """Return the mean seconds between two probes of a provider, over all of some; never: inf."""
+    count = sum(from_s <= at_s <= to_s for name in names for at_s in probes[name])
+    return (to_s - from_s) * len(names) / count if count else inf
+
+
 def check_takeover(
     probes: Mapping[str, Sequence[float]], from_s: float, *, names: Iterable[str]
 ) -> list[str]:

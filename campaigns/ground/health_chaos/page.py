@@ -43,6 +43,8 @@ class Found(Struct):
     periods: list[str] = field(default_factory=list)
     probes: list[int] = field(default_factory=list)
     """Of each provider, in the calm phase."""
+    period_s: float = 0.0
+    """Between two probes of a provider that was well, over all phases."""
     status_s: float = 0.0
     checks_s: dict[str, float] = field(default_factory=dict)
     """By who was asked."""
@@ -140,7 +142,8 @@ def _describe(load: TwinLoad, found: Found, late_s: Sequence[float]) -> list[str
         + "; ".join(_tell_phase(phase) for phase in load.phases)
         + f". Of the times {unfair:,} pairs are left out in which both fleets took longer than "
         f"{SLOW_TWINS_S * MS:g} ms to answer the same request: that is the machine.",
-        f"Probes of a provider in the 20 calm seconds: {min(probes)} to {max(probes)}. A proxy "
+        f"Probes of a provider in the 20 calm seconds: {min(probes)} to {max(probes)}; over all "
+        f"phases one that nothing was done to was probed each {found.period_s:.1f} s. A proxy "
         f"tells of a check after p50 {_tell_ms(late_s, 50)}, p99 {_tell_ms(late_s, 99)} at most, "
         f"in {len(late_s):,} that were seen, each 0.2 s and in all phases. Another one led "
         f"{takeovers} after a leader was killed or frozen, {found.released_s:.1f} s after one had "

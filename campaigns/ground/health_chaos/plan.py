@@ -62,6 +62,12 @@ DYING_QUIET = tuple(route.providers[0] for route in QUIET[:8])
 DYING = (DYING_BUSY, *DYING_QUIET)
 ROUTES = (*BUSY, *QUIET)
 
+SLOW = tuple(route.providers[0] for route in ROUTES)
+ALWAYS_WELL = tuple(
+    name for name in PROVIDERS[:48] if name not in (*SLOW, *DYING, *FLAPPING, *MISJUDGED)
+)
+"""To whom nothing is done that is not done to all."""
+
 Manner = str
 """
 How a provider is, for requests and for probes: `well`, or `down` (it reads and resets); for probes
