@@ -5,6 +5,7 @@ What is believed of all targets together, and whether what is seen may be believ
 own network is gone sees all of them fail.
 """
 
+import math
 from collections.abc import Iterable
 
 from msgspec import Struct
@@ -13,6 +14,9 @@ from health_worker.suspicion import Sight, is_cut_off
 from health_worker.targets import Target
 from health_worker.verdict import Pace, ProbeResult, VerdictMachine
 from proxy.domain.health import HealthState, HealthVerdict
+
+WITNESS_S = 2.0
+"""Whoever was looked at within this time has said what a witness could say."""
 
 
 class Change(Struct, frozen=True):
@@ -40,6 +44,9 @@ class Beliefs:
         self._sights: dict[str, Sight] = {}
         self._fresh: dict[str, None] = {}
         """Names of which something is to be told, in order."""
+        self._unheard: set[str] = set()
+        """Names of those that have changed their state, and nobody was told yet."""
+        self._looked_s: dict[str, float] = {}
         self._witnesses: set[str] = set()
         """Those whose next look is awaited before a silence is told."""
 
@@ -74,6 +81,7 @@ class Beliefs:
         """
         name = target.name
         self._targets[name] = target
+        self._looked_s[name] = now_s
         self._witnesses.discard(name)
         is_silent = not result.has_answered
         self._sights[name] = Sight(target.is_on_this_machine, is_silent)
@@ -88,6 +96,7 @@ class Beliefs:
         self._fresh[name] = None
         if not has_changed:
             return None
+        self._unheard.add(name)
         return Change(target, before, machine.state, result.reading.reason)
 
     def find_witnesses(self, change: Change, names: Iterable[str]) -> set[str]:
@@ -95,22 +104,26 @@ class Beliefs:
         sight = self._sights[change.target.name]
         if not sight.is_unanswered or sight.is_on_this_machine or change.after != "unhealthy":
             return set()
-        self._witnesses.update(names)
-        self._witnesses.discard(change.target.name)
-        return set(self._witnesses)
+        since_s = self._looked_s[change.target.name] - WITNESS_S
+        late = {name for name in names if self._looked_s.get(name, -math.inf) < since_s}
+        self._witnesses |= late
+        return late
 
     def pace(self, name: str) -> Pace:
         """Return how soon to look at a target again."""
-        machine = self._machines.get(name)
-        if self.is_suspect or machine is None:
+        machine, sight = self._machines.get(name), self._sights.get(name)
+        if machine is None or sight is None:
             return "transition"
-        return machine.pace
+        # What is silent and not believed to be down: while this machine seems to be cut off.
+        is_open = sight.is_unanswered and machine.state != "unhealthy"
+        return "transition" if is_open else machine.pace
 
     def forget(self, names: Iterable[str]) -> None:
         """Believe nothing of these: they are gone, or something else by the same name."""
         for name in names:
             self._witnesses.discard(name)
-            for kept in (self._machines, self._targets, self._sights, self._fresh):
+            self._drop(name)
+            for kept in (self._targets, self._sights, self._looked_s):
                 kept.pop(name, None)
         self._judge_oneself()
 
@@ -119,8 +132,8 @@ class Beliefs:
         self.forget(list(self._targets))
         self._witnesses.clear()
 
-    def take_news(self) -> list[tuple[Target, VerdictMachine]]:
-        """Return of whom something new is to be told; it counts as told."""
+    def take_news(self, now_s: float) -> list[tuple[Target, VerdictMachine]]:
+        """Return of whom something new is to be told; it counts as told at `now_s`."""
         if self.is_suspect:
             return []
         told = []
@@ -129,6 +142,9 @@ class Beliefs:
             is_doubtful = machine.is_unanswered and machine.state == "unhealthy"
             if not (is_doubtful and self._witnesses):
                 del self._fresh[name]
+                if name in self._unheard:
+                    self._unheard.discard(name)
+                    machine.begin_cooldown(now_s)
                 told.append((self._targets[name], machine))
         return told
 
@@ -138,5 +154,23 @@ class Beliefs:
             return
         for name, sight in self._sights.items():
             if sight.is_unanswered and not sight.is_on_this_machine:
-                self._machines.pop(name, None)
-                self._fresh.pop(name, None)
+                self._take_back(name)
+
+    def _take_back(self, name: str) -> None:
+        """Make nothing of a silence; what others have heard already stands, cooldown and all."""
+        machine = self._machines.get(name)
+        if machine is None:
+            return
+        if name in self._unheard and machine.state == "unhealthy":
+            machine.take_back()
+            self._unheard.discard(name)
+        else:
+            machine.forget_readings()
+        if machine.state == "unknown":
+            self._drop(name)
+        self._fresh.pop(name, None)
+
+    def _drop(self, name: str) -> None:
+        self._machines.pop(name, None)
+        self._fresh.pop(name, None)
+        self._unheard.discard(name)

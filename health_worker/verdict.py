@@ -60,6 +60,7 @@ class VerdictMachine:
         """Nobody has answered the last probe."""
         self._cooldown_s = cooldown_s
         self._changed_s: float | None = None
+        self._before: tuple[HealthState, str, float, float | None] = ("unknown", "", 0.0, None)
         self._reason = ""
         self._doubt = ""
         self._checked_at = 0.0
@@ -100,16 +101,30 @@ class VerdictMachine:
         if self.state == "unknown":
             # One slow answer is no state, and it is an answer.
             first: HealthState = "healthy" if reading.state == "degraded" else reading.state
-            self._become(first, reading.reason, now_at)
+            self._become(first, reading.reason, now_at, None)
             return True
         is_enough = self._same >= _count_needed(self.state, reading.state) or self._against >= FALL
         is_early = self._changed_s is not None and now_s - self._changed_s < self._cooldown_s
         if not is_enough or is_early:
             self._doubt = reading.reason
             return False
-        self._changed_s = now_s
-        self._become(reading.state, reading.reason, now_at)
+        self._become(reading.state, reading.reason, now_at, now_s)
         return True
+
+    def forget_readings(self) -> None:
+        """Count nothing of what was read last: it takes as much as ever to change the state."""
+        self._same = self._against = 0
+        self._last, self._doubt = self.state, ""
+
+    def take_back(self) -> None:
+        """Be in the state before the last change again, which nobody has heard of."""
+        self.state, self._reason, self.since_at, self._changed_s = self._before
+        self.forget_readings()
+
+    def begin_cooldown(self, now_s: float) -> None:
+        """Let the state stand from now on: only now others hear of the last change."""
+        if self._changed_s is not None:
+            self._changed_s = now_s
 
     @property
     def pace(self) -> Pace:
@@ -140,9 +155,12 @@ class VerdictMachine:
             models=self._models,
         )
 
-    def _become(self, state: HealthState, reason: str, now_at: float) -> None:
+    def _become(
+        self, state: HealthState, reason: str, now_at: float, changed_s: float | None
+    ) -> None:
+        self._before = self.state, self._reason, self.since_at, self._changed_s
         self.state, self._reason, self._doubt = state, reason, ""
-        self.since_at = now_at
+        self.since_at, self._changed_s = now_at, changed_s
         self._against = 0
 
     def _weigh_time(self, result: ProbeResult) -> ProbeReading:

@@ -262,7 +262,7 @@ class HealthWorker:
         """Tell what is new, and now and then that this worker lives."""
         self._note_suspicion()
         now_s = self._read_clock_s()
-        news = self._beliefs.take_news()
+        news = self._beliefs.take_news(now_s)
         answered = [wait for wait in self._waits if not wait.left]
         if not (news or answered or self._is_cleared or now_s >= self._beat_s):
             return

@@ -1,10 +1,14 @@
 """What a worker makes of many targets at once: one that is silent, and all that are."""
 
+import random
+from itertools import pairwise
+
 from health_worker.beliefs import Beliefs
+from health_worker.schedule import Schedule
 from health_worker.targets import Target
 from health_worker.verdict import COOLDOWN_S, FALL, ProbeResult
 from proxy.domain.catalog import Provider
-from proxy.domain.health import ProbeReading
+from proxy.domain.health import HealthSettings, ProbeReading
 
 GOOD = ProbeResult(ProbeReading("healthy", "200"), 0.1)
 SILENT = ProbeResult(ProbeReading("unhealthy", "no answer within 5 s"), None, has_answered=False)
@@ -44,7 +48,9 @@ class Looker:
 
     def told(self) -> dict[str, str]:
         """Return what there is to tell now, by name."""
-        return {target.name: machine.state for target, machine in self.beliefs.take_news()}
+        return {
+            target.name: machine.state for target, machine in self.beliefs.take_news(self.now_s)
+        }
 
 
 def test_what_was_seen_is_told_once() -> None:
@@ -126,3 +132,73 @@ def test_nothing_is_left_of_what_was_cleared() -> None:
     looker.look(SILENT, "c")
     looker.beliefs.clear()
     assert (looker.states(), looker.told(), looker.beliefs.is_asking_others) == ({}, {}, False)
+
+
+def test_who_was_looked_at_a_moment_ago_is_not_asked_again_as_a_witness() -> None:
+    """Many that fall silent do not have all others asked once for each of them."""
+    looker = Looker()
+    looker.look(GOOD, "a", "b", "c", "d")
+    looker.look(SILENT, "a", times=FALL - 1)
+    looker.look(GOOD, "b")
+    assert looker.look(SILENT, "a") == {"c", "d"}
+
+
+def test_whoever_answers_is_asked_no_more_often_while_the_worker_doubts_itself() -> None:
+    """One that answers keeps its interval beside two that never will; those are looked at soon."""
+    looker = Looker()
+    looker.look(SILENT, "a", "b")
+    looker.look(GOOD, "c", "here")
+    assert looker.beliefs.is_suspect
+    paces = {name: looker.beliefs.pace(name) for name in ("a", "b", "c", "here")}
+    assert paces == {"a": "transition", "b": "transition", "c": "steady", "here": "steady"}
+
+
+def test_a_silence_that_was_told_is_not_taken_back_by_doubt() -> None:
+    """What others have heard stands until readings change it, and counts no reading of before."""
+    looker = Looker()
+    looker.look(GOOD, "b", "c", "d")
+    looker.look(SILENT, "a")
+    looker.look(GOOD, "b", "c", "d")
+    assert looker.told()["a"] == "unhealthy"
+    looker.look(SILENT, "b", "c", "d")
+    assert looker.beliefs.is_suspect
+    assert looker.states() == {"a": "unhealthy", **dict.fromkeys("bcd", "healthy")}
+    looker.look(GOOD, "c", "d")
+    looker.look(SILENT, "b", times=FALL - 1)
+    assert looker.states()["b"] == "healthy"
+
+
+def test_a_network_that_comes_and_goes_makes_nobody_flap() -> None:
+    """Of a target that was told once, at most one change is told within each cooldown."""
+    for seed in range(40):
+        changes = _tell_changes(random.Random(seed))
+        for times_s in changes.values():
+            waits_s = [after - before for before, after in pairwise(times_s)]
+            assert all(wait_s >= COOLDOWN_S for wait_s in waits_s), seed
+
+
+def _tell_changes(chance: random.Random) -> dict[str, list[float]]:
+    """Return when a change of each was told, in half an hour of a bad network."""
+    looker, schedule, now_s = Looker(), Schedule(chance.random), 1000.0
+    names = set("abcd")
+    distant = {name: looker.targets[name] for name in names}
+    schedule.update(distant, HealthSettings(), now_s)
+    heard: dict[str, str] = {}
+    changes: dict[str, list[float]] = {name: [] for name in names}
+    has_network, is_up = True, dict.fromkeys(names, True)
+    for _ in range(3600):
+        now_s += 0.5
+        has_network ^= chance.random() < 0.05
+        for name in sorted(names):
+            is_up[name] ^= chance.random() < 0.03
+        for target in schedule.take_due(now_s):
+            result = GOOD if has_network and is_up[target.name] else SILENT
+            change = looker.beliefs.note(target, result, now_s, now_s)
+            if change is not None:
+                schedule.due_now(looker.beliefs.find_witnesses(change, names), now_s)
+            schedule.finish(target, looker.beliefs.pace(target.name), now_s)
+        for target, machine in looker.beliefs.take_news(now_s):
+            if heard.setdefault(target.name, machine.state) != machine.state:
+                heard[target.name] = machine.state
+                changes[target.name].append(now_s)
+    return changes
