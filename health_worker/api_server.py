@@ -66,8 +66,8 @@ class ApiServer:
             reason = os.strerror(error.errno or 0) if is_system else error.strerror
             raise OSError(
                 error.errno,
-                f"health_worker.listen: {listen[0]}:{listen[1]} cannot be listened on: {reason}. "
-                "Set another address there, or null for none",
+                f"health_worker.listen: {listen[0]}:{listen[1]} cannot be listened on: "
+                f"{reason}; set another address there, or null",
             ) from error
 
     @property

@@ -167,7 +167,7 @@ class StandaloneWorker:
                 "API tells it. A service without Redis starts a health worker by itself"
             )
         _log.info(
-            "checking providers",
+            "ready to probe" if self._link is None else "ready to probe, or to stand by",
             config=str(self._loaded.config_path or "packaged"),
             listen=_describe_address(self._loaded.install.health_listen),
         )

@@ -55,7 +55,10 @@ class HealthWorkerUnavailable(ProxyError):
     status = 503
     type = "overloaded_error"
     code = "health_worker_unavailable"
-    default_message = "No health worker has answered; docs/health.md says how to start one."
+    default_message = (
+        "No health worker has answered: with redis_url it is llm-health-worker, which has to run "
+        "and to reach Redis (docs/health.md)."
+    )
 
 
 class ServerShutdown(ProxyError):

@@ -47,6 +47,7 @@ class HealthEndpoints:
                 judge=self._state.watch.judge_status,
                 degraded=(*self._state.find_degraded(), *stale),
                 health_worker=health_worker,
+                checked_at=self._state.checked_at,
             )
         )
 

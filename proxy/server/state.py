@@ -96,6 +96,8 @@ class ServerState:
         """How the health worker is told to do something."""
         self.expects_health_worker = False
         """This service has a health worker of its own, which will be heard of."""
+        self.checked_at: float | None = None
+        """Epoch seconds of the last check of a provider that was heard of."""
         self._metrics = metrics
         self._started_s = time.monotonic()
         self._has_heard = False
@@ -107,9 +109,11 @@ class ServerState:
         self._has_heard = True
         health, providers = self.runtime.board.health, self.runtime.snapshot.providers
         health.refresh(names, providers)
+        known = {name: providers.get(name) for name in names}
+        verdicts = {n: None if p is None else health.find_verdict(p) for n, p in known.items()}
+        checks_at = [each.checked_at for each in verdicts.values() if each is not None]
+        self.checked_at = max(checks_at, default=self.checked_at)
         if self._metrics is not None and health.verdicts is not None:
-            known = {name: providers.get(name) for name in names}
-            verdicts = {n: None if p is None else health.find_verdict(p) for n, p in known.items()}
             self._metrics.health.take(verdicts, held=len(health.verdicts))
         self.watch.take_verdicts(names)
 

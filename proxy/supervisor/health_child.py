@@ -86,9 +86,11 @@ class HealthChild:
 
     def start(self) -> None:
         """Have one run from now on, if there is to be one."""
-        if self._absence is None:
-            self._keeping = asyncio.create_task(self._keep())
-            self._keeping.add_done_callback(_tell_failure)
+        if self._absence is not None:
+            _log.info("no health worker is started", reason=self._absence)
+            return
+        self._keeping = asyncio.create_task(self._keep())
+        self._keeping.add_done_callback(_tell_failure)
 
     def publish(self) -> None:
         """Have it go by the configuration of now."""

@@ -92,6 +92,7 @@ def build_health(
     judge: Callable[[Provider], ProviderStatus] = lambda provider: "unknown",
     degraded: Sequence[str] = (),
     health_worker: ComponentState = "unknown",
+    checked_at: float | None = None,
 ) -> dict[str, Any]:
     """
     Return the body of `/health`: counts and states, no names.
@@ -104,6 +105,8 @@ def build_health(
         judge: tells how a provider in use stands.
         degraded: what is away, or has grown old, while requests go on without it.
         health_worker: how the health worker stands.
+        checked_at: epoch seconds of the last check of a provider; None: of none is known, and the
+            last look at the configured ones is told.
 
     Returns:
         The two bodies of the API's documentation in one. `providers` counts those in use;
@@ -134,7 +137,7 @@ def build_health(
         "degraded": list(degraded),
         "uptime": _format_share(uptime.share(now_at)),
         "uptime_s": max(0.0, now_at - status.uptime.started_at),
-        "last_check": _format_time(uptime.observed_at),
+        "last_check": _format_time(uptime.observed_at if checked_at is None else checked_at),
         "version": snapshot.settings.app_version or __version__,
         "config": {
             "generation": status.config.generation,

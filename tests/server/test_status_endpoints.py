@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -168,6 +169,16 @@ async def test_health_tells_of_the_health_worker() -> None:
     assert (after["components"]["health_worker"], after["degraded"]) == ("healthy", [])
     assert (after["providers"]["unhealthy"], after["providers"]["degraded"]) == (1, 1)
     assert suspect["components"]["health_worker"] == "degraded"
+
+
+async def test_health_says_when_a_provider_was_last_checked() -> None:
+    """`last_check` is the newest check that was heard of, to the second."""
+    async with watching() as worker:
+        worker.tell_states(up="healthy")
+        _, health = await worker.asked.ask("GET", "/health")
+        _, up = await worker.asked.ask("GET", "/status/up", KEY)
+    told_at = datetime.fromisoformat(health["last_check"]).timestamp()
+    assert told_at == int(up["last_check"])
 
 
 async def test_i32_a_health_worker_that_falls_silent_is_missed() -> None:

@@ -90,6 +90,12 @@ def test_providers_are_counted_by_how_they_stand() -> None:
     assert (body["status"], body["degraded"]) == ("healthy", ["redis"])
 
 
+def test_a_check_that_is_known_is_the_last_one() -> None:
+    """`last_check` is the time of the newest check of a provider, where one is known."""
+    body = build_health(build_snapshot(), build_status(), START + 9.0, checked_at=START + 7.0)
+    assert body["last_check"] == "2023-11-14T22:13:27Z"
+
+
 def test_every_state_of_a_provider_is_counted_as_one_of_four() -> None:
     """A rejected key and a model that loads are unhealthy, a rate limit is degraded."""
     states: tuple[HealthState, ...] = get_args(HealthState)
