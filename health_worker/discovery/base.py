@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from msgspec import Struct
+
 from health_worker.discovery.candidate import Found
 from proxy.domain.discovery import SourceName
 
@@ -12,6 +14,15 @@ class SourceFailed(Exception):
 
     Its text holds no address, no token and nothing of what came.
     """
+
+
+class SourceStatus(Struct, frozen=True):
+    """How one source stands; times are epoch seconds, None: it has never answered yet."""
+
+    name: SourceName
+    found: int
+    answered_at: float | None = None
+    problem: str | None = None
 
 
 class Source(Protocol):

@@ -1,6 +1,7 @@
 """What a source tells of one provider, before anybody has judged it."""
 
 import re
+from hashlib import blake2b
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -9,8 +10,12 @@ from proxy.providers.registry import find_kind
 
 DEFAULT_TYPE = "openai_compatible"
 MAX_NAME_CHARACTERS = 64
+MAX_WEIGHT = 1000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
 _OTHER = re.compile(r"[^A-Za-z0-9_.-]+")
+_OTHER_ONE = re.compile(r"[^A-Za-z0-9_.-]")
+_MAX_END_CHARACTERS = 46
+"""As many as an address of IPv6 and a port have; the name of a host may have more."""
 
 
 class Candidate(Struct, frozen=True):
@@ -33,7 +38,10 @@ class Found(Struct, frozen=True):
 
 def build_name(service: str, *parts: object) -> str:
     """Return a name such as `vllm-10-0-0-7`; of a long service its beginning."""
-    end = "".join(f"-{_OTHER.sub('-', str(part).replace('.', '-'))}" for part in parts)
+    # One for one: `a::b:c` and `a:b::c` are different addresses.
+    end = "".join(f"-{_OTHER_ONE.sub('-', str(part).replace('.', '-'))}" for part in parts)
+    if len(end) > _MAX_END_CHARACTERS:
+        end = f"-{blake2b(end.encode(), digest_size=8).hexdigest()}"
     begin = _OTHER.sub("-", service).strip("-._") or "found"
     return begin[: MAX_NAME_CHARACTERS - len(end)] + end
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from health_worker.discovery.candidate import Candidate, is_name
+from health_worker.discovery.candidate import MAX_WEIGHT, Candidate, is_name
 from proxy.domain.catalog import WILDCARD
 from proxy.domain.discovery import DiscoverySettings, FoundProvider, SourceName
 from proxy.providers.registry import find_kind
@@ -18,7 +18,6 @@ from proxy.upstream.found_provider import MAX_MODELS, find_fault
 MAX_NAME_CHARACTERS = 200
 MAX_ALL_MODELS = 20_000
 """Of all providers together, so that the file stays one that is read."""
-_MAX_WEIGHT = 1000
 
 
 class Collected(Struct, frozen=True):
@@ -104,7 +103,7 @@ def _find_fault(
         return f"more than {settings.max_providers} were found (discovery.max_providers)"
     if find_kind(entry.type) is None:
         return "its type is not known"
-    if not 1 <= entry.weight <= _MAX_WEIGHT or not 0 <= (entry.priority or 0) <= _MAX_WEIGHT:
+    if not 1 <= entry.weight <= MAX_WEIGHT or not 0 <= (entry.priority or 0) <= MAX_WEIGHT:
         return "its weight or priority is out of range"
     if len(entry.models) > MAX_MODELS:
         return f"it names more than {MAX_MODELS} models"

@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from health_worker.discovery.base import SourceFailed
 from health_worker.discovery.candidate import (
     DEFAULT_TYPE,
+    MAX_WEIGHT,
     Candidate,
     Found,
     build_name,
@@ -66,13 +67,14 @@ class ConsulSource:
         self._pause_s = pause_s
         self._fetcher = Fetcher(settings.url)
         self._known: dict[str, tuple[Candidate, ...]] = {}
+        self._told: dict[str, tuple[Candidate, ...]] | None = None
+        """What `next` has returned, while nobody has heard anything else since."""
         self._indexes: dict[str, int] = {}
         self._questions: dict[str, asyncio.Task[None]] = {}
 
     async def next(self) -> Found:
         """Return all passing instances, anew with each change (see `discovery/base.py`)."""
         while True:
-            before = dict(self._known)
             for service in self._settings.services:
                 if service not in self._questions:
                     self._questions[service] = asyncio.create_task(self._follow(service))
@@ -85,7 +87,8 @@ class ConsulSource:
                 if question.done():
                     del self._questions[service]
                     question.result()
-            if self._is_whole and self._known != before:
+            if self._is_whole and self._known != self._told:
+                self._told = dict(self._known)
                 return self._build(self._known)
 
     async def find(self) -> Found:
@@ -93,6 +96,8 @@ class ConsulSource:
         services = self._settings.services
         answers = await asyncio.gather(*(self._ask(service, {}) for service in services))
         found = {service: _read(answer) for service, answer in zip(services, answers, strict=True)}
+        # What is known by questions that wait may be older, or the same as before an outage.
+        self._told = None
         return self._build(found)
 
     async def close(self) -> None:
@@ -173,5 +178,6 @@ def _build_candidate(item: _Item) -> Candidate:
         base_url=build_url(scheme, address, service.port, meta.get("path"), type_name),
         type=type_name,
         models=tuple(dict.fromkeys(filter(None, models))),
-        weight=service.weights.passing if service.weights is not None else 1,
+        # Of Consul's, which are shares of traffic there and go up to 65535, as many as ours.
+        weight=min(max(service.weights.passing, 1), MAX_WEIGHT) if service.weights else 1,
     )

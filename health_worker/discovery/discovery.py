@@ -9,6 +9,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from health_worker.discovery.base import Source, SourceFailed
+from health_worker.discovery.base import Source, SourceFailed, SourceStatus
 from health_worker.discovery.candidate import Candidate, Found
 from health_worker.discovery.collect import Collected, collect, is_shrunk
 from health_worker.discovery.factory import OpenSource, identify_source, open_source
 from health_worker.discovery.file import FoundFile
 from health_worker.discovery.models import ModelAsker
+from health_worker.discovery.shared_run import SharedRun
 from proxy.domain.discovery import DiscoverySettings, FoundProvider, SourceName
 
 NOW_S = 9.5
@@ -36,19 +38,12 @@ MODELS_AGAIN_S = 15.0
 """How soon servers are asked again that have not said which models they have."""
 MAX_SHOWN = 20
 """Names in one line of the log."""
+MAX_PROBLEMS = 100
+"""Reasons that are told of one search: a list may hold many thousands of entries."""
 _JITTER = 0.1
 _NOTHING = "nothing is searched: set provider_registry_url, or a source in discovery"
 
 _log = structlog.get_logger("llm_proxy.discovery")
-
-
-class SourceStatus(Struct, frozen=True):
-    """How one source stands; times are epoch seconds, None: it has never answered yet."""
-
-    name: SourceName
-    found: int
-    answered_at: float | None = None
-    problem: str | None = None
 
 
 class Delays(Struct, frozen=True):
@@ -111,6 +106,7 @@ class Discovery:
         self._wanted = asyncio.Event()
         self._asks_anew = False
         self._waiting: list[asyncio.Future[None]] = []
+        self._searching = SharedRun(self._search_all)
         self._is_running = False
 
     @property
@@ -160,7 +156,12 @@ class Discovery:
         Returns:
             `found` is how many there are now, `added` and `removed` are names, `problems` is
             a reason by the name of a source or of a provider.
+
+        Whoever asks while a search is under way gets what comes of the next one, as all others do.
         """
+        return await self._searching()
+
+    async def _search_all(self) -> dict[str, Any]:
         if not self._is_running:
             self.start()
         if not self._settings.is_on:
@@ -194,6 +195,7 @@ class Discovery:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._searching.close()
         for done in self._waiting:
             done.cancel()
         for search in searches:
@@ -313,10 +315,13 @@ class Discovery:
         self._has_unasked = bool(reasons)
         broken: dict[str, str] = {}
         broken |= {name: "; ".join(told[name].problems[:5]) for name in told if told[name].problems}
-        before, self._problems = self._problems, {**broken, **collected.problems, **reasons}
+        problems = {**broken, **collected.problems, **reasons}
+        before, self._problems = self._problems, dict(islice(problems.items(), MAX_PROBLEMS))
         if new := {f"{name}: {why}" for name, why in self._problems.items() - before.items()}:
             _log.warning("something that was found cannot be used", reason=_name(new, ". "))
-        await self._write(collected)
+        # Until somebody has said something the proxies go on with what a damaged file held before.
+        if told or self._file.is_as_known:
+            await self._write(collected)
         self._asker.rest()
 
     async def _complete(
@@ -328,7 +333,9 @@ class Discovery:
         asks_anew: bool,
     ) -> list[Candidate]:
         """Return candidates with models: their source's, else those that they name themselves."""
-        asking = [c for c in candidates if not c.models and (asks_anew or c not in self._models)]
+        unknown = [c for c in candidates if not c.models and (asks_anew or c not in self._models)]
+        # No more than could be used: a long list of silent servers must not hold up the others.
+        asking = unknown[: self._settings.max_providers]
         answers = await asyncio.gather(*(self._asker.ask(c, source) for c in asking))
         for candidate, asked in zip(asking, answers, strict=True):
             if asked.models:

@@ -36,7 +36,7 @@ class FoundFile:
         """Return what was found before; whatever of the file cannot be read is left out."""
         self._stamp = self._look()
         try:
-            with self._path.open("rb") as file:
+            with open(self._path, "rb", opener=_open_at_once) as file:
                 data = file.read(MAX_FILE_BYTES)
             entries = msgspec.json.decode(data, type=_File).providers
         except FileNotFoundError:
@@ -79,3 +79,8 @@ class FoundFile:
         except OSError:
             return None
         return status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open what should be a file: a FIFO that nobody writes to must not hold up the loop."""
+    return os.open(path, flags | os.O_NONBLOCK)

@@ -24,6 +24,7 @@ class Instance(Struct):
     tags: list[str] = []
     is_passing: bool = True
     node: str = "10.9.9.9"
+    weight: int = 1
 
 
 class FakeConsul:
@@ -91,7 +92,7 @@ def _tell(service: str, instance: Instance) -> dict[str, Any]:
             "Port": instance.port,
             "Meta": instance.meta or None,
             "Tags": instance.tags,
-            "Weights": {"Passing": 1, "Warning": 1},
+            "Weights": {"Passing": instance.weight, "Warning": 1},
         },
     }
 

@@ -10,7 +10,11 @@ from health_worker.discovery.candidate import build_name, build_url, complete_ur
     [
         (("vllm", "10.0.0.7"), "vllm-10-0-0-7"),
         (("vllm", "10.0.0.7", 8000), "vllm-10-0-0-7-8000"),
-        (("vllm", "fd00::7"), "vllm-fd00-7"),
+        (("vllm", "fd00::7"), "vllm-fd00--7"),
+        (("vllm", "fd00::7:1"), "vllm-fd00--7-1"),
+        (("vllm", "fd00:7::1"), "vllm-fd00-7--1"),
+        (("x" * 90, "fd00:" * 7 + "fd00", 65535), "x" * 18 + "-fd00" * 8 + "-65535"),
+        (("vllm", "host." * 40, 80), "vllm-da2b1a5fa7523e9c"),
         (("a b/c", "1"), "a-b-c-1"),
         (("", "1"), "found-1"),
         (("x" * 90, "10.0.0.7"), "x" * 55 + "-10-0-0-7"),

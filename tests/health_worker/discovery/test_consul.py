@@ -101,6 +101,34 @@ async def test_a_failure_says_nothing_of_the_services(
     assert names(await source.find()) == ["vllm-10-0-0-8-8000"]
 
 
+async def test_what_a_search_has_told_meanwhile_is_corrected(consul: FakeConsul) -> None:
+    """A service that is again as it was before an outage is told again."""
+    consul.token = None
+    source = ConsulSource(ConsulSettings(consul.url, ("vllm",)), pause_s=0.0)
+    await consul.put("vllm", Instance("10.0.0.7"))
+    assert names(await source.next()) == ["vllm-10-0-0-7-8000"]
+    consul.status = 500
+    await consul.put("vllm")
+    with pytest.raises(SourceFailed):
+        await source.next()
+    consul.status = 200
+    assert names(await source.find()) == []
+    await consul.put("vllm", Instance("10.0.0.7"))
+    async with asyncio.timeout(10):
+        assert names(await source.next()) == ["vllm-10-0-0-7-8000"]
+    await source.close()
+
+
+async def test_a_weight_of_consuls_becomes_one_of_ours(
+    consul: FakeConsul, source: ConsulSource
+) -> None:
+    """Weights go from 1 to 1000 here, and an instance with another one serves all the same."""
+    weights = (0, 7, 65535)
+    await consul.put("vllm", *(Instance(f"10.0.0.{w % 9}", weight=w) for w in weights))
+    found = await source.find()
+    assert sorted(candidate.weight for candidate in found.candidates) == [1, 7, 1000]
+
+
 async def test_a_tag_narrows_the_search(consul: FakeConsul) -> None:
     """Only instances with the tag are found."""
     await consul.put("vllm", Instance("10.0.0.7", tags=["gpu"]), Instance("10.0.0.8"))

@@ -227,6 +227,42 @@ async def test_a_search_on_request_looks_everywhere(bench: Bench) -> None:
     assert "registry" in summary["problems"]
 
 
+async def test_searches_on_request_are_shared(bench: Bench) -> None:
+    """However many ask at once, each source is asked once."""
+    registry, consul = bench.script("registry"), bench.script("consul")
+    summaries = await asyncio.gather(*(bench.discovery.run_now() for _ in range(100)))
+    assert [summary["found"] for summary in summaries] == [0] * 100
+    assert (registry.finds, consul.finds) == (1, 1)
+
+
+async def test_a_long_list_holds_up_nobody(bench: Bench) -> None:
+    """No more servers are asked for their models than may be used, and few reasons are told."""
+    server = answering({"data": [{"id": "m"}]})
+    async with open_raw_upstream(server) as upstream:
+        listed = [Candidate(f"a{i}", f"{upstream.url}/{i}") for i in range(200)]
+        bench.discovery.update(replace(BOTH, max_providers=3))
+        bench.script("registry").now = [Found(tuple(listed))]
+        summary = await bench.discovery.run_now()
+    assert (summary["found"], len(server.requests)) == (3, 3)
+    assert len(summary["problems"]) == 100
+
+
+async def test_a_damaged_file_waits_for_what_a_source_says(tmp_path: Path) -> None:
+    """While no source answers it is not emptied: the proxies still know what it held."""
+    path = tmp_path / "discovered.json"
+    path.write_text('{"providers": [')
+    bench = Bench(tmp_path)
+    bench.discovery.start()
+    for script in bench.opened:
+        script.now = [SourceFailed("status 503")]
+    assert (await bench.discovery.run_now())["found"] == 0
+    assert path.read_text() == '{"providers": ['
+    bench.script("registry").now = [found("a")]
+    assert (await bench.discovery.run_now())["found"] == 1
+    assert bench.written == ["a"]
+    await bench.discovery.close()
+
+
 async def test_nothing_to_search_is_said(tmp_path: Path) -> None:
     """Without a source a search says what to set; an old file is emptied once settings say so."""
     bench = Bench(tmp_path)

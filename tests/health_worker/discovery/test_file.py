@@ -35,6 +35,16 @@ def test_what_cannot_be_read_is_nothing(tmp_path: Path, text: str) -> None:
     assert not file.is_as_known
 
 
+def test_a_pipe_in_its_place_holds_nobody_up(tmp_path: Path) -> None:
+    """What is no file is read as nothing, at once, and written anew."""
+    os.mkfifo(tmp_path / "discovered.json")
+    file = FoundFile(tmp_path)
+    assert file.read() == ()
+    assert not file.is_as_known
+    file.write([ENTRY])
+    assert FoundFile(tmp_path).read() == (ENTRY,)
+
+
 def test_a_directory_that_is_gone_leaves_an_error(tmp_path: Path) -> None:
     """Where nothing can be written the caller is told."""
     with pytest.raises(OSError, match="No such file"):

@@ -65,7 +65,7 @@ async def test_ready_endpoints_are_providers(
         "vllm-10-0-0-7": "http://10.0.0.7:8000/v1",
         "vllm-10-0-0-8": "http://10.0.0.8:8000/api",
         "vllm-10-0-0-9": "http://10.0.0.9:8000/api",
-        "vllm-fd00-1": "http://[fd00::1]:8000/v1",
+        "vllm-fd00--1": "http://[fd00::1]:8000/v1",
     }
     types = {candidate.name: candidate.type for candidate in found.candidates}
     assert types["vllm-10-0-0-8"] == "llama_cpp"
