@@ -26,7 +26,7 @@ help: ## Say what can be made
 	@echo
 	@echo "Campaigns, for NAME=: $(or $(CAMPAIGNS),none yet)"
 
-serve: $(RUNTIME) ## Run the proxy, on 127.0.0.1:8000 unless told: PORT=8001 CONFIG=my.yaml
+serve: $(RUNTIME) ## Run the proxy, on 127.0.0.1:8000 unless told: PORT=9000 CONFIG=my.yaml
 	@exec env $(if $(PORT),PROXY_API_PORT=$(PORT)) $(BIN)/llm-proxy serve $(if $(CONFIG),--config "$(CONFIG)")
 
 # In two processes on any machine: promises about time are made for a core each. -n 0 is one.
