@@ -19,14 +19,16 @@ ShedReason = Literal["full", "key_share", "late"]
 """Why a request finds no place: all are taken, all that its key may have, or the loop is late."""
 BEATS_PER_ROUND = 5
 """After so many beats it is decided anew."""
-WORKED_SHARE = 0.5
+WORKED_SHARE = 0.3
 """Of a round's time, what a loop that is late by its own work has of the processor at least."""
 LATE_ROUNDS = 2
 """So many in a row before there is a ceiling."""
 LEAST_IN_FLIGHT = 64
 """However late the loop: whoever holds the processor up, somebody is served."""
-LEAST_CUT, MOST_CUT = 0.9, 0.5
-"""What is left of a ceiling after a late round: the later, the less."""
+SOFT_CUT, HARD_CUT = 0.93, 0.5
+"""What is left of a ceiling after a late round, and after one that was far too late."""
+FAR_TOO_LATE = 4.0
+"""So many times what is in time. Nearer to it a little less is enough: lag rises steeply."""
 GROWTH = 0.05
 """By which part a ceiling rises after a round in time."""
 CALM_S = 2.0
@@ -99,7 +101,7 @@ class Shedding:
         was_at_work = self._worked_s >= WORKED_SHARE * (now_s - self._begun_s)
         if middle_s > max_lag_s and was_at_work:
             self._late_rounds += 1
-            self._fall(max_lag_s / middle_s)
+            self._fall(HARD_CUT if middle_s > FAR_TOO_LATE * max_lag_s else SOFT_CUT)
             self._calm_since_s = now_s
         else:
             self._late_rounds = 0
@@ -108,7 +110,7 @@ class Shedding:
         self._peak, self._was_pressed = 0, False
         self._begun_s, self._worked_s = now_s, 0.0
 
-    def _fall(self, share: float) -> None:
+    def _fall(self, cut: float) -> None:
         ceiling = self.ceiling
         if ceiling is None:
             if self._late_rounds < LATE_ROUNDS:
@@ -116,7 +118,6 @@ class Shedding:
             ceiling = self._peak
         elif self._peak > ceiling:
             return  # the last cut has not had its effect yet
-        cut = min(LEAST_CUT, max(MOST_CUT, share))
         self.ceiling = max(LEAST_IN_FLIGHT, int(min(ceiling, self._peak) * cut))
 
     def _rise(self, now_s: float) -> None:

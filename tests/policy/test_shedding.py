@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from proxy.policy.shedding import (
     BEATS_PER_ROUND,
     CALM_S,
+    FAR_TOO_LATE,
+    HARD_CUT,
     LATE_ROUNDS,
     LEAST_IN_FLIGHT,
-    MOST_CUT,
+    SOFT_CUT,
     WORKED_SHARE,
     Shedding,
 )
@@ -95,9 +97,16 @@ def test_a_loop_that_stays_late_gets_a_ceiling_below_what_is_under_way() -> None
     assert worker.pass_rounds(LATE_ROUNDS - 1, LATE_S, 400) is None
     ceiling = worker.pass_rounds(1, LATE_S, 400)
     assert ceiling is not None
-    assert 400 * MOST_CUT <= ceiling < 400
+    assert ceiling == 400 * HARD_CUT
     assert not worker.shedding.has_room(ceiling)
     assert worker.shedding.has_room(ceiling - 1)
+
+
+def test_a_little_late_is_a_little_less() -> None:
+    """Close to what is in time the ceiling falls softly, as lag rises steeply with load."""
+    worker = Worker()
+    ceiling = worker.pass_rounds(LATE_ROUNDS, MAX_LAG_S * FAR_TOO_LATE * 0.99, 400)
+    assert ceiling == int(400 * SOFT_CUT)
 
 
 def test_a_ceiling_falls_only_once_it_has_been_reached() -> None:
