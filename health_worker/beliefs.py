@@ -88,6 +88,9 @@ class Beliefs:
         self._judge_oneself()
         if self.is_suspect and is_silent and not target.is_on_this_machine:
             return None
+        if result.reading.state == "unknown":
+            # Told anew, what was believed before would live on without anybody having looked.
+            return None
         machine = self._machines.setdefault(name, VerdictMachine())
         before = machine.state
         has_changed = machine.note(result, now_s, now_at)

@@ -50,6 +50,8 @@ _WORDS = {
     "upstream_protocol_error": "what answers there is not HTTP",
 }
 """By code, in words that hold nothing of what was sent, and no address."""
+_OWN_FAULTS = frozenset(("upstream_not_dialled", "upstream_pool_full"))
+"""Codes of what this process has run out of: that says nothing of whom it wanted to ask."""
 REFUSED = "connection refused"
 """The reason of a probe where nobody listens."""
 _REFUSED = os.strerror(errno.ECONNREFUSED)
@@ -107,7 +109,10 @@ class Prober:
         except TimeoutError:
             return _fail(f"no answer within {timeout_s:g} s", body)
         except ProxyError as error:
-            return _fail(describe_fault(error, timeout_s), body)
+            reason = describe_fault(error, timeout_s)
+            if error.code in _OWN_FAULTS:
+                return ProbeResult(ProbeReading("unknown", reason), has_answered=False)
+            return _fail(reason, body)
         took_s = self._read_clock_s() - began_s
         reading = provider_type.read_probe(provider, body.status, body.inflate())
         if refusal is not None:

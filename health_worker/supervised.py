@@ -5,9 +5,11 @@ Neither YAML nor pydantic is loaded here: everything it needs comes over its con
 """
 
 import asyncio
+import resource
 import signal
 import socket
 import time
+from contextlib import suppress
 
 import msgspec
 import structlog
@@ -45,6 +47,7 @@ def run_supervised(descriptor: int) -> None:
     if begun is None:
         return
     start, _ = begun
+    allow_files()
     log = open_log_writer(start.install.log_file)
     configure_logging(start.install.log_level, log)
     try:
@@ -53,6 +56,14 @@ def run_supervised(descriptor: int) -> None:
         log.close()
     if not is_good:
         raise SystemExit(1)
+
+
+def allow_files() -> None:
+    """Have as many open files as the system lets this process have: each target may need one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Where that is refused fewer are probed, and nothing is said of the others.
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _serve(start: Start, connection: socket.socket, log: LogWriter) -> bool:

@@ -63,6 +63,17 @@ def test_what_was_seen_is_told_once() -> None:
     assert looker.told() == {"a": "healthy"}
 
 
+def test_a_look_that_says_nothing_lets_nobody_be_believed_for_longer() -> None:
+    """A probe that could not be made has nothing told anew: what was believed expires."""
+    looker = Looker()
+    looker.look(GOOD, "a")
+    looker.told()
+    nothing = ProbeResult(ProbeReading("unknown", "it could not be checked"))
+    assert looker.look(nothing, "a", "b") == set()
+    assert looker.told() == {}
+    assert looker.states() == {"a": "healthy"}
+
+
 def test_silence_is_told_once_the_others_have_been_looked_at() -> None:
     """One target that falls silent is told as unhealthy after all others have answered."""
     looker = Looker()

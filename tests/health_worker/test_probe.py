@@ -252,7 +252,6 @@ class _Broken:
         (UpstreamUnreachable, "no connection"),
         (lambda detail: UpstreamUnreachable(code="upstream_dns", detail=detail), "its name has no"),
         (UpstreamAddressRefused, "its name leads to an address that is not allowed"),
-        (UpstreamNotDialled, "this machine has no file or port"),
         (lambda detail: UpstreamTimeout(code="upstream_tls_timeout"), "no TLS handshake in time"),
         (lambda detail: UpstreamTimeout(code="upstream_header_timeout"), "no answer within 20 s"),
         (UpstreamTlsError, "TLS: the handshake failed"),
@@ -273,6 +272,14 @@ async def test_reasons_are_words_of_our_own(error: Callable[..., ProxyError], re
         result = await prober.probe(build_target(), LONG_S)
     assert result.reading.state == "unhealthy"
     assert result.reading.reason.startswith(reason)
+
+
+async def test_what_this_machine_has_run_out_of_says_nothing_of_a_provider() -> None:
+    """Without a descriptor left for its connection a probe reads `unknown`, and says why."""
+    async with probing(lambda provider: _Broken(UpstreamNotDialled(detail="x"))) as prober:
+        result = await prober.probe(build_target(), LONG_S)
+    assert (result.reading.state, result.has_answered) == ("unknown", False)
+    assert result.reading.reason.startswith("this machine has no file or port")
     assert "10.1.2.3" not in result.reading.reason
     assert not result.has_answered
 

@@ -1,6 +1,7 @@
 """A real health worker's process, with the test in the supervisor's place."""
 
 import asyncio
+import resource
 import signal
 import subprocess
 import sys
@@ -171,6 +172,28 @@ async def test_it_ends(tmp_path: Path, how: str) -> None:
             else:
                 await child.link.close()
             assert await child.wait_for_end() == 0
+
+
+async def test_it_takes_all_the_descriptors_it_may_have(tmp_path: Path) -> None:
+    """Its soft limit of open files is its hard one: each of many targets may need one."""
+    with serving_models() as servers:
+        async with supervising(tmp_path, servers) as child:
+            await child.hear(Ready)
+            most = resource.prlimit(child.process.pid, resource.RLIMIT_NOFILE)
+            assert most[0] == most[1]
+
+
+def test_it_loads_no_library_for_colours() -> None:
+    """structlog finds no `rich` in the supervisor's child, which nobody sees on a screen."""
+    code = (
+        "import runpy, sys; sys.argv = ['-', '0']\n"
+        "try: runpy.run_module('health_worker', run_name='__main__')\n"
+        "except OSError: print('pygments' in sys.modules)"  # 0 is no socket
+    )
+    output = subprocess.check_output(
+        [sys.executable, "-c", code], cwd=ROOT, text=True, stdin=subprocess.DEVNULL
+    )
+    assert output.strip() == "False"
 
 
 def test_it_is_lean() -> None:
