@@ -242,7 +242,7 @@ class Discovery:
         """Keep what a source says; where most is gone, what it says when it is asked again."""
         before = [entry.name for entry in self._known.values() if entry.found_by == name]
         if is_shrunk(before, [candidate.name for candidate in found.candidates]):
-            left = len(found.candidates)
+            left = len({candidate.name for candidate in found.candidates} & set(before))
             _log.warning(
                 "most providers are gone at once: looking again", source=name, left=left,
                 before=len(before),

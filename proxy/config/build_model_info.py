@@ -38,6 +38,23 @@ def find_unlisted_info(
             yield Problem(place or tree.place_of(*steps, "model_info", model), what, mend)
 
 
+def find_unpriced_probe(
+    entry: ProviderEntry, tree: Node, steps: tuple[str | int, ...]
+) -> Iterator[Problem]:
+    """Yield a warning where `probe: completion` has no effect, for want of a price or a model."""
+    if entry.probe != "completion":
+        return
+    model = next((name for name in entry.models if name != WILDCARD), None)
+    info = None if model is None else entry.model_info.get(model)
+    prices = info and (info.input_usd_per_million_tokens, info.output_usd_per_million_tokens)
+    if prices is None or None in prices:
+        what = "probe: it is asked as with 'free', because the price of a completion is not known"
+        mend = f"give both prices of '{model}' in model_info"
+        if model is None:
+            mend = "list a model in front of '\"*\"', and its prices in model_info"
+        yield Problem(tree.place_of(*steps, "probe"), what, mend)
+
+
 def _to_micros(usd: float | None) -> int | None:
     # The shortest text of a float is what was written: `value_types.Price` has no more digits.
     return None if usd is None else int(Decimal(str(usd)).scaleb(MICROS_DIGITS))

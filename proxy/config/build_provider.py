@@ -12,7 +12,11 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from msgspec.structs import replace
 
-from proxy.config.build_model_info import build_model_info, find_unlisted_info
+from proxy.config.build_model_info import (
+    build_model_info,
+    find_unlisted_info,
+    find_unpriced_probe,
+)
 from proxy.config.build_proxy import build_proxy
 from proxy.config.environment import Variable, read_variable
 from proxy.config.merge import PREFIX
@@ -94,6 +98,7 @@ def build_provider(
         warnings.extend(proxy.warnings)
         if checked.is_sound:
             warnings.extend(find_unlisted_info(entry, tree, steps))
+            warnings.extend(find_unpriced_probe(entry, tree, steps))
     provider = Provider(
         name=entry.name,
         type=kind.type,

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.config.build_model_info import build_model_info
+from proxy.config.problem import ConfigError
 from proxy.config.provider_schema import ModelInfoEntry
 from proxy.domain.catalog import ModelInfo
 from tests.config.loading import GOOD_KEY, load_text, warnings_of
@@ -59,3 +60,31 @@ def test_what_is_said_of_a_model_that_is_not_listed(
 def test_a_provider_of_any_model_may_say_something_of_each(tmp_path: Path) -> None:
     """With `models: ["*"]` no name is a stranger."""
     assert _load(tmp_path, "models: ['*'], model_info: {gpt-4: {}}")[1] == []
+
+
+PRICES = "input_usd_per_million_tokens: 1, output_usd_per_million_tokens: 2"
+PAID = "probe: completion, probe_max_usd_per_day: 0.1"
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        (f"models: [m, n], model_info: {{m: {{{PRICES}}}}}, {PAID}", None),
+        (f"models: [m, n], model_info: {{n: {{{PRICES}}}}}, {PAID}", "both prices of 'm'"),
+        (f"models: [m], model_info: {{m: {{max_input_tokens: 9}}}}, {PAID}", "both prices of 'm'"),
+        (f"models: ['*'], {PAID}", "list a model"),
+    ],
+)
+def test_a_completion_without_a_price_is_pointed_out(
+    tmp_path: Path, entry: str, words: str | None
+) -> None:
+    """`probe: completion` asks the first listed model, if both of its prices are known."""
+    _, warnings = _load(tmp_path, entry)
+    assert len(warnings) == (words is not None)
+    assert words is None or words in warnings[0]
+
+
+def test_a_completion_needs_a_limit_of_what_it_may_cost(tmp_path: Path) -> None:
+    """Nobody pays for checks without having said how much."""
+    with pytest.raises(ConfigError, match="set probe_max_usd_per_day"):
+        _load(tmp_path, f"models: [m], model_info: {{m: {{{PRICES}}}}}, probe: completion")
