@@ -111,10 +111,10 @@ class LimitsEntry(Section):
         description="The part of `max_in_flight` that one key may have under way, from 0 to 1.",
     )
     max_loop_lag_s: Annotated[float, Field(gt=0, le=10)] | None = Field(
-        default=None,
+        default=0.02,
         description=(
-            "New requests get 503 while the event loop of their worker is later than this many "
-            "seconds; null: they do not."
+            "While the event loop of a worker stays later than this many seconds, requests beyond "
+            "what it can answer get 503; null: they do not."
         ),
     )
     max_client_connections: Count = Field(
