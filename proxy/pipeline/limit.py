@@ -78,6 +78,8 @@ def _find_reason(runtime: Runtime, settings: Settings, key: str) -> ShedReason |
     if not runtime.shedding.has_room(runtime.in_flight):
         return "late"
     # Of few places a small share is one all the same: a share limits a key, and bars none.
-    if runtime.in_flight_by_key.get(key, 0) >= max(1, int(most * settings.max_key_share)):
+    # A share such as 0.29 is a little less as a float, and one of 100 places would be lost.
+    share = max(1, int(most * settings.max_key_share + 1e-6))
+    if runtime.in_flight_by_key.get(key, 0) >= share:
         return "key_share"
     return None

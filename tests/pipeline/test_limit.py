@@ -281,6 +281,22 @@ async def test_a_small_share_of_few_places_is_one() -> None:
         assert [(await post(server.url, build_chat()))[0] for _ in range(3)] == [200] * 3
 
 
+async def test_a_share_is_exact() -> None:
+    """29 of 100 places are 0.29 of them, whatever a float makes of it."""
+    async with (
+        open_raw_upstream(answering(ANSWER)) as upstream,
+        limited(upstream.url, max_in_flight=100, max_key_share=0.29) as (server, _),
+    ):
+        assert int(100 * 0.29) == 28
+        [key] = [
+            f"{c.organization_id}:{c.key_id}" for c in server.runtime.snapshot.callers.values()
+        ]
+        server.runtime.in_flight_by_key[key] = 28
+        assert (await post(server.url, build_chat()))[0] == 200
+        server.runtime.in_flight_by_key[key] = 29
+        assert (await post(server.url, build_chat()))[0] == 503
+
+
 async def test_beyond_the_ceiling_of_a_late_loop_nobody_begins() -> None:
     """While there is a ceiling it holds over every connection, before the body is read."""
     async with (
