@@ -115,6 +115,7 @@ class HealthApi:
         breakers: Breakers,
         *,
         read_told: Callable[[], Mapping[str, HealthVerdict]] = dict,
+        is_told: Callable[[], bool] = lambda: True,
         started_at: float | None = None,
     ) -> None:
         """
@@ -126,6 +127,7 @@ class HealthApi:
             metrics: what the worker counts.
             breakers: where the circuit breakers of providers are known.
             read_told: returns what the worker that leads has told; asked while this one does not.
+            is_told: whether one that leads was heard of lately; asked at the same time.
             started_at: epoch seconds since which there is a worker; None: now.
         """
         self._worker = worker
@@ -133,6 +135,7 @@ class HealthApi:
         self._metrics = metrics
         self._breakers = breakers
         self._read_told = read_told
+        self._is_told = is_told
         self._started_at = time.time() if started_at is None else started_at
         get, post = ("GET", "HEAD"), ("POST",)
         self._paths = {
@@ -193,12 +196,13 @@ class HealthApi:
         # Since it runs it has been up: of the proxies it knows nothing.
         uptime = UptimeRecord(self._started_at, newest_at, newest_at - self._started_at, True)
         config = ConfigStatus(snapshot.generation, snapshot.created_at)
+        is_at_work = not worker.is_suspect and (worker.is_leading or self._is_told())
         body = build_health(
             snapshot,
             ServiceStatus(config, uptime),
             now_at,
             judge=lambda provider: _judge(provider, verdicts, None, now_at).status,
-            health_worker="degraded" if worker.is_suspect else "healthy",
+            health_worker="healthy" if is_at_work else "degraded",
         )
         del body["workers"]
         body["components"]["api_server"] = "unknown"

@@ -76,7 +76,14 @@ class HealthProcess:
         )
         # Only shown: what decides about requests is in the proxies.
         shown = self._told_breakers if breakers is None else SharedBreakers(breakers)
-        api = HealthApi(self.worker, hasher, metrics, shown, read_told=self._read_told)
+        api = HealthApi(
+            self.worker,
+            hasher,
+            metrics,
+            shown,
+            read_told=self._read_told,
+            is_told=self._is_another_heard,
+        )
         self._server = ApiServer(api, metrics)
         self._opening: asyncio.Task[None] | None = None
 
@@ -145,8 +152,11 @@ class HealthProcess:
     def describe(self) -> str:
         """Return how it stands, in one line."""
         worker = self.worker
+        if not worker.is_leading and self._verdicts is None:
+            return "about to probe"
         if not worker.is_leading:
-            return f"stands by; another one probes {len(worker.targets)} targets"
+            other = "another one" if self._is_another_heard() else "nobody that is heard of"
+            return f"stands by; {other} probes {len(worker.targets)} targets"
         states = [verdict.state for verdict in worker.verdicts.values()]
         doubt = ", doubts what it sees" if worker.is_suspect else ""
         return f"probes; {states.count('healthy')} of {len(worker.targets)} healthy{doubt}"
@@ -154,6 +164,9 @@ class HealthProcess:
     async def _delegate(self, order: HealthOrder, names: Sequence[str]) -> None:
         if self._verdicts is not None:
             await self._verdicts.order(order, tuple(names), ORDER_WITHIN_S)
+
+    def _is_another_heard(self) -> bool:
+        return self._verdicts is not None and self._verdicts.is_alive
 
     def _read_told(self) -> dict[str, HealthVerdict]:
         """Return what the worker that leads has told of the targets."""

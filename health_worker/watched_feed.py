@@ -49,6 +49,7 @@ class WatchedFeed:
         self._look: Look = ()
         self._generation = 0
         self._running: InstallSettings | None = None
+        self._turn = asyncio.Lock()
 
     def load(self) -> LoadedConfig:
         """
@@ -76,6 +77,11 @@ class WatchedFeed:
 
     async def read_anew(self, on_config: OnConfig) -> None:
         """Read the files now; a broken edit changes nothing."""
+        # A signal and the watch may want it at once: what was read first is taken first.
+        async with self._turn:
+            await self._read_anew(on_config)
+
+    async def _read_anew(self, on_config: OnConfig) -> None:
         try:
             loaded = await asyncio.to_thread(self.load)
         except ConfigError as error:

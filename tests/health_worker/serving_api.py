@@ -81,11 +81,18 @@ async def serving_api(
     breakers: ToldBreakers | None = None,
     metrics: ProbeMetrics | None = None,
     told: Mapping[str, HealthVerdict] | None = None,
+    *,
+    is_told: bool = True,
 ) -> AsyncIterator[Asked]:
     """Serve a worker's API on a free port."""
     metrics = metrics or ProbeMetrics()
     api = HealthApi(
-        worker, HASHER, metrics, breakers or ToldBreakers(), read_told=lambda: told or {}
+        worker,
+        HASHER,
+        metrics,
+        breakers or ToldBreakers(),
+        read_told=lambda: told or {},
+        is_told=lambda: is_told,
     )
     server = ApiServer(api, metrics)
     await server.open(("127.0.0.1", 0))

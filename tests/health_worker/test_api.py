@@ -129,6 +129,18 @@ async def test_health_is_open_and_tells_counts_only() -> None:
     assert "workers" not in body
 
 
+async def test_one_that_hears_of_no_leader_says_that_it_is_no_help() -> None:
+    """Standing by is healthy while another one leads, and else degraded: nobody probes."""
+    worker = PlayedWorker()
+    found = []
+    for is_told in (True, False):
+        async with serving_api(worker, is_told=is_told) as asked:
+            for worker.is_leading in (False, True):
+                _, body, _ = await asked.ask("GET", "/health", None)
+                found.append(body["components"]["health_worker"])
+    assert found == ["healthy", "healthy", "degraded", "healthy"]
+
+
 async def test_one_that_stands_by_tells_what_the_leader_says() -> None:
     """Its own beliefs count for nothing while another one probes."""
     worker = PlayedWorker()

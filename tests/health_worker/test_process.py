@@ -11,11 +11,13 @@ import pytest
 
 from health_worker import process as process_module
 from health_worker.process import HealthProcess
-from health_worker.publish import NoPublisher
+from health_worker.publish import NoPublisher, RedisPublisher
 from proxy.domain.catalog import Provider, Snapshot
 from proxy.domain.identity import KeyHasher
 from proxy.domain.service_errors import HealthWorkerUnavailable
 from proxy.domain.settings import InstallSettings, Settings
+from proxy.stores.redis_link import RedisLink
+from proxy.stores.redis_verdicts import RedisVerdicts
 from tests.fakes.model_servers import ModelServers, serving_models
 from tests.fakes.ports import find_port
 
@@ -80,6 +82,19 @@ async def test_it_probes_and_serves_its_api(tmp_path: Path) -> None:
             await asyncio.wait_for(publisher.told.wait(), 20)
             assert process.describe() == "probes; 1 of 1 healthy"
             assert await read_health(port) == 200
+
+
+async def test_one_that_hears_of_no_leader_says_so(tmp_path: Path) -> None:
+    """Without Redis there it says that nobody is heard of, and not that another one probes."""
+    link = RedisLink("redis://127.0.0.1:1")
+    process = HealthProcess(
+        InstallSettings(state_dir=str(tmp_path), health_listen=None),
+        KeyHasher(b"pepper"),
+        RedisPublisher(link),
+        verdicts=RedisVerdicts(link),
+    )
+    assert process.describe() == "stands by; nobody that is heard of probes 0 targets"
+    await process.close()
 
 
 async def test_an_address_that_is_taken_ends_one_that_must_listen(tmp_path: Path) -> None:

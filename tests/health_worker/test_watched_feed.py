@@ -1,8 +1,10 @@
 """The files of a configuration as a health worker of its own follows them."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -96,3 +98,30 @@ def test_a_start_over_broken_files_is_refused(tmp_path: Path) -> None:
     folder.write("providers: 1\n")
     with pytest.raises(ConfigError, match="a list is needed"):
         Followed(folder).feed.load()
+
+
+async def test_of_two_readings_at_once_the_later_one_is_told_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal during an edit's reading does not bring back what stood there before."""
+    folder = Folder(tmp_path)
+    folder.write(build_file("a"))
+    followed = Followed(folder)
+    real_load, second_is_told, calls = followed.feed.load, threading.Event(), count(1)
+
+    def load() -> LoadedConfig:
+        number, loaded = next(calls), real_load()
+        folder.write(build_file("b"))
+        if number == 1:
+            # Held up; were the other one not made to wait, it would be told meanwhile.
+            second_is_told.wait(0.2)
+        return loaded
+
+    def take(snapshot: Snapshot, *_: object) -> None:
+        followed.take(snapshot)
+        if "b" in snapshot.providers:
+            second_is_told.set()
+
+    monkeypatch.setattr(followed.feed, "load", load)
+    await asyncio.gather(followed.feed.read_anew(take), followed.feed.read_anew(take))
+    assert [[*each.providers] for each in followed.snapshots] == [["a"], ["b"]]
