@@ -17,7 +17,8 @@ from proxy.upstream.found_provider import MAX_MODELS, find_fault
 
 MAX_NAME_CHARACTERS = 200
 MAX_ALL_MODELS = 20_000
-"""Of all providers together, so that the file stays one that is read."""
+MAX_ALL_BYTES = 3 * 1024 * 1024
+"""Of all providers together, so that the file stays one that is read: it may have 8 MiB."""
 
 
 class Collected(Struct, frozen=True):
@@ -44,7 +45,7 @@ def collect(
         now_at: epoch seconds.
     """
     found: dict[str, FoundProvider] = {}
-    model_count = 0
+    model_count = size_bytes = 0
     problems: dict[str, str] = {}
     for source in settings.sources:
         told = candidates.get(source)
@@ -56,8 +57,12 @@ def collect(
             fault = _find_fault(entry, found, settings)
             if fault is None and model_count + len(entry.models) > MAX_ALL_MODELS:
                 fault = f"all together name more than {MAX_ALL_MODELS} models"
+            own_bytes = 0 if fault else len("".join((entry.base_url, *entry.models)).encode())
+            if size_bytes + own_bytes > MAX_ALL_BYTES:
+                fault = "the names of all models together are too long"
             if fault is None:
                 model_count += len(entry.models)
+                size_bytes += own_bytes
                 found[entry.name] = entry
             else:
                 problems[entry.name if is_name(entry.name) else source] = fault

@@ -22,6 +22,7 @@ from proxy.upstream.guard import (
 
 MAX_MODELS = 1000
 """Of one provider that was found."""
+MAX_URL_CHARACTERS = 2000
 
 _ELSEWHERE = "https://elsewhere.invalid"
 
@@ -51,7 +52,8 @@ def _is_url(text: str) -> bool:
         is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
-    return is_whole and text.isascii() and text.isprintable() and not set(text) & set(" @?#\\")
+    is_plain = text.isascii() and text.isprintable() and not set(text) & set(" @?#\\")
+    return is_whole and is_plain and len(text) <= MAX_URL_CHARACTERS
 
 
 def _find_address_fault(found: FoundProvider, private_networks: Sequence[str]) -> str | None:

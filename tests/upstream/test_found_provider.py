@@ -34,6 +34,12 @@ def test_loopback_is_for_local_servers() -> None:
     assert find_fault(found("http://127.0.0.1:1234/v1"), ["127.0.0.0/8"]) is None
 
 
+def test_its_address_is_short() -> None:
+    """An address that fills a file is none."""
+    assert find_fault(found("https://a.example/" + "p" * 1900), []) is None
+    assert find_fault(found("https://a.example/" + "p" * 2000), []) is not None
+
+
 def test_its_models_are_few() -> None:
     """A list of models that no server has is refused."""
     assert find_fault(found("https://a.example", models=MAX_MODELS), []) is None

@@ -1,5 +1,6 @@
 """What is told becomes what is used: the first name counts, and everybody stays who may."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ from msgspec.structs import replace
 
 from health_worker.discovery.candidate import Candidate
 from health_worker.discovery.collect import collect, is_shrunk
+from health_worker.discovery.file import FoundFile
+from proxy.config.sources import read_discovered_file
 from proxy.domain.discovery import DiscoverySettings, FoundProvider, RegistrySettings
 
 SETTINGS = DiscoverySettings(
@@ -88,6 +91,21 @@ def test_all_models_together_are_bounded() -> None:
     told = collect({"registry": many}, {}, settings, 1.0)
     assert len(told.providers) == 20
     assert told.problems == {"p20": "all together name more than 20000 models"}
+
+
+def test_what_all_say_together_fits_into_the_file(tmp_path: Path) -> None:
+    """However long the names of models are, the file is one that the configuration reads."""
+    settings = replace(SETTINGS, max_providers=100)
+    many = [
+        candidate(f"p{n}", models=tuple(chr(0x1F600 + i % 64) * 190 + str(i) for i in range(200)))
+        for n in range(100)
+    ]
+    told = collect({"registry": many}, {}, settings, 1.0)
+    assert 15 < len(told.providers) < 25
+    assert told.problems["p99"] == "the names of all models together are too long"
+    FoundFile(tmp_path).write(told.providers)
+    assert FoundFile(tmp_path).read() == told.providers
+    assert read_discovered_file(tmp_path) is not None
 
 
 def test_a_name_that_cannot_be_used_is_not_repeated() -> None:
