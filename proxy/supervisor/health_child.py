@@ -180,10 +180,11 @@ class HealthChild:
         if self._is_ending:
             child.drain(END_WITHIN_S)
         while not child.leaving.is_set():
+            looked_s = time.monotonic()
             try:
                 await asyncio.wait_for(child.leaving.wait(), PING_EACH_S)
             except TimeoutError:
-                self._look_after(child)
+                self._look_after(child, looked_s)
         await child.gone.wait()
         self._child = None
         for waiting in self._waiting.values():
@@ -193,8 +194,12 @@ class HealthChild:
                 )
         return child
 
-    def _look_after(self, child: WorkerProcess) -> None:
-        silent_s = time.monotonic() - child.heard_s
+    def _look_after(self, child: WorkerProcess, looked_s: float) -> None:
+        now_s = time.monotonic()
+        if now_s - looked_s > 3 * PING_EACH_S:
+            # It was this process that stood still: what was said meanwhile is yet to be heard.
+            child.heard_s = now_s
+        silent_s = now_s - child.heard_s
         if silent_s > SILENT_FOR_S:
             _log.error("the health worker does not answer and is killed", silent_s=round(silent_s))
             child.kill()

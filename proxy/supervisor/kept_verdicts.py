@@ -25,20 +25,21 @@ class KeptVerdicts:
         now_s = self._read_clock_s()
         if news.is_cleared:
             self._told.clear()
+        # Providers come and go: what is over is no more kept than it is told.
+        self._drop_what_is_over(now_s)
         self._told.update((verdict.provider, (verdict, now_s)) for verdict in news.verdicts)
         self._newest, self._newest_s = news, now_s
         return True
+
+    def __len__(self) -> int:
+        return len(self._told)
 
     def gather(self) -> HealthNews | None:
         """Return all that is believed now, as one piece of news; None: nobody has told anything."""
         if self._newest is None:
             return None
         now_s = self._read_clock_s()
-        self._told = {
-            name: (verdict, told_s)
-            for name, (verdict, told_s) in self._told.items()
-            if now_s - told_s < verdict.lives_s
-        }
+        self._drop_what_is_over(now_s)
         return replace(
             self._newest,
             verdicts=tuple(
@@ -49,3 +50,10 @@ class KeptVerdicts:
             is_cleared=False,
             answered=(),
         )
+
+    def _drop_what_is_over(self, now_s: float) -> None:
+        self._told = {
+            name: (verdict, told_s)
+            for name, (verdict, told_s) in self._told.items()
+            if now_s - told_s < verdict.lives_s
+        }

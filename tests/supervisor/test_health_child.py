@@ -2,6 +2,8 @@
 
 import asyncio
 import signal
+import time
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -10,7 +12,8 @@ from proxy.control.messages import Happened
 from proxy.domain.event import Event
 from proxy.domain.service_errors import HealthWorkerUnavailable
 from proxy.domain.settings import InstallSettings
-from proxy.supervisor.health_child import HealthChild, explain_absence
+from proxy.supervisor.health_child import SILENT_FOR_S, HealthChild, explain_absence
+from proxy.supervisor.worker_process import WorkerProcess
 from tests.supervisor.children import ChildUnderTest, keeping
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -61,6 +64,35 @@ async def test_one_that_dies_young_is_tried_again() -> None:
     async with keeping("young", "young", "good") as under_test:
         await under_test.wait_for(lambda: len(under_test.news) == 1)
         assert len(under_test.spawned) == 3
+
+
+async def test_one_is_not_killed_for_the_time_that_the_supervisor_stood_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After a supervisor was stopped for a while its health worker gets time to be heard."""
+    monkeypatch.setattr("proxy.supervisor.health_child.PING_EACH_S", 0.01)
+    async with keeping("good") as under_test:
+        await under_test.wait_for(lambda: len(under_test.news) == 1)
+        passed_s = 0.0
+        real_clock_s = time.monotonic
+        looked = asyncio.Event()
+
+        def ping(child: WorkerProcess) -> None:
+            looked.set()
+
+        def read_clock_s() -> float:
+            nonlocal passed_s
+            # So long it stood still, between one look at the clock and the next.
+            passed_s += SILENT_FOR_S * 2
+            return real_clock_s() + passed_s
+
+        monkeypatch.setattr(WorkerProcess, "ping", ping)
+        monkeypatch.setattr(
+            "proxy.supervisor.health_child.time", SimpleNamespace(monotonic=read_clock_s)
+        )
+        await asyncio.wait_for(looked.wait(), 20)
+        assert len(under_test.spawned) == 1
+        assert (await ask(under_test))["asked"] == {"names": ["a"]}
 
 
 async def test_who_asks_one_that_dies_is_told() -> None:

@@ -50,6 +50,16 @@ def test_what_is_over_is_not_told() -> None:
     assert (news.verdicts, news.lives_s) == ((), 0.0)
 
 
+def test_of_providers_that_come_and_go_nothing_is_kept() -> None:
+    """Verdicts whose time is over are dropped with the next news, also if nobody gathers them."""
+    clock = Clock()
+    kept = KeptVerdicts(clock)
+    for number in range(1, 100):
+        kept.take(HealthNews(7, number, (build_verdict(f"pod-{number}", 30.0),)))
+        clock.now_s += 10.0
+    assert len(kept) == 3
+
+
 def test_what_was_cleared_is_not_told() -> None:
     """Verdicts from before a clearance are forgotten, and a new worker hears of none."""
     kept = KeptVerdicts()
