@@ -115,6 +115,9 @@ class Prober:
             return _fail(reason, body)
         took_s = self._read_clock_s() - began_s
         reading = provider_type.read_probe(provider, body.status, body.inflate())
+        if target.is_watched_only and reading.state == "key_rejected":
+            # Nothing is routed there, and it has no key by design: that it answers is good.
+            reading = replace(reading, state="healthy")
         if refusal is not None:
             reading = replace(reading, reason=f"{reading.reason}; asked without tokens: {refusal}")
         return ProbeResult(reading, took_s)

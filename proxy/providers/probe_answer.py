@@ -55,7 +55,7 @@ def read_probe_answer(kind: Kind, provider: Provider, status: int, body: bytes) 
         return _read_good(provider, body)
     state = kind.health_states.get(status) or _STATES.get(status)
     if state == "key_rejected" and provider.api_key is None:
-        return ProbeReading("healthy", f"answers, and wants a key (status {status})")
+        return ProbeReading("key_rejected", f"wants a key, and none is set (status {status})")
     if state in _WORDS:
         return ProbeReading(state, f"{_WORDS[state]} (status {status})")
     if state is not None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from health_worker.probe import MAX_AT_ONCE, Prober
 from health_worker.targets import Target
@@ -96,6 +97,17 @@ async def test_an_error_is_an_answer(transport: str, status: int, state: HealthS
         result = await probe(build_target(base_url=upstream.url, transport=transport, api_key=key))
     assert (result.reading.state, result.has_answered) == (state, True)
     assert result.response_time_s is not None
+
+
+async def test_what_is_only_watched_needs_no_key() -> None:
+    """A server that wants a key has answered; nobody will send it a request."""
+    async with open_raw_upstream(answering({}, 401)) as upstream:
+        routed = build_target(base_url=upstream.url)
+        found = [await probe(target) for target in (routed, replace(routed, is_watched_only=True))]
+    assert [result.reading.state for result in found] == ["key_rejected", "healthy"]
+    assert {result.reading.reason for result in found} == {
+        "wants a key, and none is set (status 401)"
+    }
 
 
 @both

@@ -76,10 +76,10 @@ def test_a_status_has_its_meaning_at_each_type(
 
 
 @pytest.mark.parametrize("status", [401, 402, 403])
-def test_a_server_that_wants_a_key_which_nobody_has_set_is_there(status: int) -> None:
-    """A provider without a key that asks for one is healthy, and the reason says what it wants."""
+def test_a_server_that_wants_a_key_which_nobody_has_set_refuses(status: int) -> None:
+    """As it will every request; the reason says what it wants."""
     reading = read(status, b"", "vllm", key=None)
-    assert (reading.state, "wants a key" in reading.reason) == ("healthy", True)
+    assert (reading.state, "wants a key" in reading.reason) == ("key_rejected", True)
 
 
 LISTS: list[Any] = [
