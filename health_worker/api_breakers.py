@@ -1,7 +1,7 @@
 """The circuit breakers of providers, as far as a health worker hears of them: only to be shown."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -68,6 +68,10 @@ class ToldBreakers:
         """Begin with everything closed; `read_wall_s` is epoch seconds."""
         self._read_wall_s = read_wall_s
         self._reports: dict[str, dict[tuple[str, int | None], tuple[float, BreakerReport]]] = {}
+
+    def keep(self, names: Collection[str]) -> None:
+        """Let go of the breakers of all providers but these."""
+        self._reports = {name: told for name, told in self._reports.items() if name in names}
 
     def take(self, events: Sequence[Event]) -> None:
         """Take note of what has happened; what is about other things is passed over."""

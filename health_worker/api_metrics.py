@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Collection
 
 from health_worker.beliefs import Change
 from health_worker.targets import Target
@@ -34,6 +35,15 @@ class ProbeMetrics(Watcher):
     def take_change(self, change: Change) -> None:
         """Count a target that is in another state."""
         self._changes[change.target.name, change.after] += 1
+
+    def keep(self, names: Collection[str]) -> None:
+        """Let go of what was counted of all but these: found providers come and go for ever."""
+        for counts in (self._probes, self._changes):
+            for label in [label for label in counts if label[0] not in names]:
+                del counts[label]
+        for numbers in (self._times, self._sums_s):
+            for name in numbers.keys() - names:
+                del numbers[name]
 
     def count_answer(self, path: str, status: int) -> None:
         """Count what this process's own API has answered; `path` is a route's."""

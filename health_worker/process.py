@@ -66,7 +66,7 @@ class HealthProcess:
         self._discovery = Discovery(
             DiscoverySettings(), Path(install.state_dir), own_ports=[port for _, port in listens]
         )
-        metrics = ProbeMetrics()
+        self._metrics = metrics = ProbeMetrics()
         self.worker = HealthWorker(
             publisher,
             self._prober,
@@ -95,6 +95,8 @@ class HealthProcess:
     ) -> None:
         """Go by another configuration from now on."""
         self.worker.take_config(snapshot, endpoints)
+        self._metrics.keep(self.worker.targets.keys())
+        self._told_breakers.keep(snapshot.providers.keys())
         self._discovery.update(snapshot.settings.discovery)
         if self._breakers is not None:
             self._breakers.rules = snapshot.settings.breaker

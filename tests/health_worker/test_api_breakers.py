@@ -60,6 +60,16 @@ async def test_what_was_not_heard_of_for_long_is_forgotten() -> None:
     assert await read(breakers) == ("a/n", "forced_open")
 
 
+async def test_breakers_of_a_provider_that_is_gone_are_forgotten() -> None:
+    """Of those that are kept everything stays."""
+    breakers = ToldBreakers(Clock())
+    breakers.take([build_event("a/m", "open")])
+    breakers.keep({"a", "b"})
+    assert await read(breakers) == ("a/m", "open")
+    breakers.keep({"b"})
+    assert await read(breakers) is None
+
+
 async def test_other_events_are_passed_over() -> None:
     """And those that cannot be read."""
     breakers = ToldBreakers(Clock())

@@ -38,3 +38,14 @@ def test_probes_and_changes_are_counted() -> None:
     assert samples["probe_duration_seconds_bucket", "10.0", "up"] == 1
     assert samples["probe_duration_seconds_count", "up"] == 2
     assert samples["probe_duration_seconds_sum", "up"] == 60.02
+
+
+def test_of_what_is_probed_no_more_nothing_is_told() -> None:
+    """Labels are those of the targets of now, however many have come and gone."""
+    metrics = ProbeMetrics()
+    metrics.take_probe(UP, ProbeResult(ProbeReading("healthy", ""), 0.02))
+    metrics.take_change(Change(UP, "healthy", "unhealthy", "no answer"))
+    metrics.keep({"up"})
+    assert b'"up"' in metrics.render(is_leading=True, is_suspect=False)[0]
+    metrics.keep({"other"})
+    assert b'"up"' not in metrics.render(is_leading=True, is_suspect=False)[0]

@@ -82,6 +82,8 @@ async def test_it_probes_and_serves_its_api(tmp_path: Path) -> None:
             await asyncio.wait_for(publisher.told.wait(), 20)
             assert process.describe() == "probes; 1 of 1 healthy"
             assert await read_health(port) == 200
+            process.take_config(Snapshot(2, 0.0, Settings(), {}, {}, {}), (), InstallSettings())
+            assert process.describe() == "probes; 0 of 0 healthy"
 
 
 async def test_one_that_hears_of_no_leader_says_so(tmp_path: Path) -> None:
