@@ -38,12 +38,18 @@ async def limit(exchange: Exchange, caller: Caller) -> None:
     """
     runtime, settings = exchange.runtime, exchange.snapshot.settings
     key = f"{caller.organization_id}:{caller.key_id}"
-    reason = _find_reason(runtime, settings, key)
-    if reason is not None:
-        runtime.shed[reason] += 1
-        raise ServerOverloaded(_MESSAGES[reason], retry_after_s=randint(*RETRY_WITHIN_S))
-    runtime.in_flight += 1
     by_key = runtime.in_flight_by_key
+    # On most servers at most times only the first can be so.
+    if (
+        runtime.in_flight >= settings.max_in_flight
+        or runtime.shedding.ceiling is not None
+        or settings.max_key_share < 1.0
+    ):
+        reason = _find_reason(runtime, settings, key)
+        if reason is not None:
+            runtime.shed[reason] += 1
+            raise ServerOverloaded(_MESSAGES[reason], retry_after_s=randint(*RETRY_WITHIN_S))
+    runtime.in_flight += 1
     by_key[key] = by_key.get(key, 0) + 1
     exchange.place_of = key
     rate_limit = caller.rate_limit or settings.rate_limit
