@@ -256,6 +256,8 @@ class Board:
             place.failures += 1
             place.failed_s = self.read_clock_s()
             place.success.note(False)
+            if verdict.result == "fail":
+                place.successes.note_failure()
             self._seen[place.provider] = Seen(time.time(), None, is_good=False)
         if ttft_s is None:
             self._tell(place, ticket, verdict)

@@ -8,14 +8,17 @@ from collections import deque
 
 ENOUGH = 5
 WITHIN_S = 30.0
+FAILURES_TO_FORGET = 2
+"""In a row: one may happen to anybody, and a second one says that the good times are over."""
 
 
 class RecentSuccesses:
     """When the last attempts at one provider succeeded."""
 
-    __slots__ = ("_times_s",)
+    __slots__ = ("_failures", "_times_s")
 
     def __init__(self) -> None:
+        self._failures = 0
         self._times_s: deque[float] = deque(maxlen=ENOUGH)
 
     def note(self, now_s: float) -> None:
@@ -26,6 +29,19 @@ class RecentSuccesses:
             now_s: by any clock that never goes back, always the same.
         """
         self._times_s.append(now_s)
+        self._failures = 0
+
+    def note_failure(self) -> None:
+        """
+        Take note that an attempt has failed, by the provider's fault.
+
+        Two in a row, at whichever of its models, and everything before is forgotten.
+
+        Source: docs/health.md, "When requests know better".
+        """
+        self._failures += 1
+        if self._failures >= FAILURES_TO_FORGET:
+            self._times_s.clear()
 
     def is_enough(self, now_s: float) -> bool:
         """
@@ -35,8 +51,7 @@ class RecentSuccesses:
             now_s: by the clock of `note`.
 
         Returns:
-            True if that many have, whatever else has failed meanwhile: that is the business of
-            breakers.
+            True if that many have, and no two attempts have failed in a row since.
 
         Raises:
             Nothing.

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from proxy.domain.catalog import Deployment, Provider
+from proxy.domain.errors import UpstreamServerError
 from proxy.domain.health import HealthNews, HealthState, HealthVerdict, ProbeSettings
 from proxy.pipeline.board import Board, Ticket
 from proxy.pipeline.provider_health import ProviderHealth
@@ -98,6 +99,18 @@ def test_i33_requests_that_succeed_outweigh_a_bad_verdict() -> None:
     assert (rank(board, A), rank(board, B)) == (0, HEALTH_RANKS["key_rejected"])
     assert board.health.is_vouched_for("a")
     assert not board.health.is_vouched_for("b")
+
+
+def test_one_that_dies_is_vouched_for_no_longer() -> None:
+    """Two failures in a row, at two of its models, and the bad verdict counts at once."""
+    board = build()
+    set_states(board.health, a="unhealthy")
+    succeed(board, A, 5)
+    for model, expected in (("m", 0), ("n", HEALTH_RANKS["unhealthy"])):
+        place = board.find_place(Deployment(A, model))
+        board.begin(place)
+        board.end(place, Ticket(), UpstreamServerError(), ttft_s=None)
+        assert rank(board, A) == expected
 
 
 def test_a_verdict_touches_no_breaker() -> None:
