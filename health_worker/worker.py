@@ -26,6 +26,9 @@ from proxy.domain.settings import InstallSettings, Settings
 
 TURN_S = 1.0
 """How often it looks at least whether it leads; and how soon it tells again what went unheard."""
+CHECK_WITHIN_S = 8.0
+"""An order to check is answered by then, before whoever waits for it gives up: where many targets
+hang, the last of them are still being asked."""
 BEATS = 3
 """So often something is told in the time that a worker counts as alive after it."""
 
@@ -198,8 +201,17 @@ class HealthWorker:
             wait = _Wait(left, asyncio.get_running_loop().create_future(), ident)
             self._waits.append(wait)
             self._woken.set()
-            await wait.done
+            timer = asyncio.get_running_loop().call_later(CHECK_WITHIN_S, self._give_up, wait)
+            try:
+                await wait.done
+            finally:
+                timer.cancel()
         return found
+
+    def _give_up(self, wait: _Wait) -> None:
+        """Have an order answered as it is."""
+        wait.left.clear()
+        self._woken.set()
 
     def _update_schedule(self) -> set[str]:
         settings = self.snapshot.settings.health

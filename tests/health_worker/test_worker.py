@@ -125,6 +125,18 @@ async def test_a_check_of_some_asks_these_only() -> None:
         assert under_test.prober.asked == ["b"]
 
 
+async def test_a_check_of_targets_that_hang_is_answered_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who has asked for it gets what is known by then; those that hang are still being asked."""
+    monkeypatch.setattr("health_worker.worker.CHECK_WITHIN_S", 0.05)
+    async with working("a", "b") as under_test:
+        await see_all(under_test)
+        under_test.prober.gate.clear()
+        await asyncio.wait_for(under_test.worker.order("check"), 20)
+        assert under_test.prober.at_once == 2
+
+
 async def test_an_order_from_elsewhere_is_told_to_be_answered() -> None:
     """Its name comes with the news that hold what it has asked for."""
     async with working("a") as under_test:
