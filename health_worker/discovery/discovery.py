@@ -26,9 +26,9 @@ from health_worker.discovery.models import ModelAsker
 from health_worker.discovery.shared_run import SharedRun
 from proxy.domain.discovery import DiscoverySettings, FoundProvider, SourceName
 
-NOW_S = 9.5
-"""The longest that a search on request takes."""
-SEARCH_S = 5.0
+NOW_S = 4.8
+"""The longest that a search on request takes; of two in a row somebody may wait for both."""
+SEARCH_S = 3.5
 """The same of one source in it."""
 SECOND_LOOK_S = 2.0
 SETTLE_S = 1.0
