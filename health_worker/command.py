@@ -1,6 +1,7 @@
 """The command `llm-health-worker`; what it needs is imported when it runs."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -51,6 +52,10 @@ def check_providers(
     ] = False,
 ) -> None:
     """Check providers until a signal ends it; the configuration may be edited meanwhile."""
+    # Until it listens to them these would end the process.
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+
     from health_worker.standalone import run_standalone
     from proxy.config.problem import ConfigError
 

@@ -1,8 +1,10 @@
 """The command `llm-health-worker`: what it says when it cannot begin, and that it is installed."""
 
 import json
+import signal
 import socket
 import tomllib
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 
@@ -36,6 +38,26 @@ def test_it_is_installed_under_its_name() -> None:
 def test_it_tells_its_version() -> None:
     """`--version` is the version of the whole project."""
     assert CliRunner().invoke(app, ["--version"]).output == f"{__version__}\n"
+
+
+def test_a_signal_to_read_anew_does_not_end_one_that_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """SIGHUP, SIGUSR1 and SIGUSR2 are ignored from the first until it listens to them."""
+    numbers = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+    before = [signal.getsignal(number) for number in numbers]
+    found: list[object] = []
+
+    def run(config: Path | None, environ: Mapping[str, str]) -> None:
+        found.extend(signal.getsignal(number) for number in numbers)
+
+    monkeypatch.setattr("health_worker.standalone.run_standalone", run)
+    try:
+        CliRunner().invoke(app, [])
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+    assert found == [signal.SIG_IGN] * 3
 
 
 def test_a_broken_configuration_is_told_with_its_place(tmp_path: Path) -> None:
