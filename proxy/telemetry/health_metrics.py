@@ -1,6 +1,6 @@
 """What is counted of the health worker's verdicts, as this process hears them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from proxy.domain.health import HealthState, HealthVerdict
 from proxy.telemetry import metric_table as table
@@ -21,8 +21,12 @@ HEALTH_CODES: Mapping[HealthState, int] = {
 class HealthMetrics:
     """Numbers of verdicts; a provider has its own from its first verdict on."""
 
-    def __init__(self, store: MetricStore) -> None:
+    def __init__(
+        self, store: MetricStore, may_be_label: Callable[[str], bool] = lambda name: True
+    ) -> None:
+        """Count in `store`, of the providers whose names may be a label there."""
         self._store = store
+        self._may_be_label = may_be_label
         self._held = store.open_number(table.HEALTH_CACHE_SIZE)
         self._states: dict[str, HealthState] = {}
         self._levels: dict[str, Number] = {}
@@ -38,6 +42,8 @@ class HealthMetrics:
         """
         self._held.set(float(held))
         for name, verdict in verdicts.items():
+            if name not in self._levels and not self._may_be_label(name):
+                continue
             after: HealthState = "unknown" if verdict is None else verdict.state
             if after != self._states.get(name, "unknown"):
                 self._count(name, after)

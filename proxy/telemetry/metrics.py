@@ -24,6 +24,7 @@ from proxy.policy.admission import Reason
 from proxy.policy.shedding import ShedReason
 from proxy.telemetry import metric_table as table
 from proxy.telemetry.health_metrics import HealthMetrics
+from proxy.telemetry.known_providers import KnownProviders
 from proxy.telemetry.metric_store import Histogram, MetricStore, Number
 from proxy.telemetry.metric_table import NONE, OTHER
 from proxy.version import __version__
@@ -63,6 +64,7 @@ class Metrics:
         """
         self._store = MetricStore(directory, worker)
         self._endpoints = frozenset(endpoints)
+        self._known = KnownProviders()
         self._providers: Mapping[str, Provider] = {}
         self._routed: frozenset[tuple[str, str]] = frozenset()
         self._outcomes = _collect_codes() | KNOWN_REJECTIONS | _NOT_ERRORS
@@ -86,7 +88,7 @@ class Metrics:
         }
         self._tasks = self._store.open_number(table.TASKS)
         self._egress_down = self._store.open_number(table.EGRESS_DOWN)
-        self.health = HealthMetrics(self._store)
+        self.health = HealthMetrics(self._store, lambda name: name in self._providers)
         """What is counted of verdicts."""
         self._store.open_number(table.BUILD_INFO, version).set(1.0)
         # From 0 on, so that an alert sees the first one rise.
@@ -107,12 +109,12 @@ class Metrics:
     def apply_steps(self, snapshot: Snapshot) -> Iterator[None]:
         """Do the same step by step: of a large catalog each takes about a millisecond."""
         routed = yield from _collect_routed(snapshot)
-        self._providers = snapshot.providers
+        self._providers = self._known.choose(snapshot.providers)
         self._routed = routed
         # Which deployments have a label of their own is decided anew, when they are next seen.
         self._first_token.clear()
         self._model_duration.clear()
-        for index, provider in enumerate(snapshot.providers):
+        for index, provider in enumerate(self._providers):
             if index % _PROVIDERS_PER_STEP == 0:
                 yield
             self._open_active(provider)

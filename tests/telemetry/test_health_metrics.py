@@ -8,6 +8,20 @@ from proxy.telemetry.metric_store import MetricStore
 from tests.telemetry.records import build_verdict
 
 
+def test_those_who_may_be_no_label_are_left_out(tmp_path: Path) -> None:
+    """One that has come too late has no series, and one that had one keeps it."""
+    store, labels = MetricStore(tmp_path, 0), {"a"}
+    metrics = HealthMetrics(store, lambda name: name in labels)
+    verdicts = {name: build_verdict(name, "healthy") for name in ("a", "b")}
+    metrics.take(verdicts, held=2)
+    labels.clear()
+    metrics.take({"a": build_verdict("a", "unhealthy")}, held=2)
+    text = store.render()[0].decode()
+    store.close()
+    assert 'llm_proxy_provider_health{provider="a"} 6' in text
+    assert 'provider="b"' not in text
+
+
 def test_verdicts_are_levels_and_their_changes_are_counted(tmp_path: Path) -> None:
     """The gauge has a code for each state, from the first verdict on; only changes count."""
     store = MetricStore(tmp_path, 0)
