@@ -38,14 +38,13 @@ class LoadWatch:
         self._told: Counter[ShedReason] = Counter()
         self._late_before = 0
 
-    def beat(self, lag_s: float, worked_s: float, now_s: float) -> None:
+    def beat(self, lag_s: float, own_lag_s: float, now_s: float) -> None:
         """Take note that at `now_s` of the monotonic clock the loop was `lag_s` late."""
         runtime, metrics = self._runtime, self._metrics
         metrics.observe_loop_lag(lag_s)
         had_ceiling = runtime.shedding.ceiling is not None
         runtime.shedding.beat(
-            lag_s,
-            worked_s,
+            own_lag_s,
             runtime.in_flight,
             now_s,
             max_lag_s=runtime.snapshot.settings.max_loop_lag_s,

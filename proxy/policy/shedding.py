@@ -8,8 +8,8 @@ more. So a worker whose processor is used up takes as much as it can answer, and
 everything and nothing.
 
 The median of several beats is gone by: one hiccup, such as a collection of garbage or a large
-configuration, makes one beat late, however long it is. And the loop must have been at work: one
-that is late because others have the processor would not be in time with fewer requests.
+configuration, makes one beat late, however long it is. And only own lag counts: a loop that is late
+because others have the processor would not be in time with fewer requests.
 """
 
 from statistics import median
@@ -19,8 +19,6 @@ ShedReason = Literal["full", "key_share", "late"]
 """Why a request finds no place: all are taken, all that its key may have, or the loop is late."""
 BEATS_PER_ROUND = 5
 """After so many beats it is decided anew."""
-WORKED_SHARE = 0.3
-"""Of a round's time, what a loop that is late by its own work has of the processor at least."""
 LATE_ROUNDS = 2
 """So many in a row before there is a ceiling."""
 LEAST_IN_FLIGHT = 64
@@ -39,13 +37,11 @@ class Shedding:
     """Turns the lag of an event loop into a ceiling for requests under way."""
 
     __slots__ = (
-        "_begun_s",
         "_calm_since_s",
         "_lags_s",
         "_late_rounds",
         "_peak",
         "_was_pressed",
-        "_worked_s",
         "ceiling",
     )
 
@@ -57,8 +53,6 @@ class Shedding:
         self._peak = 0
         self._was_pressed = False
         self._calm_since_s = 0.0
-        self._begun_s: float | None = None
-        self._worked_s = 0.0
 
     def has_room(self, in_flight: int) -> bool:
         """Return whether one more may begin beside so many."""
@@ -67,7 +61,6 @@ class Shedding:
     def beat(
         self,
         lag_s: float,
-        worked_s: float,
         in_flight: int,
         now_s: float,
         *,
@@ -78,8 +71,7 @@ class Shedding:
         Take note of one measurement of the loop, and decide anew if the round is full.
 
         Args:
-            lag_s: by how many seconds the loop was late.
-            worked_s: how many of those since the last beat its thread had the processor.
+            lag_s: by how many seconds the loop was late because of its own work.
             in_flight: how many requests are under way.
             now_s: seconds of a clock that only goes forward.
             max_lag_s: what is still in time; None takes the ceiling away.
@@ -88,18 +80,13 @@ class Shedding:
         if max_lag_s is None:
             self.__init__()  # type: ignore[misc]
             return
-        if self._begun_s is None:  # since when it has worked is not known
-            self._begun_s = now_s
-            return
         self._lags_s.append(lag_s)
-        self._worked_s += worked_s
         self._peak = max(self._peak, in_flight)
         self._was_pressed |= was_pressed
         if len(self._lags_s) < BEATS_PER_ROUND:
             return
         middle_s = median(self._lags_s)
-        was_at_work = self._worked_s >= WORKED_SHARE * (now_s - self._begun_s)
-        if middle_s > max_lag_s and was_at_work:
+        if middle_s > max_lag_s:
             self._late_rounds += 1
             self._fall(HARD_CUT if middle_s > FAR_TOO_LATE * max_lag_s else SOFT_CUT)
             self._calm_since_s = now_s
@@ -108,7 +95,6 @@ class Shedding:
             self._rise(now_s)
         self._lags_s.clear()
         self._peak, self._was_pressed = 0, False
-        self._begun_s, self._worked_s = now_s, 0.0
 
     def _fall(self, cut: float) -> None:
         ceiling = self.ceiling

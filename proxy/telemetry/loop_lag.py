@@ -53,13 +53,14 @@ class LagMeter:
         """
         Call `on_beat` with each beat.
 
-        It is told by how much that is late, how long the loop's thread had the processor since
-        the beat before, and when it is by the monotonic clock, all in seconds.
+        It is told by how much that is late, how much of this is the loop's own work, and when it
+        is by the monotonic clock, all in seconds. What its thread was without the processor since
+        the beat before, asleep or because others had it, is not its own.
         """
         self._loop = asyncio.get_running_loop()
         self._on_beat = on_beat
         self._beat_s = beat_s
-        self._worked_s = time.thread_time()
+        self._at_s, self._worked_s = time.monotonic(), time.thread_time()
         self._plan()
 
     def close(self) -> None:
@@ -68,12 +69,15 @@ class LagMeter:
 
     def _plan(self) -> None:
         # Not by the loop's own clock: uvloop's stands still while callbacks run.
-        self._due_s = time.monotonic() + self._beat_s
+        self._due_s = self._at_s + self._beat_s
         self._timer = self._loop.call_later(self._beat_s, self._beat)
 
     def _beat(self) -> None:
-        now_s, before_s, self._worked_s = time.monotonic(), self._worked_s, time.thread_time()
-        self._on_beat(max(0.0, now_s - self._due_s), self._worked_s - before_s, now_s)
+        now_s, worked_s = time.monotonic(), time.thread_time()
+        lag_s = max(0.0, now_s - self._due_s)
+        away_s = (now_s - self._at_s) - (worked_s - self._worked_s)
+        self._at_s, self._worked_s = now_s, worked_s
+        self._on_beat(lag_s, max(0.0, lag_s - away_s), now_s)
         self._plan()
 
 

@@ -52,7 +52,7 @@ def pass_beats(watch: LoadWatch, count: int, lag_s: float, begun_s: float = 0.0)
 
 def test_a_late_loop_sets_a_ceiling_by_the_settings_in_force() -> None:
     """It is what `max_loop_lag_s` of the snapshot says that counts as late; None never is."""
-    beats = LATE_ROUNDS * BEATS_PER_ROUND + 1
+    beats = LATE_ROUNDS * BEATS_PER_ROUND
     for bound_s, has_ceiling in ((0.4, True), (0.6, False), (None, False)):
         watch, runtime, _ = build_watch(max_loop_lag_s=bound_s)
         pass_beats(watch, beats, LATE_S)
@@ -93,9 +93,18 @@ def test_everything_is_counted_once() -> None:
 def test_a_ceiling_that_refuses_is_kept(refused: int) -> None:
     """As long as somebody is refused by it, a ceiling of a loop in time stays, and rises."""
     watch, runtime, _ = build_watch(max_loop_lag_s=0.1)
-    now_s = pass_beats(watch, LATE_ROUNDS * BEATS_PER_ROUND + 1, LATE_S)
+    now_s = pass_beats(watch, LATE_ROUNDS * BEATS_PER_ROUND, LATE_S)
     runtime.in_flight = 10
     for _ in range(round(2 * CALM_S / 0.025)):
         runtime.shed["late"] += refused
         now_s = pass_beats(watch, 1, 0.0, now_s)
     assert (runtime.shedding.ceiling is not None) is bool(refused)
+
+
+def test_only_own_lag_sets_a_ceiling() -> None:
+    """A loop that is late because others have the processor is told of by the numbers only."""
+    watch, runtime, numbers = build_watch(max_loop_lag_s=0.1)
+    for number in range(10 * BEATS_PER_ROUND):
+        watch.beat(LATE_S, 0.05, float(number))
+    assert runtime.shedding.ceiling is None
+    assert set(numbers.lags_s) == {LATE_S}

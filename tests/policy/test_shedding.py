@@ -13,7 +13,6 @@ from proxy.policy.shedding import (
     LATE_ROUNDS,
     LEAST_IN_FLIGHT,
     SOFT_CUT,
-    WORKED_SHARE,
     Shedding,
 )
 
@@ -27,18 +26,13 @@ class Worker:
 
     def __init__(self) -> None:
         self.shedding = Shedding()
-        self.shedding.beat(0.0, 0.0, 0, 0.0, max_lag_s=MAX_LAG_S)
         self.now_s = 0.0
-        self.worked_share = 1.0
-        """Of all time that passes."""
 
     def beat(self, lag_s: float, in_flight: int, *, was_pressed: bool = False) -> int | None:
         """Beat once, and return the ceiling."""
-        passed_s = BEAT_S + lag_s
-        self.now_s += passed_s
+        self.now_s += BEAT_S + lag_s
         self.shedding.beat(
             lag_s,
-            passed_s * self.worked_share,
             in_flight,
             self.now_s,
             max_lag_s=MAX_LAG_S,
@@ -77,16 +71,6 @@ def test_a_loop_in_time_never_refuses(lag_s: float, in_flight: int) -> None:
     worker = Worker()
     assert worker.pass_rounds(20, lag_s, in_flight) is None
     assert worker.shedding.has_room(in_flight)
-
-
-@given(st.floats(0.0, WORKED_SHARE * 0.99), st.floats(0.0, 10.0), st.integers(0, 10_000))
-def test_a_loop_that_others_make_late_never_refuses(
-    worked_share: float, lag_s: float, in_flight: int
-) -> None:
-    """Who is late without having worked for much of the time would be so with fewer requests."""
-    worker = Worker()
-    worker.worked_share = worked_share
-    assert worker.pass_rounds(20, lag_s, in_flight) is None
 
 
 def test_a_loop_that_stays_late_gets_a_ceiling_below_what_is_under_way() -> None:
@@ -146,7 +130,7 @@ def test_without_a_bound_there_is_no_ceiling() -> None:
     """Taken out of the configuration, a ceiling that there was is gone with the next beat."""
     worker = Worker()
     worker.become_late(400)
-    worker.shedding.beat(LATE_S, LATE_S, 400, worker.now_s + 1.0, max_lag_s=None)
+    worker.shedding.beat(LATE_S, 400, worker.now_s + 1.0, max_lag_s=None)
     assert worker.shedding.ceiling is None
     assert worker.pass_rounds(LATE_ROUNDS - 1, LATE_S, 400) is None
 

@@ -193,33 +193,36 @@ async def test_each_beat_tells_how_late_it_is() -> None:
     async with asyncio.timeout(20.0):
         _, _, before_s = await beats.get()
         threading.Event().wait(3 * AFTER_S)
-        late_s, worked_s, late_at_s = await beats.get()
+        late_s, own_s, late_at_s = await beats.get()
         _, _, after_s = await beats.get()
     meter.close()
-    assert 0.0 <= worked_s < late_s  # it has waited
+    assert own_s == 0.0  # it has waited
     assert AFTER_S < late_s < late_at_s - before_s
     assert before_s + AFTER_S <= late_at_s < after_s
     assert after_s - late_at_s >= AFTER_S * 0.9
 
 
-async def test_a_beat_tells_how_long_its_loop_has_worked() -> None:
-    """Who computes for some time has had the processor for as long, and others' threads do not."""
+async def test_a_beat_tells_what_of_its_lag_is_its_own_work() -> None:
+    """Who computes for longer than a beat is late by that; what it was away is taken off."""
     beats: asyncio.Queue[tuple[float, float, float]] = asyncio.Queue()
     meter = LagMeter(lambda *beat: beats.put_nowait(beat), AFTER_S)
     async with asyncio.timeout(20.0):
-        await beats.get()
-        end_s = time.thread_time() + 2 * AFTER_S
-        while time.thread_time() < end_s:
+        _, _, before_s = await beats.get()
+        begun_s = time.thread_time()
+        while time.thread_time() < begun_s + 3 * AFTER_S:
             pass
-        _, worked_s, _ = await beats.get()
+        worked_s = time.thread_time() - begun_s
+        late_s, own_s, late_at_s = await beats.get()
     meter.close()
-    assert worked_s >= 2 * AFTER_S
+    away_s = (late_at_s - before_s) - worked_s
+    assert late_s - away_s <= own_s <= late_s
+    assert own_s > AFTER_S
 
 
 async def test_a_closed_meter_is_silent() -> None:
     """After the end nothing is told."""
     beats: list[float] = []
-    meter = LagMeter(lambda lag_s, worked_s, now_s: beats.append(lag_s), AFTER_S)
+    meter = LagMeter(lambda lag_s, own_lag_s, now_s: beats.append(lag_s), AFTER_S)
     meter.close()
     loop, over = asyncio.get_running_loop(), asyncio.Event()
     loop.call_later(2 * AFTER_S, over.set)
