@@ -7,6 +7,7 @@ with a warning, and the other entries serve. What the operator has written wins.
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Raw, Struct
@@ -21,6 +22,7 @@ from proxy.config.sources import DISCOVERED_NAME, read_discovered_file
 from proxy.config.validate import Checked, CheckedProvider
 from proxy.domain.discovery import DiscoverySettings, FoundProvider
 from proxy.upstream.found_provider import find_fault
+from proxy.upstream.guard import is_localhost
 
 _REWRITTEN = "the next search writes it anew"
 _NOT_USED = "a provider that was found is left out"
@@ -106,7 +108,7 @@ class _Merger:
         self._names = {_text(item, "name"): index for index, item in enumerate(self._items)}
         self._own_names = frozenset(self._names)
         self._urls = {
-            (entry.entry.base_url or "").rstrip("/"): entry.entry.name
+            _identify_url(entry.entry.base_url or ""): entry.entry.name
             for entry in checked.providers
         }
         self._found: list[CheckedProvider] = []
@@ -132,7 +134,7 @@ class _Merger:
         if found.name in self._names:
             self._shadow(self._names[found.name], found, place)
             return
-        url = found.base_url.rstrip("/")
+        url = _identify_url(found.base_url)
         if url in self._urls:
             what = f"'{found.name}' was found at the address of '{self._urls[url]}': {_NOT_USED}"
             self._warn(place, what, "nothing has to be done")
@@ -233,6 +235,19 @@ class _Merger:
 
     def _warn(self, place: Place, what: str, mend: str) -> None:
         self.warnings.append(Problem(place, what, mend))
+
+
+def _identify_url(url: str) -> object:
+    """Return what two ways to write one address have in common."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return url
+    host = (parts.hostname or "").removesuffix(".")
+    here = "127.0.0.1" if is_localhost(host) else host
+    # Types that need it add it to an address without a path.
+    return parts.scheme, here, port, parts.path.rstrip("/").removesuffix("/v1")
 
 
 def _put_below(node: Node, lowest: Node) -> Node:

@@ -120,6 +120,24 @@ def test_a_written_provider_wins_and_shows_what_has_lost(tmp_path: Path) -> None
     assert "'written' was found, and another provider has this name" in warning
 
 
+@pytest.mark.parametrize(
+    ("written", "there"),
+    [
+        ("https://own.example", "https://own.example/v1"),
+        ("https://OWN.example:443/v1", "https://own.example./v1/"),
+        ("http://localhost:11434", "http://127.0.0.1:11434/v1"),
+    ],
+)
+def test_a_server_is_known_by_each_way_to_write_its_address(
+    tmp_path: Path, written: str, there: str
+) -> None:
+    """What is at a written provider's address is left out, however that is written."""
+    text = OWN.replace("https://own.example/v1", written) + NETWORKS.replace("10.0", "127.0")
+    loaded = load(tmp_path, entry(base_url=there), text=text)
+    assert list(loaded.snapshot.providers) == ["written"]
+    assert any("at the address of 'written'" in text for text in warnings_of(loaded))
+
+
 def test_the_same_server_is_not_there_twice(tmp_path: Path) -> None:
     """What was found at the address of a written provider is left out."""
     loaded = load(tmp_path, entry(base_url="https://own.example/v1/"))
