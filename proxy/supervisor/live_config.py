@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from proxy.config.changes import describe_changes, list_needs_restart
 from proxy.config.guard import decide_guard
+from proxy.config.history import SEARCH_CAUSE
 from proxy.config.load import LoadedConfig
 from proxy.config.problem import ConfigError
 from proxy.config.watcher import SETTLE_S
@@ -272,7 +273,9 @@ def _tell(result: ReloadResult, before: ConfigStatus) -> None:
             _log.info(change, **about)
     for problem in result.problems:
         _log.error(problem, **about)
-    for warning in result.warnings if result.result == "applied" else ():
+    # A file of ours that is damaged changes nothing, and nobody else would tell of it.
+    is_told = result.result == "applied" or result.cause == SEARCH_CAUSE
+    for warning in result.warnings if is_told else ():
         _log.warning(warning)
     for setting in result.needs_restart:
         if setting not in before.needs_restart:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from proxy.config.sources import list_watched
 from proxy.supervisor.accepted import Accepted
@@ -97,9 +98,12 @@ async def test_what_is_found_comes_into_force_and_goes_on(watched: Watched) -> N
     second = (await watched.wait_for(2))[1]
     assert (second.result, second.cause) == ("applied", "edit of discovered.json")
     assert len(watched.live.accepted.snapshot.providers) == 11
-    path.write_text("{")
-    third = (await watched.wait_for(3))[2]
+    with structlog.testing.capture_logs() as lines:
+        path.write_text("{")
+        third = (await watched.wait_for(3))[2]
     assert third.result == "unchanged"
+    told = [line["event"] for line in lines if line["log_level"] == "warning"]
+    assert any("cannot be read; what it held before goes on" in text for text in told)
     # Found ones are no part of what the guard counts: neither hidden by them nor refused for them.
     path.write_text(json.dumps({"providers": found[:1]}))
     fourth = (await watched.wait_for(4))[3]
