@@ -45,6 +45,7 @@ def collect(
         now_at: epoch seconds.
     """
     found: dict[str, FoundProvider] = {}
+    names_by_url: dict[str, str] = {}
     model_count = size_bytes = 0
     problems: dict[str, str] = {}
     for source in settings.sources:
@@ -55,6 +56,10 @@ def collect(
             entries = [_build(candidate, source, known, now_at) for candidate in told]
         for entry in entries:
             fault = _find_fault(entry, found, settings)
+            url = entry.base_url.rstrip("/")
+            if url in names_by_url:
+                # As behind two Services that select the same pods.
+                fault = f"it is at the address of '{names_by_url[url]}'"
             if fault is None and model_count + len(entry.models) > MAX_ALL_MODELS:
                 fault = f"all together name more than {MAX_ALL_MODELS} models"
             own_bytes = 0 if fault else len("".join((entry.base_url, *entry.models)).encode())
@@ -64,6 +69,7 @@ def collect(
                 model_count += len(entry.models)
                 size_bytes += own_bytes
                 found[entry.name] = entry
+                names_by_url[url] = entry.name
             else:
                 problems[entry.name if is_name(entry.name) else source] = fault
     return Collected(tuple(found.values()), problems)

@@ -108,6 +108,15 @@ def test_what_all_say_together_fits_into_the_file(tmp_path: Path) -> None:
     assert read_discovered_file(tmp_path) is not None
 
 
+def test_one_address_is_one_provider() -> None:
+    """Of several names of one server the first counts, and the others take nobody's place."""
+    url = "https://pod.example/v1"
+    same = [candidate(name, base_url=url) for name in "abcd"]
+    told = collect({"registry": [*same, candidate("z")]}, {}, SETTINGS, 1.0)
+    assert [entry.name for entry in told.providers] == ["a", "z"]
+    assert told.problems["d"] == "it is at the address of 'a'"
+
+
 def test_a_name_that_cannot_be_used_is_not_repeated() -> None:
     """What stands where a name belongs is told under the name of the source."""
     told = collect({"registry": [candidate("a\nb")]}, {}, SETTINGS, 1.0)

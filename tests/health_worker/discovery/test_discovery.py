@@ -373,7 +373,7 @@ async def test_real_sources_and_a_key_of_nobody_else(tmp_path: Path) -> None:
         open_raw_upstream(server) as upstream,
     ):
         registry.token, consul.token = "r-token", "c-token"
-        registry.list = [{"name": "a", "base_url": upstream.url}]
+        registry.list = [{"name": "a", "base_url": f"{upstream.url}/a"}]
         await consul.put("s", Instance("127.0.0.1", upstream.port))
         settings = DiscoverySettings(
             registry=RegistrySettings(registry.url, Secret("r-token")),
