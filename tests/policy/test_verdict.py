@@ -42,6 +42,7 @@ VERDICTS: dict[type[ProxyError], Verdict] = {
     errors.LimitExceeded: NEUTRAL,
     service_errors.ConfigRejected: NEUTRAL,
     service_errors.ConfigGuarded: NEUTRAL,
+    service_errors.HealthWorkerUnavailable: NEUTRAL,
     service_errors.SupervisorRefused: NEUTRAL,
     service_errors.SupervisorUnavailable: NEUTRAL,
     errors.ServerOverloaded: NEUTRAL,
