@@ -52,7 +52,10 @@ class VerdictLease:
         self.fence = 0
         """Of the lease that was held last; 0: none ever was."""
         self.was_alone = True
-        """Nobody else has led between that lease and the one before it, as far as Redis knows."""
+        """Nobody else has led between that lease and the one before it, as far as Redis knows, or
+        has told before it forgot."""
+        self._has_heard_of_another = False
+        """Since that lease was held, somebody else was said to lead."""
         self._link = link
         self._holder = holder
         self._lease_ms = round(lease_s * 1000)
@@ -74,9 +77,11 @@ class VerdictLease:
             return self.is_held
         if fence == 0:
             self._until_s = -math.inf
+            self._has_heard_of_another = True
             return False
         if fence != self.fence:
-            self.was_alone = before in (0, self.fence)
+            self.was_alone = before in (0, self.fence) and not self._has_heard_of_another
+            self._has_heard_of_another = False
             self.fence = fence
         self._hold_from(asked_s)
         return self.is_held

@@ -142,6 +142,22 @@ async def test_after_flushdb_the_fence_has_grown(ground: Ground) -> None:
     assert fences == sorted(set(fences))
 
 
+async def test_who_was_told_of_another_leader_is_not_alone_without_redis_memory(
+    ground: Ground,
+) -> None:
+    """What FLUSHDB takes from Redis the worker itself still knows, until it leads again."""
+    assert await ground.first.lead()
+    ground.end_lease()
+    assert await ground.second.lead()
+    assert not await ground.first.lead()
+    ground.server.command("FLUSHDB")
+    assert await ground.first.lead()
+    assert not ground.first.was_alone, "the other one's word was the newer one"
+    ground.server.command("FLUSHDB")
+    assert await ground.first.lead()
+    assert ground.first.was_alone
+
+
 async def test_a_fence_grows_also_where_the_clock_of_redis_was_set_back(ground: Ground) -> None:
     """As long as the last one is known the next is greater, whatever the time is."""
     future = 2**52
