@@ -29,7 +29,7 @@ from proxy.policy.breaker_targets import split_breaker_id
 from proxy.policy.credentials import find_caller
 from proxy.policy.visible_models import VisibleModels, add_visible, sees_all
 from proxy.telemetry.health import build_health
-from proxy.telemetry.order_words import describe_order
+from proxy.telemetry.order_words import describe_order, find_late
 from proxy.telemetry.provider_item import build_provider_item
 from proxy.telemetry.provider_status import (
     BARRED,
@@ -251,16 +251,19 @@ class HealthApi:
 
     async def _order(self, call: Call, order: HealthOrder, names: Sequence[str]) -> Reply:
         _log.info("an operator's order for the health worker", order=order, by=call.by)
+        ordered_at = time.time()
         async with asyncio.timeout(ORDER_WITHIN_S):
             summary = await self._worker.order(order, names)
         after = Call(self._worker.snapshot, call.caller, call.name, call.by)
         shown = await self._describe(after, names or None)
-        verdicts = self._read_verdicts()
+        believed = self._read_verdicts()
+        verdicts = [believed[n] for each in shown if (n := str(each["name"])) in believed]
         message = describe_order(
             order,
             names,
-            checked=sum(each["name"] in verdicts for each in shown),
+            checked=len(verdicts),
             total=len(shown),
+            late=find_late(verdicts, ordered_at),
             is_suspect=self._worker.is_suspect,
             summary=summary,
         )

@@ -26,9 +26,9 @@ from proxy.domain.settings import InstallSettings, Settings
 
 TURN_S = 1.0
 """How often it looks at least whether it leads; and how soon it tells again what went unheard."""
-CHECK_WITHIN_S = 8.0
-"""An order to check is answered by then, before whoever waits for it gives up: where many targets
-hang, the last of them are still being asked."""
+CHECK_WITHIN_S = 1.8
+"""An order to check is answered by then, with what has come: who hangs, or comes after many that
+do, is still being asked, and is told of later."""
 BEATS = 3
 """So often something is told in the time that a worker counts as alive after it."""
 

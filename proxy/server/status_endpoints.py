@@ -18,7 +18,7 @@ from proxy.server.provider_list import ProviderList, list_models
 from proxy.server.registrar import Registrar
 from proxy.server.shape import Visit
 from proxy.server.state import ServerState
-from proxy.telemetry.order_words import describe_order
+from proxy.telemetry.order_words import describe_order, find_late
 
 
 class StatusEndpoints:
@@ -75,17 +75,20 @@ class StatusEndpoints:
     async def _order(self, visit: Visit, order: HealthOrder, names: Sequence[str]) -> web.Response:
         request = visit.request
         by = f"{request.method} {request.path} by {visit.known_caller.key_id}"
+        ordered_at = time.time()
         summary = await self._state.health_orders.give(order, names, by)
         # By the configuration of now: what was found may be in force already.
         snapshot = self._state.runtime.snapshot
         shown = await self._list.describe(snapshot, visit.known_caller, names or None)
         health = self._state.runtime.board.health
         listings = [snapshot.providers[str(each["name"])] for each in shown]
+        verdicts = [v for each in listings if (v := health.find_verdict(each)) is not None]
         message = describe_order(
             order,
             names,
-            checked=sum(health.find_verdict(each) is not None for each in listings),
+            checked=len(verdicts),
             total=len(shown),
+            late=find_late(verdicts, ordered_at),
             is_suspect=health.verdicts is not None and health.verdicts.is_suspect,
             summary=summary,
         )
