@@ -63,7 +63,6 @@ from campaigns.ground.health_chaos.plan import (
 from campaigns.ground.health_chaos.sightings import Watch, read_page
 from campaigns.ground.kernel import count_descriptors, raise_file_limit
 from health_worker.publish import LIVES_S as ALIVE_S
-from proxy.stores.verdict_messages import LEASE_KEY
 from tests.fakes.redis_server import RedisServer
 
 PHASES = (
@@ -84,6 +83,8 @@ ONLY = os.environ.get("ONLY", "").split()
 SEED = int(os.environ.get("SEED", "20261127"))
 LOOK_S = 0.05
 UP_WITHIN_S = 30.0
+TURNS, TURN_S, ASLEEP_S = 4, 5.0, 3.5
+"""Another one asks for the lease each 3 s."""
 FROZEN_S = LEASE_S + 4.0
 REDIS_AWAY_S = 7.0
 FLAP_S = 6.0
@@ -198,17 +199,21 @@ class Campaign:
         self.found.taken_over_at_s.append(time.monotonic() - ago_s)
 
     async def _double(self) -> None:
-        """Take the lease away again and again, which has two of them believe that they lead."""
+        """Have two believe that they lead: one sleeps while Redis forgets, and wakes in its lease."""
         self.load.begin("lease contested")
         begun_s, at = time.monotonic(), time.time()
-        for turn in range(10):
-            self.ground.servers[WATCHED].command("DEL", LEASE_KEY)
-            await asyncio.sleep(max(0.0, begun_s + turn + 1 - time.monotonic()))
+        for turn in range(1, TURNS + 1):
+            leader = self.ground.workers.find_leader()
+            leader.signal(signal.SIGSTOP)
+            self.ground.trouble_redis(lambda server: server.command("FLUSHALL"))
+            await asyncio.sleep(ASLEEP_S)
+            leader.signal(signal.SIGCONT)
+            await asyncio.sleep(max(0.0, begun_s + turn * TURN_S - time.monotonic()))
         counts = await self.ground.ask()
-        if not any(term.leads and term.at >= at for term in self.ground.workers.read_terms()):
-            self.found.untold.append("the lease has never changed hands")
+        terms = [t for t in self.ground.workers.read_terms() if t.leads and t.at >= at]
+        if len(terms) < TURNS:
+            self.found.untold.append(f"the lease has changed hands {len(terms)} times only")
         self.found.doubled = check_takeover(counts.probes, begun_s, names=PROVIDERS)
-        await asyncio.sleep(5.0)
 
     async def _freeze_leader(self) -> None:
         """Have a provider die while the leader sleeps, who then wakes and believes it well."""

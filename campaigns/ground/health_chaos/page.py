@@ -99,7 +99,7 @@ def build_result(load: TwinLoad, watch: Watch, found: Found) -> Result:
             *slow_takeovers,
         ],
         f"and within {RELEASED_WITHIN_S:g} s of its end": late_release,
-        "the late word of a leader that was frozen counts for nothing": [
+        "no proxy goes back to an older check, nor to the word of a leader that was frozen": [
             *found.woken,
             *check_late_words(watch.sightings),
         ],
