@@ -23,11 +23,11 @@ LATE_ROUNDS = 2
 """So many in a row before there is a ceiling."""
 LEAST_IN_FLIGHT = 64
 """However late the loop: whoever holds the processor up, somebody is served."""
-SOFT_CUT, HARD_CUT = 0.93, 0.5
+SOFT_CUT, HARD_CUT = 0.9, 0.5
 """What is left of a ceiling after a late round, and after one that was far too late."""
 FAR_TOO_LATE = 4.0
 """So many times what is in time. Nearer to it a little less is enough: lag rises steeply."""
-GROWTH = 0.05
+GROWTH = 0.02
 """By which part a ceiling rises after a round in time."""
 CALM_S = 2.0
 """How long nobody must have been refused, and the loop be in time, before the ceiling goes."""
