@@ -199,7 +199,7 @@ class Campaign:
         self.found.taken_over_at_s.append(time.monotonic() - ago_s)
 
     async def _double(self) -> None:
-        """Have two believe that they lead: one sleeps while Redis forgets, and wakes in its lease."""
+        """Have two lead at once: one sleeps while Redis forgets, and wakes within its lease."""
         self.load.begin("lease contested")
         begun_s, at = time.monotonic(), time.time()
         for turn in range(1, TURNS + 1):
