@@ -53,6 +53,10 @@ HEARD_WITHIN_S = 2.0
 ENDPOINTS = (*(path for path, _ in PATHS), *MODEL_ENDPOINTS)
 """What the label `endpoint` of a metric may be; all else is `other`."""
 
+ACCEPTED_PER_TURN = 16
+"""New connections in one turn of the loop. A loop that is late turns seldom, and with one of them
+in each turn those who connect, such as a health check, would wait for many seconds."""
+
 
 class Service:
     """Everything one worker holds open; made by `open_service` inside a running loop."""
@@ -79,7 +83,9 @@ class Service:
 
     async def listen(self, sock: socket.socket, backlog: int = BACKLOG) -> None:
         """Accept connections on a socket that is bound already; other processes may do so too."""
-        await web.SockSite(self._runner, sock, backlog=backlog).start()
+        # In one turn uvloop accepts one connection by each descriptor, however many wait.
+        for each in (sock, *(sock.dup() for _ in range(ACCEPTED_PER_TURN - 1))):
+            await web.SockSite(self._runner, each, backlog=backlog).start()
 
     async def apply(self, snapshot: Snapshot) -> None:
         """

@@ -21,7 +21,7 @@ from proxy.domain.settings import InstallSettings
 from proxy.telemetry.log_writer import LogWriter, open_log_writer
 from proxy.upstream import connection_cap
 from proxy.upstream.httptools_transport import HttptoolsTransport
-from proxy.wiring import Service, open_service
+from proxy.wiring import ACCEPTED_PER_TURN, Service, open_service
 from tests.fakes.proxy_server import (
     ADMIN_KEY,
     AUTH,
@@ -274,6 +274,25 @@ async def test_a_drain_lets_streams_end_and_refuses_nobody(state_dir: Path, log:
             assert (await stream.read()).endswith(DONE)
             await session.close()
             await draining
+
+
+async def test_those_who_wait_for_a_late_loop_are_accepted_together(
+    state_dir: Path, log: LogWriter
+) -> None:
+    """Of all that have connected meanwhile, one turn of the loop accepts many."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as shared:
+        async with opened(InstallSettings(state_dir=str(state_dir)), log) as service:
+            await service.listen(shared.dup())
+            waiting = 2 * ACCEPTED_PER_TURN
+            clients = [socket.create_connection(shared.getsockname()) for _ in range(waiting)]
+            turns = 0
+            async with asyncio.timeout(10.0):
+                while len(service._runner.connections) < waiting:
+                    await asyncio.sleep(0)
+                    turns += 1
+            assert turns < waiting / 2
+            for client in clients:
+                client.close()
 
 
 async def test_what_waits_in_a_shared_queue_is_left_to_others(
