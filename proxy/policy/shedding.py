@@ -3,8 +3,8 @@ How many requests a worker may have under way while its event loop is late.
 
 Pure: `LagMeter` measures, `wiring.py` tells. As long as the loop is in time there is no ceiling.
 Once it has been late for long enough there is one, below what was under way; it falls while the
-loop stays late, rises while that is in time and somebody was refused, and goes when nobody is any
-more. So a worker whose processor is used up takes as much as it can answer, and not in turns
+loop is later than a tenth of what was long enough, rises while it is not and somebody was refused,
+and goes when nobody is any more. So a worker whose processor is used up takes as much as it can answer, and not in turns
 everything and nothing.
 
 The median of several beats is gone by: one hiccup, such as a collection of garbage or a large
@@ -21,6 +21,9 @@ BEATS_PER_ROUND = 5
 """After so many beats it is decided anew."""
 LATE_ROUNDS = 2
 """So many in a row before there is a ceiling."""
+HELD_SHARE = 0.1
+"""With a ceiling, this part of the bound is in time. A crowd that can be served a little later is
+served; but where somebody is refused, whoever is told so is told at once, and so is `/health`."""
 LEAST_IN_FLIGHT = 64
 """However late the loop: whoever holds the processor up, somebody is served."""
 SOFT_CUT, HARD_CUT = 0.9, 0.5
@@ -74,7 +77,8 @@ class Shedding:
             lag_s: by how many seconds the loop was late because of its own work.
             in_flight: how many requests are under way.
             now_s: seconds of a clock that only goes forward.
-            max_lag_s: what is still in time; None takes the ceiling away.
+            max_lag_s: the bound: up to it the loop is in time as long as there is no ceiling, and
+                up to HELD_SHARE of it with one; None takes the ceiling away.
             was_pressed: somebody was refused by the ceiling since the last beat.
         """
         if max_lag_s is None:
@@ -86,9 +90,10 @@ class Shedding:
         if len(self._lags_s) < BEATS_PER_ROUND:
             return
         middle_s = median(self._lags_s)
-        if middle_s > max_lag_s:
+        in_time_s = max_lag_s * HELD_SHARE
+        if middle_s > (max_lag_s if self.ceiling is None else in_time_s):
             self._late_rounds += 1
-            self._fall(HARD_CUT if middle_s > FAR_TOO_LATE * max_lag_s else SOFT_CUT)
+            self._fall(HARD_CUT if middle_s > FAR_TOO_LATE * in_time_s else SOFT_CUT)
             self._calm_since_s = now_s
         else:
             self._late_rounds = 0

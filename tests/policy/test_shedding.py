@@ -10,15 +10,16 @@ from proxy.policy.shedding import (
     CALM_S,
     FAR_TOO_LATE,
     HARD_CUT,
+    HELD_SHARE,
     LATE_ROUNDS,
     LEAST_IN_FLIGHT,
     SOFT_CUT,
     Shedding,
 )
 
-MAX_LAG_S = 0.02
+MAX_LAG_S = 0.1
 BEAT_S = 0.025
-LATE_S, IN_TIME_S = 0.1, 0.001
+LATE_S, IN_TIME_S = 0.5, 0.001
 
 
 class Worker:
@@ -89,8 +90,20 @@ def test_a_loop_that_stays_late_gets_a_ceiling_below_what_is_under_way() -> None
 def test_a_little_late_is_a_little_less() -> None:
     """Close to what is in time the ceiling falls softly, as lag rises steeply with load."""
     worker = Worker()
-    ceiling = worker.pass_rounds(LATE_ROUNDS, MAX_LAG_S * FAR_TOO_LATE * 0.99, 400)
-    assert ceiling == int(400 * SOFT_CUT)
+    first = worker.become_late(400)
+    held_s = MAX_LAG_S * HELD_SHARE
+    assert worker.pass_rounds(1, held_s * FAR_TOO_LATE * 0.99, first) == int(first * SOFT_CUT)
+
+
+def test_with_a_ceiling_the_loop_is_held_to_a_tenth() -> None:
+    """What was in time before anybody was refused is late while somebody is."""
+    worker = Worker()
+    assert worker.pass_rounds(20, MAX_LAG_S, 400) is None
+    first = worker.become_late(400)
+    second = worker.pass_rounds(1, MAX_LAG_S, first)
+    assert second is not None
+    assert second < first
+    assert worker.pass_rounds(1, MAX_LAG_S * HELD_SHARE, second) == second
 
 
 def test_a_ceiling_falls_only_once_it_has_been_reached() -> None:
