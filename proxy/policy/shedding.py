@@ -4,8 +4,8 @@ How many requests a worker may have under way while its event loop is late.
 Pure: `LagMeter` measures, `wiring.py` tells. As long as the loop is in time there is no ceiling.
 Once it has been late for long enough there is one, below what was under way; it falls while the
 loop is later than a tenth of what was long enough, rises while it is not and somebody was refused,
-and goes when nobody is any more. So a worker whose processor is used up takes as much as it can answer, and not in turns
-everything and nothing.
+and goes when nobody is any more. So a worker whose processor is used up takes as much as it can
+answer, and not in turns everything and nothing.
 
 The median of several beats is gone by: one hiccup, such as a collection of garbage or a large
 configuration, makes one beat late, however long it is. And only own lag counts: a loop that is late
