@@ -37,6 +37,8 @@ from campaigns.ground.soak.watch import read_process
 from tests.end_to_end.served import KEY, PROVIDER_KEY
 
 ROUNDS = 3
+LAG_S = 0.1
+"""`max_loop_lag_s`, which is off by default."""
 MEASURE_S, SETTLE_S = 6.0, 3.0
 TIMES = (5, 10)
 CONNECTIONS = 2500
@@ -44,6 +46,7 @@ CONNECTIONS = 2500
 LEAST_GOODPUT = 0.9
 MOST_REFUSAL_MS, MOST_HEALTH_MS = 20.0, 50.0
 HEALTH_EACH_S = 0.02
+CORES = choose_cores(os.sched_getaffinity(0))
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -83,7 +86,7 @@ LOADS = (
         (5,),
         (
             "Of `small` an answer costs a dozen times what a refusal does, so that to refuse four "
-            "for each answer takes a third of the time. So a worker refuses 4000 a second and "
+            "for each answer takes a third of the time. So a worker refuses 6000 a second and "
             "does not read from who was refused before it is their turn: goodput is kept, and "
             "who asks again at once waits for the next refusal. To have both, requests must be "
             "kept from the worker: by more workers, or by a limit of rates in front of them.",
@@ -208,7 +211,6 @@ def _ask_at_once(count: int) -> tuple[str, ...]:
 @contextmanager
 def serving(tools: Tools, limits: Mapping[str, object]) -> Iterator[tuple[int, int]]:
     """Serve on one core before the mock on the other; yield the port and the worker's number."""
-    cores = choose_cores(os.sched_getaffinity(0))
     upstream, port = find_free_port(), find_free_port()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -225,6 +227,7 @@ def serving(tools: Tools, limits: Mapping[str, object]) -> Iterator[tuple[int, i
             "host": "127.0.0.1",
             "port": port,
             "workers": 1,
+            "health_worker": {"enabled": False},
             "api_keys": [KEY],
             "log_file": str(folder / "requests.log"),
             "limits": limits,
@@ -232,14 +235,14 @@ def serving(tools: Tools, limits: Mapping[str, object]) -> Iterator[tuple[int, i
         }
         config.write_text(json.dumps(whole))
         config.chmod(0o600)
-        with pinned_to(cores.tools):
+        with pinned_to(CORES.tools):
             mock = subprocess.Popen([str(tools.mock), str(upstream)], stderr=subprocess.DEVNULL)
         try:
-            with pinned_to(cores.system):
+            with pinned_to(CORES.system):
                 service = Service(config, folder)
             try:
                 (pid,) = service.wait_until_whole()[0]
-                with pinned_to(cores.tools):
+                with pinned_to(CORES.tools):
                     yield port, pid
             finally:
                 service.signal(signal.SIGTERM)
@@ -273,11 +276,10 @@ class Offer(Struct, frozen=True):
         return statistics.median(measure(turn) for turn in self.turns)
 
 
-def measure(load: Load, rounds: int, seconds: float, lag_s: float | None) -> list[Offer]:
+def measure(load: Load, rounds: int, seconds: float, lag_s: float) -> list[Offer]:
     """Offer one load at each of its multiples."""
     tools, limits = build_tools(), dict(load.limits)
-    if lag_s is not None:
-        limits["max_loop_lag_s"] = lag_s
+    limits["max_loop_lag_s"] = lag_s
     with (
         serving(tools, {**limits, "max_loop_lag_s": None}) as unbound,
         serving(tools, limits) as bound,
@@ -361,7 +363,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=MEASURE_S)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--load", action="append", choices=[load.name for load in LOADS])
-    parser.add_argument("--lag", type=float, help="limits.max_loop_lag_s; else its default")
+    parser.add_argument("--lag", type=float, default=LAG_S, help="limits.max_loop_lag_s")
     given = parser.parse_args()
     # What was started is stopped also where somebody ends this one.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

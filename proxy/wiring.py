@@ -53,7 +53,7 @@ HEARD_WITHIN_S = 2.0
 ENDPOINTS = (*(path for path, _ in PATHS), *MODEL_ENDPOINTS)
 """What the label `endpoint` of a metric may be; all else is `other`."""
 
-ACCEPTED_PER_TURN = 16
+ACCEPTED_PER_TURN = 4
 """New connections in one turn of the loop. A loop that is late turns seldom, and with one of them
 in each turn those who connect, such as a health check, would wait for many seconds."""
 

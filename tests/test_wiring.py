@@ -283,7 +283,7 @@ async def test_those_who_wait_for_a_late_loop_are_accepted_together(
     with socket.create_server(("127.0.0.1", 0), backlog=64) as shared:
         async with opened(InstallSettings(state_dir=str(state_dir)), log) as service:
             await service.listen(shared.dup())
-            waiting = 2 * ACCEPTED_PER_TURN
+            waiting = 8 * ACCEPTED_PER_TURN
             clients = [socket.create_connection(shared.getsockname()) for _ in range(waiting)]
             turns = 0
             async with asyncio.timeout(10.0):

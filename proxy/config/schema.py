@@ -111,7 +111,7 @@ class LimitsEntry(Section):
         description="The part of `max_in_flight` that one key may have under way, from 0 to 1.",
     )
     max_loop_lag_s: Annotated[float, Field(gt=0, le=10)] | None = Field(
-        default=0.1,
+        default=None,
         description=(
             "Once the event loop of a worker stays later than this many seconds, requests beyond "
             "what it can answer get 503, so that it is ten times as punctual; null: they do not."

@@ -89,7 +89,7 @@ class Settings(Struct, frozen=True):
     discovery: DiscoverySettings = DiscoverySettings()
     max_key_share: float = 1.0
     """The part of `max_in_flight` that one key may have under way."""
-    max_loop_lag_s: float | None = 0.1
+    max_loop_lag_s: float | None = None
     """Requests beyond a ceiling are refused while the event loop stays later; None: none are."""
 
 

@@ -23,9 +23,9 @@ from proxy.server.lean_head import PlainHead
 from proxy.server.written_answer import build_reply_head
 from proxy.wire.openai_error import build_error_body
 
-REFUSALS_PER_S = 4000.0
-"""Less than a tenth of a core. With a thousand connections that ask on, each waits for a quarter
-of a second; their clients were told to wait for one at least."""
+REFUSALS_PER_S = 6000.0
+"""Less than a tenth of a core. With a thousand connections that ask on, each waits for a sixth of
+a second; their clients were told to wait for one at least."""
 MOST_AT_ONCE = 200.0
 """So many refusals may come at the same time before anybody is slowed down."""
 RESUME_EACH_S = 0.005
