@@ -64,6 +64,7 @@ class Proxy(System):
             build_trust(ground),
             is_supervised=True,
             workers=self.workers,
+            serves_as="proxy.worker",
         )
 
     def build_config(self, ground: Ground, api_key: str) -> str:

@@ -88,9 +88,10 @@ class StartedProcess:
         """The id of the program itself."""
         return self._popen.pid
 
-    def find_children(self) -> list[int]:
-        """Return the ids of the processes that the program has started, without its own."""
-        return [pid for pid in self.find_pids() if pid != self.pid]
+    def find_children(self, word: str = "") -> list[int]:
+        """Return the ids of the processes that it has started with that word, or of all of them."""
+        pids = [pid for pid in self.find_pids() if pid != self.pid]
+        return [pid for pid in pids if not word or word in _read_words(pid)]
 
     def find_pids(self) -> list[int]:
         """Return the ids of the program and of every process that it has started."""
@@ -131,6 +132,15 @@ def _read_stat_fields(pid: int) -> list[str] | None:
         return None
     # The program's name stands in brackets and may itself hold blanks and brackets.
     return stat.rpartition(")")[2].split()
+
+
+def _read_words(pid: int) -> list[str]:
+    """Return the command line of a process, [] if it is gone."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().decode(errors="replace").split("\0")
+    except OSError:
+        return []
 
 
 def _read_session(pid: int) -> int | None:

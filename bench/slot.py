@@ -185,7 +185,9 @@ def _running(system: System, tools: Tools, cores: Cores, kind: Kind = PLAIN) -> 
             check_answer(launch, measured, is_stream=False)
             start_s = time.monotonic() - measured.started_monotonic_s
             check_answer(launch, measured, is_stream=True)
-        serving = measured.find_children() if launch.is_supervised else measured.find_pids()
+        serving = measured.find_pids()
+        if launch.is_supervised:
+            serving = measured.find_children(launch.serves_as)
         target = Target(
             url=f"http://127.0.0.1:{launch.port}{CHAT_PATH}",
             api_key=launch.api_key,

@@ -60,7 +60,8 @@ class Launch(Struct, frozen=True):
     `argv` None starts nothing: the load then goes to the mock and the mock is measured.
     `ready_path` answers 200 to a GET, with `ready_words` in its body, as soon as requests can be
     served. `warm_up_s` is a load before all rows, for what is slow at first. `is_supervised`: the
-    program itself serves nothing, what it starts does: `workers` processes. `beside` is a program
+    program itself serves nothing, what it starts does: `workers` processes, which have the word
+    `serves_as` in their command lines, if that is not "". `beside` is a program
     that must listen on `beside_port` before; it has the tools' core and is not measured. `headers`
     are sent with each request, besides the key.
     """
@@ -75,6 +76,7 @@ class Launch(Struct, frozen=True):
     warm_up_s: float = 0.0
     is_supervised: bool = False
     workers: int = 1
+    serves_as: str = ""
     beside: Sequence[str] = ()
     headers: Mapping[str, str] = {}
 

@@ -54,6 +54,15 @@ def test_a_child_belongs_to_the_tree_and_ends_with_it(tmp_path: Path) -> None:
     assert process.exit_status is not None
 
 
+def test_children_are_told_apart_by_a_word(tmp_path: Path) -> None:
+    """Of what a program has started only those count that were started with the word."""
+    process, up, _ = start_tree(tmp_path)
+    with process, up:
+        assert len(process.find_children()) == 1
+        assert process.find_children("-c") == process.find_children()
+        assert process.find_children("proxy.worker") == []
+
+
 def test_the_whole_tree_stays_on_its_core(tmp_path: Path) -> None:
     """Parent and child may run on the given core only."""
     core = max(os.sched_getaffinity(0))
