@@ -29,7 +29,7 @@ from proxy.policy.breaker_targets import split_breaker_id
 from proxy.policy.credentials import find_caller
 from proxy.policy.visible_models import VisibleModels, add_visible, sees_all
 from proxy.telemetry.health import build_health
-from proxy.telemetry.order_words import describe_order, find_late
+from proxy.telemetry.order_words import build_order_body
 from proxy.telemetry.provider_item import build_provider_item
 from proxy.telemetry.provider_status import (
     BARRED,
@@ -257,18 +257,17 @@ class HealthApi:
         after = Call(self._worker.snapshot, call.caller, call.name, call.by)
         shown = await self._describe(after, names or None)
         believed = self._read_verdicts()
-        verdicts = [believed[n] for each in shown if (n := str(each["name"])) in believed]
-        message = describe_order(
+        body = build_order_body(
             order,
             names,
-            checked=len(verdicts),
-            total=len(shown),
-            late=find_late(verdicts, ordered_at),
+            shown,
+            [believed[name] for each in shown if (name := str(each["name"])) in believed],
+            ordered_at=ordered_at,
+            now_at=time.time(),
             is_suspect=self._worker.is_suspect,
             summary=summary,
         )
-        told = {"discovery": summary} if order == "discover" and summary else {}
-        return Reply({"message": message, "timestamp": time.time(), "providers": shown, **told})
+        return Reply(body)
 
     async def _describe(
         self, call: Call, names: Collection[str] | None = None

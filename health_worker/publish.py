@@ -113,31 +113,11 @@ class LinkPublisher:
         """Hold nothing (see `Publisher`)."""
 
 
-class NoPublisher:
+class NoPublisher(LinkPublisher):
     """For one that stands alone without Redis: it leads, and what it tells reaches nobody."""
 
     def __init__(self, *, lives_s: float = LIVES_S) -> None:
-        self.lives_s = lives_s
-        self.on_order: TakeOrder = ignore_order
-        self.is_leading = True
-
-    async def lead(self) -> bool:
-        """Lead (see `Publisher`)."""
-        return True
-
-    async def tell(
-        self,
-        verdicts: Sequence[HealthVerdict],
-        *,
-        answered: Sequence[str] = (),
-        is_suspect: bool = False,
-        is_cleared: bool = False,
-    ) -> bool:
-        """Have told all whom it may concern: nobody (see `Publisher`)."""
-        return True
-
-    async def close(self) -> None:
-        """Hold nothing (see `Publisher`)."""
+        super().__init__(_tell_nobody, lives_s=lives_s)
 
 
 class RedisPublisher:
@@ -295,3 +275,7 @@ class RedisPublisher:
 
 def ignore_order(order: HealthOrder, names: tuple[str, ...], order_id: str) -> None:
     """Nobody is there yet to carry it out."""
+
+
+def _tell_nobody(message: Verdicts) -> None:
+    """There is nobody to hear."""

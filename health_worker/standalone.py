@@ -19,18 +19,17 @@ from health_worker.publish import NoPublisher, RedisPublisher
 from health_worker.watched_feed import WatchedFeed
 from proxy.config.load import LoadedConfig
 from proxy.config.master_secret import PEPPER, find_master_secret
-from proxy.config.sources import find_config, find_state_dir, list_watched
+from proxy.config.sources import explain_state_dir, find_config, find_state_dir, list_watched
 from proxy.domain.identity import KeyHasher
 from proxy.stores.redis_breakers import RedisBreakers
 from proxy.stores.redis_link import RedisLink
 from proxy.stores.redis_verdicts import RedisVerdicts
-from proxy.telemetry.log_writer import LogWriter, open_log_writer
+from proxy.telemetry.log_writer import LogWriter, open_service_log
 from proxy.telemetry.logs import configure_logging
 from proxy.telemetry.systemd import Notifier
 
 END_WITHIN_S = 4.0
 """What has not ended by then is left to the end of the process."""
-ORDER_WITHIN_S = 10.0
 STATUS_EACH_S = 5.0
 
 _log = structlog.get_logger("llm_proxy.health_worker")
@@ -54,14 +53,11 @@ def run_standalone(config: Path | None, environ: Mapping[str, str]) -> None:
     try:
         secret = find_master_secret(config_path, environ, state_dir)
     except OSError as error:
-        raise OSError(
-            f"the state directory '{state_dir}' cannot be used: {error.strerror}. "
-            "Mend its rights, or name another one with --state-dir."
-        ) from error
+        raise explain_state_dir(state_dir, error) from error
     hasher = KeyHasher(secret.derive(PEPPER))
     feed = WatchedFeed(config_path, environ, hasher, list_watched(config_path, state_dir))
     loaded = feed.load()
-    log = _open_log(loaded.install.log_file)
+    log = open_service_log(loaded.install.log_file)
     configure_logging(loaded.install.log_level, log)
     try:
         is_good = uvloop.run(_serve(feed, loaded, hasher, log, Notifier(environ)))
@@ -69,13 +65,6 @@ def run_standalone(config: Path | None, environ: Mapping[str, str]) -> None:
         log.close()
     if not is_good:
         raise SystemExit(1)
-
-
-def _open_log(log_file: str | None) -> LogWriter:
-    try:
-        return open_log_writer(log_file)
-    except OSError as error:
-        raise OSError(f"the log file cannot be opened: {error}") from error
 
 
 async def _serve(

@@ -67,13 +67,9 @@ class Provider:
         connection = UpstreamConnection(reader, writer)
         self._connections.add(connection)
         try:
-            while await self._answer(connection):
-                continue
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the other side has left
+            await connection.serve(self._answer)
         finally:
             self._connections.discard(connection)
-            writer.close()
 
     async def _answer(self, connection: UpstreamConnection) -> bool:
         """Answer one request; return whether the connection may be used again."""

@@ -80,6 +80,14 @@ def find_state_dir(config_path: Path | None, environ: Mapping[str, str]) -> Path
     return folder_of(config_path) / ".state"
 
 
+def explain_state_dir(state_dir: Path, error: OSError) -> OSError:
+    """Return an error that says of a state directory why it cannot be used, and how to mend it."""
+    return OSError(
+        f"the state directory '{state_dir}' cannot be used: {error.strerror}. "
+        "Mend its rights, or name another one with --state-dir."
+    )
+
+
 def find_runtime_dir(state_dir: Path, environ: Mapping[str, str]) -> Path:
     """Return where the control socket is: systemd's directory, else one by that of the state."""
     by_systemd = _first_of(environ.get("RUNTIME_DIRECTORY", ""))

@@ -18,7 +18,7 @@ from proxy.server.provider_list import ProviderList, list_models
 from proxy.server.registrar import Registrar
 from proxy.server.shape import Visit
 from proxy.server.state import ServerState
-from proxy.telemetry.order_words import describe_order, find_late
+from proxy.telemetry.order_words import build_order_body
 
 
 class StatusEndpoints:
@@ -82,19 +82,17 @@ class StatusEndpoints:
         shown = await self._list.describe(snapshot, visit.known_caller, names or None)
         health = self._state.runtime.board.health
         listings = [snapshot.providers[str(each["name"])] for each in shown]
-        verdicts = [v for each in listings if (v := health.find_verdict(each)) is not None]
-        message = describe_order(
-            order,
-            names,
-            checked=len(verdicts),
-            total=len(shown),
-            late=find_late(verdicts, ordered_at),
-            is_suspect=health.verdicts is not None and health.verdicts.is_suspect,
-            summary=summary,
-        )
-        told = {"discovery": summary} if order == "discover" and summary else {}
         return json_reply(
-            {"message": message, "timestamp": time.time(), "providers": shown, **told}
+            build_order_body(
+                order,
+                names,
+                shown,
+                [v for each in listings if (v := health.find_verdict(each)) is not None],
+                ordered_at=ordered_at,
+                now_at=time.time(),
+                is_suspect=health.verdicts is not None and health.verdicts.is_suspect,
+                summary=summary,
+            )
         )
 
 

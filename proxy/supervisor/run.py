@@ -34,7 +34,7 @@ from proxy.supervisor.spawn import SpawnedWorker, spawn_health_worker, spawn_wor
 from proxy.supervisor.startup import First, Place, find_place, load_first
 from proxy.supervisor.worker_process import WorkerProcess
 from proxy.telemetry.health import UptimeTracker, is_ready
-from proxy.telemetry.log_writer import LogWriter, open_log_writer
+from proxy.telemetry.log_writer import LogWriter, open_service_log
 from proxy.telemetry.logs import configure_logging
 from proxy.telemetry.service_metrics import ServiceMetrics
 from proxy.telemetry.systemd import Notifier, take_listen_sockets
@@ -70,7 +70,7 @@ def run_supervisor(
         place.lock.take()
         first = load_first(place)
         install = first.accepted.install
-        log = _open_log(install.log_file)
+        log = open_service_log(install.log_file)
         listening = inherited or open_listening(install.listen)
     except BaseException:  # whatever it was: a process that waits for its orders gets none
         first_worker.process.kill()
@@ -87,13 +87,6 @@ def run_supervisor(
         log.close()
     if not is_good:
         raise SystemExit(1)
-
-
-def _open_log(log_file: str | None) -> LogWriter:
-    try:
-        return open_log_writer(log_file)
-    except OSError as error:
-        raise OSError(f"the log file cannot be opened: {error}") from error
 
 
 class Supervisor:

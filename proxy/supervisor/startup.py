@@ -23,6 +23,7 @@ from proxy.config.problem import Place as ProblemPlace
 from proxy.config.seal import SealBroken, Sealer
 from proxy.config.sources import (
     PACKAGED_NAME,
+    explain_state_dir,
     find_config,
     find_runtime_dir,
     find_state_dir,
@@ -118,10 +119,7 @@ def find_place(config: Path | None, environ: Mapping[str, str]) -> Place:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         secret = find_master_secret(config_path, environ, state_dir)
     except OSError as error:
-        raise OSError(
-            f"the state directory '{state_dir}' cannot be used: {error.strerror}. "
-            "Mend its rights, or name another one with --state-dir."
-        ) from error
+        raise explain_state_dir(state_dir, error) from error
     pepper = secret.derive(PEPPER)
     return Place(
         config_path=config_path,

@@ -62,6 +62,14 @@ def open_log_writer(
     return LogWriter(_open_file(path), path=path, on_dropped=on_dropped)
 
 
+def open_service_log(log_file: str | None) -> "LogWriter":
+    """Return a writer as `open_log_writer` does, for who tells its error to an operator."""
+    try:
+        return open_log_writer(log_file)
+    except OSError as error:
+        raise OSError(f"the log file cannot be opened: {error}") from error
+
+
 def _open_file(path: Path) -> int:
     path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)

@@ -14,6 +14,44 @@ _NAMES_SHOWN = 8
 NEVER_CHECKED = "what is switched off, simulated, or has 'probe: off', never is"
 
 
+def build_order_body(
+    order: HealthOrder,
+    names: Sequence[str],
+    shown: Sequence[Mapping[str, object]],
+    verdicts: Iterable[HealthVerdict],
+    *,
+    ordered_at: float,
+    now_at: float,
+    is_suspect: bool,
+    summary: Mapping[str, object],
+) -> dict[str, object]:
+    """
+    Return the body that answers an order.
+
+    Args:
+        order: what was to be done.
+        names: for `check`: of whom; none means all.
+        shown: the providers, as they are listed now.
+        verdicts: what is believed of those of them that are checked.
+        ordered_at: when it was ordered, epoch seconds.
+        now_at: epoch seconds.
+        is_suspect: the health worker doubts what it sees.
+        summary: what the health worker says of it, {} for nothing.
+    """
+    believed = list(verdicts)
+    message = describe_order(
+        order,
+        names,
+        checked=len(believed),
+        total=len(shown),
+        late=find_late(believed, ordered_at),
+        is_suspect=is_suspect,
+        summary=summary,
+    )
+    told = {"discovery": summary} if order == "discover" and summary else {}
+    return {"message": message, "timestamp": now_at, "providers": shown, **told}
+
+
 def describe_order(
     order: HealthOrder,
     names: Sequence[str],

@@ -21,6 +21,16 @@ class UpstreamConnection:
         self.watched_bytes = 0
         """How much has come that no request was read from."""
 
+    async def serve(self, answer: "Callable[[UpstreamConnection], Awaitable[bool]]") -> None:
+        """Have request after request answered, as long as that says so and the peer is there."""
+        try:
+            while await answer(self):
+                continue
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the other side has left
+        finally:
+            self._writer.close()
+
     async def read_request(self) -> tuple[str, dict[str, str], bytes]:
         """Return (request line, headers in lower case, body) of the next request."""
         line, headers = await self.read_head()
