@@ -113,8 +113,8 @@ class LimitsEntry(Section):
     max_loop_lag_s: Annotated[float, Field(gt=0, le=10)] | None = Field(
         default=None,
         description=(
-            "Once the event loop of a worker stays later than this many seconds, requests beyond "
-            "what it can answer get 503, so that it is ten times as punctual; null: they do not."
+            "Once the event loop of a worker stays later than this many seconds, such as 0.02, "
+            "requests beyond what it can answer get 503; null: they do not."
         ),
     )
     max_client_connections: Count = Field(

@@ -76,13 +76,19 @@ def release(exchange: Exchange) -> None:
         del runtime.in_flight_by_key[key]
 
 
+def find_shed_reason(runtime: Runtime, settings: Settings, in_flight: int) -> ShedReason | None:
+    """Return why nobody gets a place beside so many requests; None: somebody may."""
+    if in_flight >= settings.max_in_flight:
+        return "full"
+    return None if runtime.shedding.has_room(in_flight) else "late"
+
+
 def _find_reason(runtime: Runtime, settings: Settings, key: str) -> ShedReason | None:
     """Return why there is no place for one more request of a key; None: there is."""
+    reason = find_shed_reason(runtime, settings, runtime.in_flight)
+    if reason is not None:
+        return reason
     most = settings.max_in_flight
-    if runtime.in_flight >= most:
-        return "full"
-    if not runtime.shedding.has_room(runtime.in_flight):
-        return "late"
     # Of few places a small share is one all the same: a share limits a key, and bars none.
     # A share such as 0.29 is a little less as a float, and one of 100 places would be lost.
     share = max(1, int(most * settings.max_key_share + 1e-6))

@@ -2,8 +2,8 @@
 How many requests a worker may have under way while its event loop is late.
 
 Pure: `LagMeter` measures, `wiring.py` tells. As long as the loop is in time there is no ceiling.
-Once it has been late for long enough there is one, below what was under way; it falls while the
-loop is later than a tenth of what was long enough, rises while it is not and somebody was refused,
+Once it has been late for about a second there is one, below what was under way; it falls while the
+loop is later than a quarter of the bound, rises while it is not and somebody was refused,
 and goes when nobody is any more. So a worker whose processor is used up takes as much as it can
 answer, and not in turns everything and nothing.
 
@@ -19,11 +19,11 @@ ShedReason = Literal["full", "key_share", "late"]
 """Why a request finds no place: all are taken, all that its key may have, or the loop is late."""
 BEATS_PER_ROUND = 5
 """After so many beats it is decided anew."""
-LATE_ROUNDS = 2
-"""So many in a row before there is a ceiling."""
-HELD_SHARE = 0.1
-"""With a ceiling, this part of the bound is in time. A crowd that can be served a little later is
-served; but where somebody is refused, whoever is told so is told at once, and so is `/health`."""
+LATE_ROUNDS = 4
+"""So many in a row before there is a ceiling: a crowd that comes at once is served by then."""
+HELD_SHARE = 0.25
+"""With a ceiling, this part of the bound is in time: where somebody is refused, whoever is told so
+is told soon, and so is `/health`."""
 LEAST_IN_FLIGHT = 64
 """However late the loop: whoever holds the processor up, somebody is served."""
 SOFT_CUT, HARD_CUT = 0.9, 0.5
@@ -107,8 +107,8 @@ class Shedding:
             if self._late_rounds < LATE_ROUNDS:
                 return
             ceiling = self._peak
-        elif self._peak > ceiling:
-            return  # the last cut has not had its effect yet
+        elif self._peak > ceiling and cut != HARD_CUT:
+            return  # the last cut has not had its effect yet, and is not known to be too small
         self.ceiling = max(LEAST_IN_FLIGHT, int(min(ceiling, self._peak) * cut))
 
     def _rise(self, now_s: float) -> None:

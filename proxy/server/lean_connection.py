@@ -186,7 +186,12 @@ class LeanConnection(Outflow):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = self._head_end_s = None
-        if self._runtime.shedding.ceiling is not None and not self.writing_paused:
+        runtime = self._runtime
+        if (
+            self._server.shed.was_full
+            or runtime.shedding.ceiling is not None
+            or runtime.in_flight >= runtime.snapshot.settings.max_in_flight
+        ) and not self.writing_paused:
             answer = self._server.shed.refuse(head, len(data))
             if answer is not None:
                 self.write(answer)
@@ -196,7 +201,7 @@ class LeanConnection(Outflow):
         self._request = request = LeanRequest(
             head, data[head.body_at :], self._loop, self._resume_reading
         )
-        if self._runtime.is_draining:
+        if runtime.is_draining:
             request.keeps_alive = False
         if self.task is not None:
             self._wake()

@@ -1,9 +1,10 @@
 """
-Refusals of requests beyond the ceiling that a late event loop sets: the cheapest there are.
+Refusals of requests for which there is no place, when they are many: the cheapest there are.
 
-`lean_connection.py` asks for one before a request gets a task. A worker that is late has no time
-for more than reading the head, which must be read to know where the next one begins: so nobody
-looks for the key, and there is no record and no line in the log. They are counted.
+The first of each second are the pipeline's, with a record and a line in the log. From then on
+`lean_connection.py` asks for one before a request gets a task. A worker that has more than it can
+answer has no time for more than reading the head, which must be read to know where the next one
+begins: so nobody looks for the key, and there is no record and no line. They are counted.
 
 Even these cost a hundredth of a millisecond each, and clients that ask again at once can have a
 worker do nothing else. Beyond a rate that leaves it nine tenths of its time, refused connections
@@ -18,17 +19,21 @@ from random import randrange
 
 from proxy.domain.errors import ServerOverloaded
 from proxy.pipeline.context import Runtime, build_request_id
-from proxy.pipeline.limit import RETRY_WITHIN_S
+from proxy.pipeline.limit import RETRY_WITHIN_S, find_shed_reason
 from proxy.server.lean_head import PlainHead
 from proxy.server.written_answer import build_reply_head
 from proxy.wire.openai_error import build_error_body
 
+LOGGED_PER_S = 50
+"""So many a second are refused the usual way, which shows in the log who is."""
 REFUSALS_PER_S = 6000.0
 """Less than a tenth of a core. With a thousand connections that ask on, each waits for a sixth of
 a second; their clients were told to wait for one at least."""
 MOST_AT_ONCE = 200.0
 """So many refusals may come at the same time before anybody is slowed down."""
 RESUME_EACH_S = 0.005
+FULL_FOR_S = 1.0
+"""For so long after all places were taken, requests of one turn of the loop are counted."""
 _ID = "<id>"
 _BODY = build_error_body(ServerOverloaded())
 
@@ -45,8 +50,12 @@ class LeanShed:
         self._runtime = runtime
         self._loop = loop
         self._read_clock_s = read_clock_s
+        self.was_full = False
+        """A moment ago all places were taken."""
+        self._refused_full = 0
         self._begun = 0
         self._second = 0
+        self._logged = 0
         self._answers: list[list[bytes]] = []
         self._slowed: deque[asyncio.Transport] = deque()
         self._credit = MOST_AT_ONCE
@@ -64,9 +73,14 @@ class LeanShed:
             came_bytes: the length of what has come, with the head.
         """
         runtime = self._runtime
-        if runtime.shedding.has_room(runtime.in_flight + self._begun):
+        reason = find_shed_reason(
+            runtime, runtime.snapshot.settings, runtime.in_flight + self._begun
+        )
+        if reason is None:
             self._count_begun()
             return None
+        if not self.was_full:
+            self._watch_full()
         if (
             not head.keeps_alive
             or runtime.is_draining
@@ -74,11 +88,14 @@ class LeanShed:
             or "Origin" in head.headers
         ):
             return None
-        runtime.shed["late"] += 1
-        runtime.unrecorded[head.route.endpoint] += 1
         second = int(time.time())
         if second != self._second:
-            self._second, self._answers = second, _build_answers()
+            self._second, self._answers, self._logged = second, _build_answers(), 0
+        if self._logged < LOGGED_PER_S:
+            self._logged += 1
+            return None
+        runtime.shed[reason] += 1
+        runtime.unrecorded[head.route.endpoint] += 1
         return build_request_id().encode().join(self._answers[randrange(len(self._answers))])
 
     def slow_down(self, transport: asyncio.Transport) -> None:
@@ -108,6 +125,14 @@ class LeanShed:
         now_s = self._read_clock_s()
         earned = (now_s - self._credit_at_s) * REFUSALS_PER_S
         self._credit, self._credit_at_s = min(MOST_AT_ONCE, self._credit + earned), now_s
+
+    def _watch_full(self) -> None:
+        """Count what begins in a turn for as long as requests find all places taken."""
+        refused = self._runtime.shed["full"]
+        self.was_full = refused != self._refused_full or not self.was_full
+        self._refused_full = refused
+        if self.was_full:
+            self._loop.call_later(FULL_FOR_S, self._watch_full)
 
     def _count_begun(self) -> None:
         """Count a request that will take its place later in this turn of the loop."""

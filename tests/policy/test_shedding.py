@@ -95,7 +95,7 @@ def test_a_little_late_is_a_little_less() -> None:
     assert worker.pass_rounds(1, held_s * FAR_TOO_LATE * 0.99, first) == int(first * SOFT_CUT)
 
 
-def test_with_a_ceiling_the_loop_is_held_to_a_tenth() -> None:
+def test_with_a_ceiling_the_loop_is_held_to_a_part_of_the_bound() -> None:
     """What was in time before anybody was refused is late while somebody is."""
     worker = Worker()
     assert worker.pass_rounds(20, MAX_LAG_S, 400) is None
@@ -106,14 +106,23 @@ def test_with_a_ceiling_the_loop_is_held_to_a_tenth() -> None:
     assert worker.pass_rounds(1, MAX_LAG_S * HELD_SHARE, second) == second
 
 
-def test_a_ceiling_falls_only_once_it_has_been_reached() -> None:
-    """While more is under way than it allows, it waits for that to end before it falls again."""
+def test_a_ceiling_falls_softly_only_once_it_has_been_reached() -> None:
+    """While more is under way than it allows, a little late is no reason to let it fall again."""
     worker = Worker()
     first = worker.become_late(400)
-    assert worker.pass_rounds(5, LATE_S, 400) == first
-    second = worker.pass_rounds(1, LATE_S, first)
+    a_little_s = MAX_LAG_S * HELD_SHARE * 1.5
+    assert worker.pass_rounds(5, a_little_s, 400) == first
+    second = worker.pass_rounds(1, a_little_s, first)
     assert second is not None
     assert second < first
+
+
+def test_far_too_late_nobody_else_is_let_in_until_it_is_in_time() -> None:
+    """Streams end when they end: meanwhile it falls to the least, then begins at what is left."""
+    worker = Worker()
+    worker.become_late(2000)
+    assert worker.pass_rounds(5, LATE_S, 2000) == LEAST_IN_FLIGHT
+    assert worker.pass_rounds(1, IN_TIME_S, 450) == 450
 
 
 def test_a_ceiling_rises_while_somebody_is_refused() -> None:

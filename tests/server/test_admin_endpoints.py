@@ -11,6 +11,7 @@ from proxy.domain.catalog import Snapshot
 from proxy.domain.errors import ProxyError
 from proxy.domain.identity import Caller
 from proxy.domain.service_errors import SupervisorRefused, SupervisorUnavailable
+from proxy.policy.shedding import LEAST_IN_FLIGHT
 from proxy.server.admin_endpoints import METHODS
 from tests.fakes.proxy_server import (
     ADMIN_KEY,
@@ -95,6 +96,21 @@ async def test_what_there_is_is_denied_as_well(method: str, name: str) -> None:
     """Nobody without an admin key learns which paths there are, or which methods they take."""
     found = [(await ask(method, f"/admin/{name}", key))[0] for key in (None, KEY)]
     assert found == [401, 403]
+
+
+async def test_a_worker_without_a_place_is_administered() -> None:
+    """However full or late it is, an admin's order is carried out: it takes no place."""
+    snapshot = build_administrated()
+    async with (
+        serving(snapshot, {}, ScriptedDesk(APPLIED)) as server,
+        aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as session,
+    ):
+        server.runtime.in_flight = snapshot.settings.max_in_flight
+        server.runtime.shedding.ceiling = LEAST_IN_FLIGHT
+        headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+        async with session.post("/admin/reload", headers=headers) as answer:
+            assert answer.status == 200
+        server.runtime.in_flight = 0
 
 
 async def test_the_record_names_the_key_that_was_denied() -> None:

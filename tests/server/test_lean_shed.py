@@ -1,6 +1,7 @@
-"""Requests that are refused because the event loop is late, at the least expense."""
+"""Requests that are refused for want of a place, at the least expense."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,7 +12,17 @@ import pytest
 
 from proxy.pipeline.context import Runtime
 from proxy.policy.shedding import LEAST_IN_FLIGHT
-from proxy.server.lean_shed import MOST_AT_ONCE, REFUSALS_PER_S, RESUME_EACH_S, LeanShed
+from proxy.server import lean_shed
+from proxy.server.chat_endpoints import list_plain_routes
+from proxy.server.lean_head import read_head
+from proxy.server.lean_shed import (
+    FULL_FOR_S,
+    LOGGED_PER_S,
+    MOST_AT_ONCE,
+    REFUSALS_PER_S,
+    RESUME_EACH_S,
+    LeanShed,
+)
 from tests.fakes.proxy_server import ANSWER, AUTH, ProxyServer, build_runtime, proxying
 from tests.fakes.raw_client import RawAnswer, RawClient, build_head, build_request, connecting
 from tests.fakes.raw_upstream import open_raw_upstream
@@ -24,6 +35,18 @@ NOWHERE = "http://127.0.0.1:1/v1"
 SLACK_S = 10
 LARGE_BYTES = 20 * 2**20
 VARYING = ("date", "x-request-id", "x-litellm-call-id", "retry-after")
+
+
+@pytest.fixture
+def none_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have none of them refused by the pipeline, as the first of each second are."""
+    monkeypatch.setattr(lean_shed, "LOGGED_PER_S", 0)
+
+
+def make_full(server: ProxyServer) -> None:
+    """Have all places taken."""
+    server.runtime.shedding.ceiling = None
+    server.runtime.in_flight = server.runtime.snapshot.settings.max_in_flight
 
 
 def make_late(server: ProxyServer) -> None:
@@ -56,6 +79,7 @@ def read_same(answer: RawAnswer) -> tuple[int, list[tuple[str, str]], Any]:
     return answer.status, fields, answer.json
 
 
+@pytest.mark.usefixtures("none_logged")
 async def test_it_is_the_refusal_that_all_others_get() -> None:
     """Status, headers and body are those of a server that is full, under an id of its own."""
     async with being_late() as (server, client):
@@ -71,12 +95,36 @@ async def test_it_is_the_refusal_that_all_others_get() -> None:
         assert answer.error["type"] == "overloaded_error"
         assert answer.error["code"] == "server_overloaded"
         assert server.observer.records == []
-        server.runtime.shedding.ceiling = None
-        server.runtime.in_flight = server.runtime.snapshot.settings.max_in_flight
+        make_full(server)
         await client.send(PLAIN)
         assert read_same(await client.read_answer()) == read_same(answer)
+        assert server.runtime.shed == {"late": 40, "full": 1}
+        await client.send(build_request(b"{}", "Connection: close"))
+        usual = await client.read_answer()
+        await server.observer.wait_for_records(1)
+        named = [each for each in read_same(usual)[1] if each[0] != "connection"]
+        assert (usual.status, named, usual.json) == read_same(answer)
+        make_timely(server)
 
 
+@pytest.mark.parametrize("make", [make_late, make_full])
+async def test_the_first_of_each_second_are_recorded(make: Callable[[ProxyServer], None]) -> None:
+    """So many a second are refused by the pipeline, which tells who they were; others are not."""
+    async with being_late() as (server, client):
+        make(server)
+        begun_s, count = int(time.time()), 3 * LOGGED_PER_S
+        for _ in range(count):
+            await client.send(PLAIN)
+            assert (await client.read_answer()).status == 503
+        seconds = int(time.time()) - begun_s + 1
+        logged = len(server.observer.records)
+        assert min(LOGGED_PER_S, count) <= logged <= LOGGED_PER_S * seconds
+        assert logged + server.runtime.unrecorded.total() == count
+        assert server.runtime.shed.total() == count
+        make_timely(server)
+
+
+@pytest.mark.usefixtures("none_logged")
 async def test_they_are_counted_and_the_connection_serves_on() -> None:
     """A refused request is counted by reason and endpoint; the next is answered when it can be."""
     async with being_late(PLAIN) as (server, client):
@@ -90,6 +138,7 @@ async def test_they_are_counted_and_the_connection_serves_on() -> None:
         assert (await client.read_answer()).status == 200
 
 
+@pytest.mark.usefixtures("none_logged")
 async def test_strangers_are_refused_alike() -> None:
     """Nobody looks for a key while the loop is late."""
     async with being_late(PLAIN.replace(b"Bearer sk", b"Bearer no")) as (_, client):
@@ -133,8 +182,7 @@ async def test_health_metrics_status_and_administration_are_answered() -> None:
     async with being_late() as (server, _):
         for settings in ("late", "full"):
             if settings == "full":
-                server.runtime.shedding.ceiling = None
-                server.runtime.in_flight = server.runtime.snapshot.settings.max_in_flight
+                make_full(server)
             async with aiohttp.ClientSession(headers=AUTH) as session:
                 for path in ("/health", "/health/readiness", "/metrics", "/status", "/v1/models"):
                     async with session.get(f"http://127.0.0.1:{server.port}{path}") as answered:
@@ -144,6 +192,7 @@ async def test_health_metrics_status_and_administration_are_answered() -> None:
         make_timely(server)
 
 
+@pytest.mark.usefixtures("none_logged")
 async def test_no_more_begin_in_one_turn_than_there_is_room_for() -> None:
     """Of requests that come in one turn of the loop those count that have not taken a place yet."""
     async with being_late() as (server, _):
@@ -169,7 +218,7 @@ class Clockwork:
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
         """Keep what is to be called."""
-        assert delay_s == RESUME_EACH_S
+        assert delay_s in {RESUME_EACH_S, FULL_FOR_S}
         self.later.append(callback)
 
     def turn(self, passed_s: float) -> None:
@@ -248,3 +297,27 @@ def test_those_who_have_left_are_forgotten() -> None:
         works.turn(RESUME_EACH_S)
     assert all(each.is_read for each in transports if not each.is_closing())
     assert works.later == []
+
+
+def test_it_watches_for_as_long_as_requests_find_all_places_taken() -> None:
+    """A second in which nobody found all places taken ends it, no other does."""
+    runtime = build_runtime()
+    runtime.in_flight = runtime.snapshot.settings.max_in_flight
+    shed, works = build_shed(runtime)
+    head = read_head(PLAIN, list_plain_routes())
+    assert head is not None
+    assert not shed.was_full
+    for _ in range(3 + LOGGED_PER_S):
+        shed.refuse(head, len(PLAIN))
+    assert len(works.later) == 1
+    assert shed.was_full
+    works.turn(FULL_FOR_S)
+    assert shed.was_full
+    runtime.shed["full"] += 1
+    works.turn(FULL_FOR_S)
+    assert shed.was_full
+    works.turn(FULL_FOR_S)
+    assert not shed.was_full
+    assert works.later == []
+    shed.refuse(head, len(PLAIN))
+    assert shed.was_full
