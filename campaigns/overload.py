@@ -87,7 +87,8 @@ LOADS = (
         is_judged=False,
         notes=(
             "`streams by lag` is for who does not know how many places there should be. The "
-            "ceiling is found while requests come, goes up and down around what is right, and the loop is "
+            "ceiling is found while requests come, goes up and down around what is right, and the "
+            "loop is "
             "busy all the time: so a fifth of the best goodput is lost at times, and refusals take "
             "longer than by places that leave it some room.",
         ),
