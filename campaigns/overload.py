@@ -32,85 +32,20 @@ from bench.toolchain import Tools, build_tools
 from campaigns.base import PASSED, Result, print_result, write_result
 from campaigns.ground.caller import find_percentile
 from campaigns.ground.kernel import raise_file_limit
+from campaigns.ground.overload_loads import LOADS, Load
 from campaigns.ground.service import Service
 from campaigns.ground.soak.watch import read_process
 from tests.end_to_end.served import KEY, PROVIDER_KEY
 
 ROUNDS = 3
 MEASURE_S, SETTLE_S = 6.0, 3.0
-TIMES = (5, 10)
 CONNECTIONS = 2500
 """Of the load generator when it offers a rate: more than are ever waiting for an answer."""
 LEAST_GOODPUT = 0.9
 MOST_REFUSAL_MS, MOST_HEALTH_MS = 20.0, 50.0
 HEALTH_EACH_S = 0.02
-STREAMS = ("-s", "-n", "50", "-d", "20")
 CORES = choose_cores(os.sched_getaffinity(0))
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
-class Load(Struct, frozen=True):
-    """What is asked for, and how many at once are answered best."""
-
-    name: str
-    what: str
-    options: Sequence[str]
-    at_once: Sequence[int]
-    limits: dict[str, object]
-    times: Sequence[int] = TIMES
-    is_judged: bool = True
-    """False: what is measured is told, and holds no promise; `notes` say why."""
-    notes: Sequence[str] = ()
-
-
-LOADS = (
-    Load(
-        "places",
-        "answers after 200 ms, and 100 places",
-        ("-f", "200"),
-        (100,),
-        {"max_in_flight": 100},
-    ),
-    Load(
-        "streams",
-        "streams of 50 chunks, one each 20 ms, and 300 places, which keep the processor busy",
-        STREAMS,
-        (300,),
-        {"max_in_flight": 300},
-    ),
-    Load(
-        "streams by lag",
-        "such streams, places for all, and a `max_loop_lag_s` of 0.02",
-        STREAMS,
-        (300, 400, 500, 600),
-        {"max_in_flight": 10_000, "max_loop_lag_s": 0.02},
-        is_judged=False,
-        notes=(
-            "`streams by lag` is for who does not know how many places there should be. The "
-            "ceiling is found while requests come, goes up and down around what is right, and the "
-            "loop is "
-            "busy all the time: so a fifth of the best goodput is lost at times, and refusals take "
-            "longer than by places that leave it some room.",
-        ),
-    ),
-    Load(
-        "small",
-        "small answers at once, which are nothing but work, and 100 places",
-        (),
-        (100,),
-        {"max_in_flight": 100},
-        (5,),
-        False,
-        (
-            "Of `small` an answer costs some six times what reading and refusing a request does, "
-            "kernel and all, so that four refusals for each answer take half of the time: no "
-            "server that reads them can keep nine tenths of what it answers. So a worker refuses "
-            "6000 a second and does not read from who was refused before it is their turn, who "
-            "then waits for the next refusal. To have both, requests must be kept from the "
-            "worker: by more workers, or by a limit of rates in front of them.",
-        ),
-    ),
-)
 
 
 class Measured(Struct, frozen=True):

@@ -3,7 +3,8 @@
 import pytest
 
 from campaigns.base import PASSED
-from campaigns.overload import LOADS, Load, Measured, Offer, Turn, build_result
+from campaigns.ground.overload_loads import LOADS, Load
+from campaigns.overload import Measured, Offer, Turn, build_result
 
 JUDGED = LOADS[0]
 TOLD = LOADS[-1]
