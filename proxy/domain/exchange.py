@@ -8,7 +8,8 @@ from msgspec import Struct, field
 from proxy.domain.settings import Clocks, PoolLimits
 from proxy.domain.usage import Usage
 
-Operation = Literal["chat", "completions", "embeddings"]
+Operation = Literal["chat", "completions", "embeddings", "messages", "count_tokens"]
+"""What a client asks for; it also says which dialect the client speaks: see `wire/dialects.py`."""
 Ending = Literal["completed", "failed", "client_closed", "interrupted"]
 Anomaly = Literal["utf8_replaced", "usage_anomaly"]
 """Broken text that was mended; token counts that could not be billed from."""

@@ -16,7 +16,6 @@ from proxy.pipeline.stream_answer import StreamAnswer
 from proxy.pipeline.whole_answer import BodyCollector, WholeAnswer
 from proxy.providers.base import ProviderType
 from proxy.upstream.base import BodySink, OpenedResponse
-from proxy.wire.answer_events import build_answer_events
 from proxy.wire.base import Ask, CheckedAnswer
 from proxy.wire.openai_error import read_error_answer
 
@@ -161,7 +160,9 @@ class Incoming:
         self._flow_into(collector, start)
         raw = await collector.collect(self._clocks.answer_s - self._measure_spent_s())
         came_monotonic_s = time.monotonic()
-        answer = self._provider_type.read_answer(self._ask, raw)
+        provider_type = self._provider_type
+        read = provider_type.stream_answer if self._ask.streams else provider_type.read_answer
+        answer = read(self._ask, raw)
         attempt.content_monotonic_s = exchange.first_content_monotonic_s = came_monotonic_s
         exchange.usage, exchange.anomalies = answer.usage, answer.anomalies
         return answer
@@ -180,7 +181,7 @@ class Incoming:
         if not start.is_object:
             raise _no_stream()
         answer = await self._read_json(start)
-        return WholeAnswer(build_answer_events(self._ask, answer.body), is_stream=True)
+        return WholeAnswer(answer.body, is_stream=True)
 
     async def _read_error(self, encoding: str) -> UpstreamError:
         head = self._opened.head

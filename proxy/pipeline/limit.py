@@ -37,7 +37,7 @@ async def limit(exchange: Exchange, caller: Caller) -> None:
         LimitExceeded: the key has used what it may; the error says when to come back.
     """
     runtime, settings = exchange.runtime, exchange.snapshot.settings
-    key = f"{caller.organization_id}:{caller.key_id}"
+    key = name_key(caller)
     by_key = runtime.in_flight_by_key
     # On most servers at most times only the first can be so.
     if (
@@ -45,7 +45,7 @@ async def limit(exchange: Exchange, caller: Caller) -> None:
         or runtime.shedding.ceiling is not None
         or settings.max_key_share < 1.0
     ):
-        reason = _find_reason(runtime, settings, key)
+        reason = find_key_reason(runtime, settings, key)
         if reason is not None:
             runtime.shed[reason] += 1
             raise ServerOverloaded(_MESSAGES[reason], retry_after_s=randint(*RETRY_WITHIN_S))
@@ -76,6 +76,11 @@ def release(exchange: Exchange) -> None:
         del runtime.in_flight_by_key[key]
 
 
+def name_key(caller: Caller) -> str:
+    """Return what the places of a caller's key are counted under."""
+    return f"{caller.organization_id}:{caller.key_id}"
+
+
 def find_shed_reason(runtime: Runtime, settings: Settings, in_flight: int) -> ShedReason | None:
     """Return why nobody gets a place beside so many requests; None: somebody may."""
     if in_flight >= settings.max_in_flight:
@@ -83,7 +88,7 @@ def find_shed_reason(runtime: Runtime, settings: Settings, in_flight: int) -> Sh
     return None if runtime.shedding.has_room(in_flight) else "late"
 
 
-def _find_reason(runtime: Runtime, settings: Settings, key: str) -> ShedReason | None:
+def find_key_reason(runtime: Runtime, settings: Settings, key: str) -> ShedReason | None:
     """Return why there is no place for one more request of a key; None: there is."""
     reason = find_shed_reason(runtime, settings, runtime.in_flight)
     if reason is not None:

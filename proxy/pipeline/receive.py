@@ -3,7 +3,7 @@
 from proxy.domain.settings import Settings
 from proxy.pipeline.base import InboundRequest
 from proxy.wire.base import Ask
-from proxy.wire.openai_request import parse_ask
+from proxy.wire.dialects import find_dialect
 
 
 async def receive(request: InboundRequest, settings: Settings) -> Ask:
@@ -14,4 +14,5 @@ async def receive(request: InboundRequest, settings: Settings) -> Ask:
         RequestError: the body may not come (its type, encoding, size, `Expect`), comes too
             slowly or malformed, or is not a valid request.
     """
-    return parse_ask(request.operation, await request.read_body(settings))
+    body = await request.read_body(settings)
+    return find_dialect(request.operation).parse_ask(request.operation, body, request.headers)

@@ -4,7 +4,7 @@ from proxy.domain.errors import ProxyError
 from proxy.domain.service_errors import ServerShutdown
 from proxy.pipeline.context import Exchange
 from proxy.pipeline.reply_head import build_error_head
-from proxy.wire.openai_error import build_error_body, build_error_event
+from proxy.wire.dialects import find_dialect
 
 
 async def refuse(exchange: Exchange, error: ProxyError) -> None:
@@ -16,12 +16,14 @@ async def refuse(exchange: Exchange, error: ProxyError) -> None:
     exchange.ending = "failed"
     exchange.error = error
     reply = exchange.reply
+    dialect = find_dialect(exchange.request.operation)
     if reply.is_open:
-        reply.data(build_error_event(error))
+        reply.data(dialect.build_error_event(error, exchange.request_id))
         await reply.end()
     elif not reply.started:
         exchange.status = error.status
-        await reply.send(error.status, build_error_head(exchange, error), build_error_body(error))
+        body = dialect.build_error_body(error, exchange.request_id)
+        await reply.send(error.status, build_error_head(exchange, error), body)
 
 
 def interrupt(exchange: Exchange) -> None:
@@ -29,6 +31,7 @@ def interrupt(exchange: Exchange) -> None:
     exchange.ending = "interrupted"
     exchange.error = ServerShutdown()
     if exchange.reply.is_open:
-        exchange.reply.data(build_error_event(exchange.error))
+        dialect = find_dialect(exchange.request.operation)
+        exchange.reply.data(dialect.build_error_event(exchange.error, exchange.request_id))
         # Without an end of its body clients would meet a broken connection before the reason.
         exchange.reply.end_at_once()

@@ -42,6 +42,14 @@ class ProviderType(Protocol):
             UpstreamError: an error inside the 200, or a body that is not the dialect.
         """
 
+    def stream_answer(self, ask: Ask, body: bytes) -> CheckedAnswer:
+        """
+        Check a complete 200 answer that was to be a stream, and return it as the client's stream.
+
+        Raises:
+            UpstreamError: an error inside the 200, or a body that is not the dialect.
+        """
+
     def build_probe(self, provider: Provider, clocks: Clocks) -> OutboundRequest | None:
         """
         Return what to send to learn how a provider is, by its `probe`; None: nothing can be.

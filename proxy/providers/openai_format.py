@@ -15,6 +15,7 @@ from proxy.providers.kind import Kind
 from proxy.providers.probe_answer import find_probed_model, read_probe_answer
 from proxy.providers.quirks import open_repair
 from proxy.version import __version__
+from proxy.wire.answer_events import build_answer_events
 from proxy.wire.base import Ask, CheckedAnswer, StreamReader
 from proxy.wire.json_text import build_object, encode
 from proxy.wire.openai_answer import read_openai_answer
@@ -71,6 +72,11 @@ class OpenAIFormat:
         # Vectors have no quirks, and taking thousands of floats apart is not free.
         repair = None if ask.operation == "embeddings" else open_repair(self._kind.quirk)
         return read_openai_answer(ask, body, repair)
+
+    def stream_answer(self, ask: Ask, body: bytes) -> CheckedAnswer:
+        """Return a complete answer as a stream (see `providers/base.py`)."""
+        answer = self.read_answer(ask, body)
+        return replace(answer, body=build_answer_events(ask, answer.body))
 
     def build_probe(self, provider: Provider, clocks: Clocks) -> OutboundRequest | None:
         """Return what to ask to learn how a provider is (see `providers/base.py`)."""

@@ -17,9 +17,10 @@ from collections import deque
 from collections.abc import Callable
 from random import randrange
 
-from proxy.domain.errors import ServerOverloaded
+from proxy.domain.errors import ProxyError, ServerOverloaded
+from proxy.pipeline.authenticate import authenticate
 from proxy.pipeline.context import Runtime, build_request_id
-from proxy.pipeline.limit import RETRY_WITHIN_S, find_shed_reason
+from proxy.pipeline.limit import RETRY_WITHIN_S, find_key_reason, find_shed_reason, name_key
 from proxy.server.lean_head import PlainHead
 from proxy.server.written_answer import build_reply_head
 from proxy.wire.openai_error import build_error_body
@@ -77,9 +78,10 @@ class LeanShed:
             runtime, runtime.snapshot.settings, runtime.in_flight + self._begun
         )
         if reason is None:
-            self._count_begun()
+            if self._takes_place(head):
+                self._count_begun()
             return None
-        if not self.was_full:
+        if reason == "full" and not self.was_full:
             self._watch_full()
         if (
             not head.keeps_alive
@@ -133,6 +135,16 @@ class LeanShed:
         self._refused_full = refused
         if self.was_full:
             self._loop.call_later(FULL_FOR_S, self._watch_full)
+
+    def _takes_place(self, head: PlainHead) -> bool:
+        """Return whether a place is for this one: not for a stranger, nor beyond a key's share."""
+        runtime = self._runtime
+        snapshot = runtime.snapshot
+        try:
+            caller = authenticate(head.headers, snapshot, runtime.hasher)
+        except ProxyError:
+            return False
+        return find_key_reason(runtime, snapshot.settings, name_key(caller)) is None
 
     def _count_begun(self) -> None:
         """Count a request that will take its place later in this turn of the loop."""

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from msgspec import Raw, Struct, field
 
+from proxy.domain.chat import ChatRequest
 from proxy.domain.errors import ProxyError
 from proxy.domain.exchange import Anomaly, Operation
 from proxy.domain.usage import Usage
@@ -39,6 +40,11 @@ class Ask(Struct):
     """How many of `fallbacks` came in `models`; the others came in `fallbacks`."""
     session_id: str | None = None
     """What the client calls its conversation, in `metadata`; in memory only, never logged."""
+    passed_headers: dict[str, str] = field(default_factory=dict)
+    """Headers of the client's dialect itself, such as `anthropic-beta`: only for a provider that
+    speaks the same dialect."""
+    chat: ChatRequest | None = None
+    """What is asked, dialects aside; None as long as nobody has had to read it."""
     dropped: list[str] = field(default_factory=list)
     """Fields that the chosen provider does not take and that were therefore left out."""
 
