@@ -9,8 +9,11 @@ from typing import Any, cast
 
 import aiohttp
 import pytest
+from multidict import CIMultiDict
 
+from proxy.pipeline.authenticate import authenticate
 from proxy.pipeline.context import Runtime
+from proxy.pipeline.limit import name_key
 from proxy.policy.shedding import LEAST_IN_FLIGHT
 from proxy.server import lean_shed
 from proxy.server.chat_endpoints import list_plain_routes
@@ -23,7 +26,14 @@ from proxy.server.lean_shed import (
     RESUME_EACH_S,
     LeanShed,
 )
-from tests.fakes.proxy_server import ANSWER, AUTH, ProxyServer, build_runtime, proxying
+from tests.fakes.proxy_server import (
+    ANSWER,
+    AUTH,
+    ProxyServer,
+    build_runtime,
+    build_snapshot,
+    proxying,
+)
 from tests.fakes.raw_client import RawAnswer, RawClient, build_head, build_request, connecting
 from tests.fakes.raw_upstream import open_raw_upstream
 from tests.fakes.upstream_scripts import answering
@@ -145,6 +155,7 @@ async def test_strangers_are_refused_alike() -> None:
         assert (await client.read_answer()).status == 503
 
 
+@pytest.mark.usefixtures("none_logged")
 @pytest.mark.parametrize(
     "odd",
     [
@@ -167,6 +178,18 @@ async def test_what_is_not_simple_is_refused_the_usual_way(odd: bytes) -> None:
         make_timely(server)
 
 
+@pytest.mark.usefixtures("none_logged")
+async def test_while_draining_a_refusal_is_the_last_answer() -> None:
+    """A server that ends has the pipeline refuse, which closes the connection."""
+    async with being_late() as (server, client):
+        server.runtime.is_draining = True
+        await client.send(PLAIN)
+        answer = await client.read_answer()
+        assert (answer.status, answer.headers["connection"]) == (503, "close")
+        make_timely(server)
+
+
+@pytest.mark.usefixtures("none_logged")
 async def test_a_large_body_is_not_read() -> None:
     """Of a body of 20 MiB the server takes no more than has come with the head, and closes."""
     head = build_head(f"Content-Length: {LARGE_BYTES}")
@@ -192,29 +215,23 @@ async def test_health_metrics_status_and_administration_are_answered() -> None:
         make_timely(server)
 
 
-@pytest.mark.usefixtures("none_logged")
-async def test_no_more_begin_in_one_turn_than_there_is_room_for() -> None:
-    """Of requests that come in one turn of the loop those count that have not taken a place yet."""
-    async with being_late() as (server, _):
-        server.runtime.in_flight = LEAST_IN_FLIGHT - 1
-        clients = [asyncio.open_connection("127.0.0.1", server.port) for _ in range(8)]
-        opened = await asyncio.gather(*clients)
-        for _, writer in opened:
-            writer.write(PLAIN)
-        answers = [await RawClient(*each).read_answer() for each in opened]
-        assert 200 in {answer.status for answer in answers}
-        assert {answer.status for answer in answers} <= {200, 503}
-        for _, writer in opened:
-            writer.close()
-        make_timely(server)
-
-
 class Clockwork:
     """A loop and a clock that stand still until they are told."""
 
     def __init__(self) -> None:
         self.now_s = 1.0
         self.later: list[Callable[[], None]] = []
+        self.soon: list[Callable[[], None]] = []
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Keep what is to be called in the next turn of the loop."""
+        self.soon.append(callback)
+
+    def begin_turn(self) -> None:
+        """Call what was kept for it."""
+        soon, self.soon = self.soon, []
+        for callback in soon:
+            callback()
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
         """Keep what is to be called."""
@@ -255,6 +272,52 @@ def build_shed(runtime: Runtime | None = None) -> tuple[LeanShed, Clockwork]:
     works = Clockwork()
     loop = cast(asyncio.AbstractEventLoop, works)
     return LeanShed(runtime or build_runtime(), loop, lambda: works.now_s), works
+
+
+def refuse(shed: LeanShed, data: bytes = PLAIN) -> bool:
+    """Return whether a request is refused before it gets to the pipeline."""
+    head = read_head(data, list_plain_routes())
+    assert head is not None
+    return shed.refuse(head, len(data)) is not None
+
+
+@pytest.mark.usefixtures("none_logged")
+@pytest.mark.parametrize("room", [1, 3])
+def test_of_one_turn_no_more_begin_than_there_is_room_for(room: int) -> None:
+    """Those count that have not taken their place yet, and only until they can have taken it."""
+    runtime = build_runtime()
+    runtime.in_flight = runtime.snapshot.settings.max_in_flight - room
+    shed, works = build_shed(runtime)
+    for _ in range(2):
+        assert [refuse(shed) for _ in range(room + 2)] == [False] * room + [True] * 2
+        works.begin_turn()
+    assert runtime.shed == {"full": 4}
+
+
+@pytest.mark.usefixtures("none_logged")
+def test_who_gets_no_place_keeps_nobody_from_one() -> None:
+    """Strangers, and a key that has its share, do not count among those that are about to begin."""
+    runtime = build_runtime(build_snapshot(max_in_flight=100, max_key_share=0.5))
+    runtime.in_flight = 99
+    shed, _ = build_shed(runtime)
+    stranger = PLAIN.replace(b"Bearer sk", b"Bearer no")
+    assert not any(refuse(shed, stranger) for _ in range(3))
+    caller = authenticate(CIMultiDict(AUTH), runtime.snapshot, runtime.hasher)
+    runtime.in_flight_by_key[name_key(caller)] = 50
+    assert not any(refuse(shed) for _ in range(3))
+    runtime.in_flight_by_key.clear()
+    assert [refuse(shed), refuse(shed), refuse(shed, stranger)] == [False, True, True]
+
+
+@pytest.mark.usefixtures("none_logged")
+def test_a_late_loop_is_no_full_one() -> None:
+    """What the ceiling refuses begins no watch for places."""
+    runtime = build_runtime()
+    runtime.shedding.ceiling = runtime.in_flight = LEAST_IN_FLIGHT
+    shed, works = build_shed(runtime)
+    assert refuse(shed)
+    assert not shed.was_full
+    assert works.later == []
 
 
 def test_a_few_refusals_slow_nobody_down() -> None:
@@ -304,11 +367,9 @@ def test_it_watches_for_as_long_as_requests_find_all_places_taken() -> None:
     runtime = build_runtime()
     runtime.in_flight = runtime.snapshot.settings.max_in_flight
     shed, works = build_shed(runtime)
-    head = read_head(PLAIN, list_plain_routes())
-    assert head is not None
     assert not shed.was_full
     for _ in range(3 + LOGGED_PER_S):
-        shed.refuse(head, len(PLAIN))
+        refuse(shed)
     assert len(works.later) == 1
     assert shed.was_full
     works.turn(FULL_FOR_S)
@@ -319,5 +380,5 @@ def test_it_watches_for_as_long_as_requests_find_all_places_taken() -> None:
     works.turn(FULL_FOR_S)
     assert not shed.was_full
     assert works.later == []
-    shed.refuse(head, len(PLAIN))
+    refuse(shed)
     assert shed.was_full
