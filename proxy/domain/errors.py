@@ -92,6 +92,16 @@ class InvalidRequest(RequestError):
     """A body, field or header that we or the dialect do not accept."""
 
 
+class NotOffered(InvalidRequest):
+    """
+    Something of the request that this provider cannot do and that must not be left out.
+
+    Another provider may be able to: nothing is wrong with the request itself.
+    """
+
+    code = "unsupported_parameter"
+
+
 class InvalidApiKey(RequestError):
     """No key, or a key that is not ours."""
 

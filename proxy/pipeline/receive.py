@@ -1,5 +1,7 @@
 """Stage: what is asked? The body, read and checked."""
 
+import time
+
 from proxy.domain.settings import Settings
 from proxy.pipeline.base import InboundRequest
 from proxy.wire.base import Ask
@@ -15,4 +17,6 @@ async def receive(request: InboundRequest, settings: Settings) -> Ask:
             slowly or malformed, or is not a valid request.
     """
     body = await request.read_body(settings)
-    return find_dialect(request.operation).parse_ask(request.operation, body, request.headers)
+    ask = find_dialect(request.operation).parse_ask(request.operation, body, request.headers)
+    ask.asked_at = int(time.time())
+    return ask

@@ -17,6 +17,8 @@ class ProviderType(Protocol):
     """Everything that is special about one kind of provider."""
 
     name: str
+    counts_tokens: bool
+    """It can be asked how many tokens a prompt has; else we estimate it."""
 
     def build_request(
         self, ask: Ask, deployment: Deployment, trace_headers: Mapping[str, str]
@@ -28,7 +30,9 @@ class ProviderType(Protocol):
         Fields that this provider does not take are left out and named in `ask.dropped`.
 
         Raises:
-            InvalidRequest: the provider has no such operation.
+            InvalidRequest: the provider has no such operation, or the request cannot be read.
+            NotOffered: the request has something that the provider cannot do and that must not
+                be left out; another may be able to.
         """
 
     def open_stream(self, ask: Ask, max_event_bytes: int) -> StreamReader:

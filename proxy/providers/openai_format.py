@@ -31,6 +31,8 @@ _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 class OpenAIFormat:
     """A ProviderType (see `providers/base.py`) that one `Kind` describes."""
 
+    counts_tokens = False
+
     def __init__(self, kind: Kind) -> None:
         self.name = kind.type
         self._kind = kind

@@ -40,6 +40,8 @@ class Ask(Struct):
     """How many of `fallbacks` came in `models`; the others came in `fallbacks`."""
     session_id: str | None = None
     """What the client calls its conversation, in `metadata`; in memory only, never logged."""
+    asked_at: int = 0
+    """Epoch seconds, for answers that must say when they were made."""
     passed_headers: dict[str, str] = field(default_factory=dict)
     """Headers of the client's dialect itself, such as `anthropic-beta`: only for a provider that
     speaks the same dialect."""
