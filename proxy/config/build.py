@@ -182,6 +182,7 @@ def _build_settings(top: ConfigFile, discovery: DiscoverySettings) -> Settings:
         ),
         discovery=discovery,
         max_key_share=top.limits.max_key_share,
+        refuses_unsupported=top.unsupported_params == "error",
         max_loop_lag_s=top.limits.max_loop_lag_s,
     )
 

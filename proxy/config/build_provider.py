@@ -118,6 +118,8 @@ def build_provider(
         model_info=build_model_info(entry.model_info),
         transport=SIMULATOR_TYPE if kind.type == SIMULATOR_TYPE else entry.transport,
         ca_file=entry.ca_file,
+        api_version=entry.api_version,
+        auth=entry.auth,
         proxy=proxy.url,
         probe=_build_probe(entry),
     )
@@ -146,6 +148,10 @@ def _find_problems(
         place = tree.place_of(*steps, "headers")
         what = "headers: a header is given twice, in different spellings"
         problems.append(Problem(place, what, "keep one of the two"))
+    for key in ("api_version", "auth"):
+        if getattr(entry, key) is not None and not kind.has_versions:
+            what = f"{key}: the type '{kind.type}' knows no such choice"
+            problems.append(Problem(tree.place_of(*steps, key), what, "remove the key"))
     if kind.type == SIMULATOR_TYPE:
         if entry.base_url is not None:
             place = tree.place_of(*steps, "base_url")

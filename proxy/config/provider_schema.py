@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from proxy.config.value_types import (
+    ApiVersion,
     BaseUrl,
     CaFile,
     Count,
@@ -114,6 +115,20 @@ class ProviderEntry(Section):
             "The environment variable that holds the provider's key. Without it the "
             "variables of the type are tried, such as PROXY_API_OPENAI_API_KEY, then "
             "OPENAI_API_KEY."
+        ),
+    )
+    api_version: ApiVersion | None = Field(
+        default=None,
+        description=(
+            "The version of its API, such as `2024-10-21`, for the types that have several: "
+            "`anthropic`, `gemini` and `azure`."
+        ),
+    )
+    auth: Literal["header", "bearer"] | None = Field(
+        default=None,
+        description=(
+            "How the key is sent by the types that know two ways, `anthropic`, `gemini` and "
+            "`azure`: in a header of their own, or as `Authorization: Bearer`."
         ),
     )
     models: list[ModelId] = Field(

@@ -297,6 +297,13 @@ class ConfigFile(Section):
             "first content."
         ),
     )
+    unsupported_params: Literal["drop", "error"] = Field(
+        default="drop",
+        description=(
+            "What is done with a request's field that the chosen provider does not know: it is "
+            "left out and named in `x-llm-proxy-dropped-params`, or the request is refused."
+        ),
+    )
     max_body_bytes: Bytes = Field(
         default=32 * 1024 * 1024, description="The largest request body that is accepted."
     )

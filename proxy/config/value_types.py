@@ -23,6 +23,7 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}\Z")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]{0,8000}[\x21-\x7e])?\Z")
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}\Z")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9._-]+(:[0-9]{1,5})?\Z|null\Z")
+_API_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 _MANAGED_HEADERS = frozenset(
@@ -70,7 +71,7 @@ LATER_TYPES = frozenset(("anthropic", "azure", "azure_openai", "cohere", "gemini
 
 
 def _check_type(value: str) -> str:
-    if value in LATER_TYPES:
+    if value in LATER_TYPES and find_kind(value) is None:
         refuse(
             "this provider type is not built yet",
             "wait for a later version, or reach its models through openrouter",
@@ -108,6 +109,12 @@ def _check_probe_path(value: str) -> str:
     is_plain = value.isascii() and value.isprintable() and not set(value) & set(' "#\\')
     if not value.startswith("/") or value.startswith("//") or not is_plain:
         refuse("this is not a path", "write it from '/', as in '/health'")
+    return value
+
+
+def _check_api_version(value: str) -> str:
+    if not _API_VERSION.match(value):
+        refuse("this is not a version of an API", "write it like '2024-10-21', in quotes")
     return value
 
 
@@ -246,6 +253,7 @@ ModelId = Annotated[str, AfterValidator(_check_model_id)]
 TypeName = Annotated[str, AfterValidator(_check_type)]
 BaseUrl = Annotated[str, AfterValidator(_check_base_url)]
 ProbePath = Annotated[str, AfterValidator(_check_probe_path)]
+ApiVersion = Annotated[str, AfterValidator(_check_api_version)]
 HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
 """Like `BaseUrl`, but may have a query."""
 CaFile = Annotated[str, AfterValidator(_check_ca_file)]

@@ -15,6 +15,8 @@ from proxy.domain.settings import Clocks, PoolLimits, Settings
 
 Strategy = Literal["priority", "weighted", "least_latency", "least_cost"]
 StreamFailure = Literal["terminate", "buffered"]
+Auth = Literal["header", "bearer"]
+"""The key in a header of the type's own, or as `Authorization: Bearer`."""
 WILDCARD = "*"
 SIMULATOR_TYPE = "simulator"
 SIMULATED = "sim-"
@@ -67,6 +69,10 @@ class Provider(Struct, frozen=True, gc=False):
     transport: str = "httptools"
     ca_file: str | None = None
     """Certificates that are trusted besides the system's, in PEM."""
+    api_version: str | None = None
+    """The version of its API that it is asked in, where its type has several; None: the usual."""
+    auth: Auth | None = None
+    """How the key is sent, where its type knows more than one way; None: its usual one."""
     proxy: Secret | None = None
     """The URL of what it is asked through, which may hold a password."""
     private_networks: tuple[str, ...] = ()

@@ -91,6 +91,8 @@ class Settings(Struct, frozen=True):
     """The part of `max_in_flight` that one key may have under way."""
     max_loop_lag_s: float | None = None
     """Requests beyond a ceiling are refused while the event loop stays later; None: none are."""
+    refuses_unsupported: bool = False
+    """A field that the provider does not know is an error; else it is left out and named."""
 
 
 class InstallSettings(Struct, frozen=True):

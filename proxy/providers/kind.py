@@ -51,4 +51,6 @@ class Kind(Struct, frozen=True):
     usage_in_streams: UsageInStreams = "ask"
     maps_developer_role: bool = False
     """The type knows no `developer` role: such messages are sent as `system`."""
+    has_versions: bool = False
+    """It goes by the settings `api_version` and `auth`; for others they are a mistake."""
     quirk: str | None = None

@@ -143,7 +143,7 @@ def test_the_name_of_a_variable_is_not_sent_as_a_key(tmp_path: Path, text: str) 
 
 def test_a_type_that_comes_later_is_not_called_a_mistake(tmp_path: Path) -> None:
     """A provider type that the documents promise is told to be not built yet."""
-    text = f"api_keys: [{GOOD_KEY}]\nproviders:\n  - {{name: p, type: anthropic, models: [m]}}\n"
+    text = f"api_keys: [{GOOD_KEY}]\nproviders:\n  - {{name: p, type: cohere, models: [m]}}\n"
     (problem,) = problems_of(tmp_path, text, {})
     assert "not built yet" in problem
 
@@ -223,6 +223,14 @@ def test_two_different_idle_times_are_a_problem(tmp_path: Path) -> None:
     entry = "{name: p, type: lm_studio, models: [m], keepalive_timeout: 3, keepalive_expiry: 4}"
     (problem,) = problems_of(tmp_path, f"providers:\n  - {entry}\n")
     assert "two names of one setting" in problem
+
+
+@pytest.mark.parametrize("setting", ["api_version: '2024-10-21'", "auth: bearer"])
+def test_a_choice_that_a_type_does_not_know_is_a_mistake(tmp_path: Path, setting: str) -> None:
+    """`api_version` and `auth` are refused where the type would pass them over."""
+    entry = f"{{name: p, type: lm_studio, models: [m], {setting}}}"
+    (problem,) = problems_of(tmp_path, f"providers:\n  - {entry}\n")
+    assert "the type 'lm_studio' knows no such choice" in problem
 
 
 def test_headers_are_taken_over_and_given_once(tmp_path: Path) -> None:
