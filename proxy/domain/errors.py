@@ -4,6 +4,7 @@ Every way a request can fail, as one tree.
     ProxyError
     ├── RequestError                 the client can mend it (4xx)
     │   ├── InvalidRequest           400  invalid_request_error
+    │   │   └── NotOffered           400  this provider cannot do it, another may
     │   ├── InvalidApiKey            401  authentication_error / invalid_api_key
     │   ├── PermissionDenied         403  permission_error
     │   ├── RouteNotFound            404  invalid_request_error / not_found

@@ -1,7 +1,7 @@
 """One attempt: ask one deployment, and come back with what may be shown, or with an error."""
 
 from proxy.domain.catalog import Deployment
-from proxy.domain.errors import ProxyError, UpstreamRejected, UpstreamTimeout
+from proxy.domain.errors import NotOffered, ProxyError, UpstreamRejected, UpstreamTimeout
 from proxy.domain.exchange import OutboundRequest
 from proxy.domain.key_mask import hide_secret
 from proxy.pipeline.board import Ticket
@@ -35,6 +35,7 @@ async def attempt(
     With `within_s` it must have something to show by then, whatever its own clocks allow.
 
     Raises:
+        NotOffered: it cannot do what is asked, and nobody has been asked.
         ProxyError: it failed; nothing of its answer has been sent.
     """
     try:
@@ -42,6 +43,8 @@ async def attempt(
         provider_type = find_type(deployment.provider.type)
         trace_headers = build_trace_headers(exchange.trace, exchange.request.headers)
         outbound = provider_type.build_request(ask, deployment, trace_headers)
+        if ask.dropped and exchange.snapshot.settings.refuses_unsupported:
+            raise _refuse_dropped(ask, deployment)
         transport = exchange.transports[deployment.provider.name]
     except BaseException:  # whatever it was, nobody will report with these permits
         exchange.runtime.board.give_back(ticket)
@@ -90,6 +93,15 @@ async def _ask(
     except BaseException:  # a cancelled request, too, lets go of its provider at once
         opened.close()
         raise
+
+
+def _refuse_dropped(ask: Ask, deployment: Deployment) -> NotOffered:
+    """Return the error for a field that would be left out, where that is not wanted."""
+    name = ask.dropped[0]
+    ask.dropped.clear()  # nothing was left out, since nothing was sent
+    return NotOffered(
+        f"'{name}' is not supported by the provider of '{deployment.model}'.", param=name
+    )
 
 
 def _hide_key(error: ProxyError, deployment: Deployment) -> None:

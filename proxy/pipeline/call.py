@@ -15,6 +15,7 @@ from msgspec import Struct
 from proxy.domain.catalog import Deployment
 from proxy.domain.errors import (
     DeadlineExceeded,
+    NotOffered,
     ProxyError,
     UpstreamOverloaded,
     UpstreamRateLimited,
@@ -166,7 +167,7 @@ class _Search:
     async def _try_least_bad(self) -> Answer | None:
         """Ask one that should be left alone, where all should: one of us at a time."""
         index = find_least_bad([refused.admission for refused in self._refused])
-        if self._tried or index is None or self._board.is_panicking:
+        if self._has_asked() or index is None or self._board.is_panicking:
             return None
         chosen = self._refused[index]
         self._leg = chosen.leg
@@ -305,6 +306,10 @@ class _Search:
                 return False
         return True
 
+    def _has_asked(self) -> bool:
+        """Return whether a provider has been asked; one that cannot do it is not."""
+        return any(not isinstance(tried.error, NotOffered) for tried in self._tried)
+
     def _is_wrong_itself(self) -> bool:
         """Return whether what was asked for first calls the request wrong: no waiting helps."""
         return any(
@@ -366,7 +371,8 @@ class _Search:
         if last is not None:
             errors.append(last)
         refusals = [refused.admission for refused in self._refused]
-        if not errors and not others:
+        if not self._has_asked() and last is None and (refusals or not self._tried):
+            # Those that were not asked may be able to do what the others cannot.
             if self._skipped is not None:
                 self._exchange.route_reason = f"{self._chosen.reason},{self._skipped[1]}"
             return build_error(refusals)

@@ -17,6 +17,7 @@ from proxy.pipeline.whole_answer import BodyCollector, WholeAnswer
 from proxy.providers.base import ProviderType
 from proxy.upstream.base import BodySink, OpenedResponse
 from proxy.wire.base import Ask, CheckedAnswer
+from proxy.wire.dialects import find_dialect
 from proxy.wire.openai_error import read_error_answer
 
 MAX_ERROR_BODY_BYTES = 64 * 1024
@@ -127,7 +128,12 @@ class Incoming:
         exchange, settings = self._exchange, self._exchange.snapshot.settings
         reader = self._provider_type.open_stream(self._ask, settings.max_event_bytes)
         stream = StreamAnswer(
-            reader, self._opened, self._attempt, settings, is_buffered=self._is_buffered
+            reader,
+            self._opened,
+            self._attempt,
+            settings,
+            is_buffered=self._is_buffered,
+            keep_alive=find_dialect(self._ask.operation).keep_alive,
         )
         try:
             self._flow_into(stream, start)

@@ -13,6 +13,7 @@ from proxy.domain.errors import (
     UpstreamQuotaExhausted,
 )
 from proxy.pipeline.context import Exchange
+from proxy.wire.dialects import find_dialect
 from proxy.wire.openai_rate_headers import build_rate_headers
 
 STREAM_HEADERS: Mapping[str, str] = {
@@ -38,6 +39,8 @@ def build_head(exchange: Exchange, kind: Mapping[str, str]) -> dict[str, str]:
         "x-request-id": exchange.request_id,
         "x-litellm-call-id": exchange.request_id,
     }
+    for name in find_dialect(exchange.request.operation).id_headers:
+        headers[name] = exchange.request_id
     rate = exchange.rate
     if rate is not None:
         headers |= build_rate_headers(rate.limit_requests, rate.remaining_requests, rate.reset_s)

@@ -4,15 +4,13 @@ import asyncio
 
 from proxy.pipeline.context import Exchange
 from proxy.pipeline.reply_head import build_stream_head
-from proxy.wire.sse import build_comment
-
-KEEP_ALIVE = build_comment(b"keep-alive")
+from proxy.wire.dialects import find_dialect
 
 
 class SignsOfLife:
     """
     From dispatch until there is something to show: after a while of silence headers, then
-    comments. Of a buffered stream that is its end.
+    comments, or what the client's dialect has for them. Of a buffered stream that is its end.
 
     Clients and whatever stands between hang up on a connection that stays silent. The price
     is the status: once the headers are out, a failure can only be told in the stream.
@@ -37,6 +35,7 @@ class SignsOfLife:
     async def _show(self) -> None:
         exchange = self._exchange
         await exchange.start_reply(build_stream_head(exchange))
+        keep_alive = find_dialect(exchange.request.operation).keep_alive
         while True:
-            exchange.reply.data(KEEP_ALIVE)
+            exchange.reply.data(keep_alive)
             await asyncio.sleep(exchange.snapshot.settings.keep_alive_s)

@@ -11,7 +11,6 @@ from proxy.domain.settings import Settings
 from proxy.domain.usage import Usage
 from proxy.pipeline.base import ReplyWriter
 from proxy.pipeline.context import Attempt
-from proxy.pipeline.signs_of_life import KEEP_ALIVE
 from proxy.pipeline.stream_clock import StreamClock
 from proxy.pipeline.whole_answer import ANSWER_TOO_LARGE
 from proxy.upstream.base import OpenedResponse
@@ -39,12 +38,14 @@ class StreamAnswer:
         settings: Settings,
         *,
         is_buffered: bool,
+        keep_alive: bytes,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._reader = reader
         self._opened = opened
         self._attempt = attempt
         self._is_buffered = is_buffered
+        self._sign_of_life = keep_alive
         self._reply: ReplyWriter | None = None
         self._has_content = False
         self._is_finished = False
@@ -238,7 +239,7 @@ class StreamAnswer:
 
     def _keep_alive(self) -> None:
         if self._reply is not None:
-            self._reply.data(KEEP_ALIVE)
+            self._reply.data(self._sign_of_life)
 
     def _pause(self) -> None:
         self._clock.note_pause(True)

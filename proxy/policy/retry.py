@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from proxy.domain.errors import (
     DeadlineExceeded,
+    NotOffered,
     ProxyError,
     UpstreamAddressRefused,
     UpstreamAuthError,
@@ -46,6 +47,7 @@ _REPEATING_CANNOT_HELP = (
     UpstreamAddressRefused,
     UpstreamTooLarge,
     UpstreamPoolFull,
+    NotOffered,
 )
 # What the client can do something about comes first; what only the operator can, last.
 _MOST_USEFUL: tuple[tuple[type[ProxyError], ...], ...] = (
@@ -57,8 +59,9 @@ _MOST_USEFUL: tuple[tuple[type[ProxyError], ...], ...] = (
     (UpstreamTimeout,),
     (UpstreamServerError,),
     (UpstreamUnreachable, UpstreamTlsError, UpstreamAddressRefused, UpstreamPoolFull),
+    (NotOffered,),
 )
-_USEFULNESS = (0, 8, 1, 2, 3, 4, 5, 7)
+_USEFULNESS = (0, 9, 1, 2, 3, 4, 5, 7, 8)
 _OTHERWISE = 6
 
 
@@ -69,9 +72,9 @@ def may_try_another(error: ProxyError) -> bool:
     Args:
         error: what an attempt ended with before anything was shown to the client.
 
-    Source: wire-formats §7.2.
+    Source: wire-formats §7.2; docs/dialects.md, "What a provider cannot do".
     """
-    return error.may_retry
+    return error.may_retry or isinstance(error, NotOffered)
 
 
 def may_try_fallback(error: ProxyError) -> bool:

@@ -58,6 +58,10 @@ class Dialect(Protocol):
     """How clients of one kind of endpoint speak."""
 
     name: str
+    keep_alive: bytes
+    """What clients of a stream get as a sign of life, and pass over."""
+    id_headers: tuple[str, ...]
+    """Headers that carry a request's id beside `x-request-id`."""
 
     def parse_ask(self, operation: Operation, body: bytes, headers: Mapping[str, str]) -> Ask:
         """

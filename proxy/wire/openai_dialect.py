@@ -10,12 +10,15 @@ from proxy.wire.base import Ask
 from proxy.wire.dialect import EventWriter
 from proxy.wire.openai_error import build_error_body, build_error_event
 from proxy.wire.openai_request import parse_ask
+from proxy.wire.sse import KEEP_ALIVE
 
 
 class OpenAIDialect:
     """A Dialect (see `wire/dialect.py`)."""
 
     name = "openai"
+    keep_alive = KEEP_ALIVE
+    id_headers = ()
 
     def parse_ask(self, operation: Operation, body: bytes, headers: Mapping[str, str]) -> Ask:
         """Check a request body (see `wire/dialect.py`); no header has a part in it."""

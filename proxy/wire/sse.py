@@ -216,3 +216,6 @@ def build_event(data: bytes) -> bytes:
 def build_comment(text: bytes) -> bytes:
     """Return a comment, which every reader ignores: a sign of life."""
     return b": " + text + b"\n\n"
+
+
+KEEP_ALIVE = build_comment(b"keep-alive")

@@ -1,9 +1,12 @@
 """One attempt: its request is built from nothing, and its end is told."""
 
+import msgspec
 import pytest
 
+from proxy.domain.breaker import BreakerRules
 from tests.fakes.proxy_server import (
     ANSWER,
+    build_board,
     build_chat,
     build_provider,
     build_snapshot,
@@ -40,6 +43,50 @@ async def test_what_one_provider_does_not_take_another_may() -> None:
     assert "seed" not in first.body()
     assert second.body()["seed"] == 7
     assert "x-llm-proxy-dropped-params" not in headers
+
+
+async def test_a_field_that_would_be_left_out_is_an_error_where_that_is_wanted() -> None:
+    """With `unsupported_params: error` the client gets 400 with `param`; nobody is asked."""
+    script = answering(ANSWER)
+    async with open_raw_upstream(script) as upstream:
+        provider = build_provider(upstream.url, type="perplexity")
+        snapshot = build_snapshot(provider, refuses_unsupported=True)
+        async with serving(snapshot) as server:
+            status, headers, body = await post(server.url, build_chat(seed=7))
+            (record,) = await server.observer.wait_for_records()
+    error = msgspec.json.decode(body)["error"]
+    assert (status, error["param"], error["code"]) == (400, "seed", "unsupported_parameter")
+    assert "x-llm-proxy-dropped-params" not in headers
+    assert (script.requests, record.attempts, record.provider) == ([], (), None)
+
+
+async def test_another_provider_is_asked_where_one_would_leave_a_field_out() -> None:
+    """With `unsupported_params: error` a request goes on to the one that takes all of it."""
+    first, second = answering(ANSWER), answering(ANSWER)
+    async with open_raw_upstream(first) as one, open_raw_upstream(second) as two:
+        a = build_provider(one.url, name="a", type="perplexity")
+        b = build_provider(two.url, name="b")
+        async with serving(build_snapshot(a, b, refuses_unsupported=True)) as server:
+            status, headers, _ = await post(server.url, build_chat(seed=7))
+            (record,) = await server.observer.wait_for_records()
+    assert (status, headers["x-llm-proxy-provider"]) == (200, "b")
+    assert headers["x-llm-proxy-reason"] == "priority,unsupported_parameter"
+    assert (first.requests, [each.provider for each in record.attempts]) == ([], ["b"])
+
+
+async def test_who_cannot_do_it_does_not_hide_who_could() -> None:
+    """Where those that could are held by their breakers the answer is 503, not the 400."""
+    script = answering({"error": {"message": "x"}}, 500)
+    rules = BreakerRules(consecutive=1, min_calls=1_000_000)
+    async with open_raw_upstream(script) as upstream:
+        a = build_provider(upstream.url, name="a", type="perplexity")
+        b = build_provider(upstream.url, name="b")
+        snapshot = build_snapshot(a, b, refuses_unsupported=True, breaker=rules)
+        async with serving(snapshot, board=build_board(snapshot)) as server:
+            server.runtime.board.is_panicking = True
+            statuses = [(await post(server.url, build_chat(seed=7)))[0] for _ in range(2)]
+    assert statuses == [502, 503]
+    assert len(script.requests) == 1
 
 
 async def test_a_rejected_request_does_not_tell_what_it_was_sent_with() -> None:

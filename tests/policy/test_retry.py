@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from proxy.domain.errors import (
     DeadlineExceeded,
     InvalidRequest,
+    NotOffered,
     ProxyError,
     UpstreamAddressRefused,
     UpstreamAuthError,
@@ -66,12 +67,14 @@ FINAL_HERE = (
     UpstreamModelNotFound(code="upstream_not_found"),
     UpstreamRateLimited(code="request_exceeds_limit"),
     UpstreamQuotaExhausted(code="request_too_costly"),
+    NotOffered("'n' is too much."),
 )
 OVERFLOW = UpstreamRejected(400, code="context_length_exceeded")
 FILTERED = [
     UpstreamRejected(400, code=code)
     for code in ("content_policy_violation", "content_filter", "refusal")
 ]
+BUSY = UpstreamOverloaded()
 BAD_PARAM = UpstreamRejected(400, code="unsupported_value", param="n")
 
 
@@ -105,6 +108,13 @@ def test_what_is_wrong_everywhere_is_tried_nowhere(error: ProxyError) -> None:
     assert not may_try_another(error)
     assert not may_try_fallback(error)
     assert not may_repeat(error)
+
+
+def test_what_cannot_be_done_is_told_only_where_nothing_will_pass_by_itself() -> None:
+    """A provider that fails for a moment goes before one that cannot do it; a bad key does not."""
+    cannot = NotOffered("x", param="n")
+    assert pick_error([cannot, BUSY]) is BUSY
+    assert pick_error([UpstreamAuthError(), cannot]) is cannot
 
 
 @pytest.mark.parametrize(

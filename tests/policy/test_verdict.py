@@ -45,6 +45,7 @@ VERDICTS: dict[type[ProxyError], Verdict] = {
     service_errors.HealthWorkerUnavailable: NEUTRAL,
     service_errors.SupervisorRefused: NEUTRAL,
     service_errors.SupervisorUnavailable: NEUTRAL,
+    errors.NotOffered: NEUTRAL,
     errors.ServerOverloaded: NEUTRAL,
     errors.NoHealthyProvider: NEUTRAL,
     service_errors.ServerShutdown: NEUTRAL,
