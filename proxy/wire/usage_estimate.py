@@ -1,14 +1,17 @@
 """Token counts of an answer whose provider has told none: estimated from bytes."""
 
 import re
+from collections.abc import Iterator
 
 from proxy.domain.usage import Usage
 from proxy.wire.base import Ask
 
 BYTES_PER_TOKEN = 4
 
-_PROMPT_FIELDS = ("messages", "prompt", "input", "tools", "functions")
+_PROMPT_FIELDS = ("messages", "prompt", "input", "tools", "functions", "system")
 _EMBEDDED_FILE = re.compile(rb'"data:[\w.+-]{1,64}/[\w.+-]{1,64};base64,[A-Za-z0-9+/=]*"')
+# Anthropic's clients write a file as {"type": "base64", "media_type": ..., "data": ...}.
+_EMBEDDED_SOURCE = re.compile(rb'"data"[ \t\r\n]{0,8}:[ \t\r\n]{0,8}"[A-Za-z0-9+/=]{64,}"')
 
 
 def estimate_usage(ask: Ask, said_bytes: int) -> Usage:
@@ -25,7 +28,7 @@ def estimate_usage(ask: Ask, said_bytes: int) -> Usage:
 
     Source: reliability row U34; tests/wire/test_usage_estimate.py.
     """
-    prompt_bytes = sum(_count_prompt(bytes(ask.fields.get(name, b""))) for name in _PROMPT_FIELDS)
+    prompt_bytes = sum(len(text) - sum(_measure_files(text)) for text in _list_prompts(ask))
     return Usage(
         input_tokens=_to_tokens(prompt_bytes),
         output_tokens=_to_tokens(said_bytes),
@@ -33,10 +36,21 @@ def estimate_usage(ask: Ask, said_bytes: int) -> Usage:
     )
 
 
-def _count_prompt(text: bytes) -> int:
-    if b";base64," not in text:
-        return len(text)
-    return len(text) - sum(len(found.group()) for found in _EMBEDDED_FILE.finditer(text))
+def count_files(ask: Ask) -> int:
+    """Return how many files are embedded in a prompt as Base64."""
+    return sum(sum(1 for _ in _measure_files(text)) for text in _list_prompts(ask))
+
+
+def _list_prompts(ask: Ask) -> list[bytes]:
+    return [bytes(ask.fields[name]) for name in _PROMPT_FIELDS if name in ask.fields]
+
+
+def _measure_files(text: bytes) -> Iterator[int]:
+    """Give the bytes of each embedded file; most prompts have none, which is seen at a glance."""
+    if b";base64," in text:
+        yield from (len(found.group()) for found in _EMBEDDED_FILE.finditer(text))
+    if b'"base64"' in text:
+        yield from (len(found.group()) for found in _EMBEDDED_SOURCE.finditer(text))
 
 
 def _to_tokens(size_bytes: int) -> int:

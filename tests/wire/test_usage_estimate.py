@@ -4,7 +4,7 @@ from msgspec import Raw
 
 from proxy.domain.usage import Usage
 from proxy.wire.base import Ask
-from proxy.wire.usage_estimate import estimate_usage
+from proxy.wire.usage_estimate import count_files, estimate_usage
 
 
 def estimated(said_bytes: int, **fields: bytes) -> Usage:
@@ -29,6 +29,22 @@ def test_files_in_the_prompt_do_not_count_by_their_size() -> None:
     """An image of a megabyte is not a quarter of a million tokens; text around it counts."""
     image = b'{"url":"data:image/png;base64,' + b"iVBORw0K" * 100_000 + b'=="}'
     assert estimated(0, messages=b'["abcd",' + image + b"]").input_tokens == 5
+
+
+def test_files_of_anthropics_clients_do_not_count_by_their_size() -> None:
+    """Their files have a member of their own; what stands beside it counts."""
+    data = b'"data": "' + b"iVBORw0K" * 100_000 + b'=="'
+    source = b'{"type":"base64","media_type":"image/png",' + data + b"}"
+    prompt = b'["abcd",' + source + b"," + source + b"]"
+    expected = -(-(len(prompt) - 2 * len(data)) // 4)
+    assert estimated(0, messages=prompt).input_tokens == expected
+    ask = Ask("messages", "m", {"messages": Raw(prompt), "system": Raw(b'"x"')})
+    assert count_files(ask) == 2
+
+
+def test_the_system_prompt_of_anthropics_clients_counts() -> None:
+    """It stands beside the messages, and the model reads it all the same."""
+    assert estimated(0, messages=b"x" * 4, system=b"x" * 8).input_tokens == 3
 
 
 def test_text_that_only_speaks_of_files_counts() -> None:
