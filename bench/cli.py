@@ -33,6 +33,7 @@ from bench.rows import Row, build_cold_row, build_rows
 from bench.summary import find_faults
 from bench.systems import TLS_ROWS, Bare, Direct, System
 from bench.toolchain import ToolchainMissing, build_tools
+from bench.translations import build_hub_rows
 
 DEFAULT_ROUNDS = 3
 OWN = ("direct", "bare", "nginx", "proxy", "proxy-2", "proxy-aiohttp", "proxy-redis")
@@ -108,7 +109,7 @@ def read_options(argv: Sequence[str], environment: Mapping[str, str]) -> Options
 def build_all_rows(is_quick: bool) -> list[Row]:
     """Return every row that there is, in the order in which they are measured."""
     own_starts = (build_cold_row(), build_reload_row(is_quick), build_retries_row(is_quick))
-    return [*build_rows(is_quick), *own_starts]
+    return [*build_rows(is_quick), *build_hub_rows(is_quick), *own_starts]
 
 
 def find_skipped_rows(chosen: Sequence[str]) -> dict[str, str]:

@@ -40,6 +40,14 @@ FIGURES: tuple[Figure, ...] = (
     Figure("tls_requests_per_s", "requests, upstream behind TLS, 64 clients", "1/s", 0, "more"),
     Figure("tls_cpu_us_per_request", "CPU per request, upstream behind TLS", "us", 1, "less"),
     Figure("tls_cpu_us_per_chunk", "CPU per paced chunk, upstream behind TLS", "us", 1, "less"),
+    Figure("messages_cpu_us_per_chunk", "CPU per chunk, messages, not translated", "us", 1, "less"),
+    Figure(
+        "chat_anthropic_cpu_us_per_chunk", "CPU per chunk, chat over Anthropic", "us", 1, "less"
+    ),
+    Figure(
+        "messages_openai_cpu_us_per_chunk", "CPU per chunk, messages over OpenAI", "us", 1, "less"
+    ),
+    Figure("chat_gemini_cpu_us_per_chunk", "CPU per chunk, chat over Gemini", "us", 1, "less"),
     Figure("rss_idle_mb", "RSS idle, worker", "MB", 1, "less"),
     Figure("rss_busy_mb", "RSS peak with 1000 streams, worker", "MB", 1, "less"),
     Figure("rss_tree_mb", "RSS peak with 1000 streams, all processes", "MB", 1, "less"),

@@ -3,8 +3,8 @@
 // One thread, one epoll, loopback only. Each connection sends its next request as soon as the
 // last one has been answered. With -q requests are due at a steady rate, whatever becomes of those
 // before: each goes out on the first connection that is free. "unsent" is how many found none.
-// A JSON answer counts as good with status 200 and a whole body; a
-// stream only with status 200, exactly -n content chunks and [DONE].
+// A JSON answer counts as good with status 200 and a whole body; a stream only with status 200,
+// exactly -n content chunks and the end that its format has.
 //
 //   cc -O2 -o lg lg.c
 //   lg -u http://127.0.0.1:PORT/v1/chat/completions -c 64 -t 3
@@ -16,7 +16,7 @@
 //   -f MS    to the first byte           -B N    bytes of padding in the prompt
 //   -H "K: V" a header, repeatable       -R MS   spread the first requests over this time
 //   -m NAME  model                       -r N    stop after this many requests
-//   -q N     requests a second
+//   -q N     requests a second       -a      ask in Anthropic's format, not OpenAI's
 //
 // Prints one line of JSON: counts and rates of the measuring window, percentiles in microseconds
 // (-1: nothing was measured), errors by kind and its own CPU seconds. The first bad answer goes to
@@ -81,8 +81,8 @@ typedef struct {
     uint64_t mark_us;
     int content_chunks;
     int has_first;    // the first content chunk has been timed
-    int done_matched; // characters of "[DONE]" seen in a row
-    int has_done;
+    int end_matched;  // characters of the end's word seen in a row
+    int has_end;
 } connection;
 
 typedef struct {
@@ -95,6 +95,8 @@ static int epoll_fd;
 static char *request;
 static int request_len;
 static int wants_stream;
+static int as_anthropic;
+static const char *end_word = "[DONE]";
 static int chunks_wanted = 100;
 static long max_requests = -1;
 static uint64_t measure_from_us, measure_to_us;
@@ -204,8 +206,8 @@ static void start_request(connection *c) {
     c->digits = 0;
     c->content_chunks = 0;
     c->has_first = 0;
-    c->done_matched = 0;
-    c->has_done = 0;
+    c->end_matched = 0;
+    c->has_end = 0;
     c->started_us = now_us();
     if (c->fd < 0)
         open_connection(c);
@@ -226,19 +228,18 @@ static void count_content_chunk(connection *c, uint64_t now) {
     }
 }
 
-static void look_for_done(connection *c, const char *p, const char *end) {
-    static const char done[] = "[DONE]";
+static void look_for_end(connection *c, const char *p, const char *end) {
     for (; p < end; p++) {
-        if (*p != done[c->done_matched]) {
-            c->done_matched = *p == '[';
-        } else if (++c->done_matched == (int)sizeof done - 1) {
-            c->has_done = 1;
-            c->done_matched = 0;
+        if (*p != end_word[c->end_matched]) {
+            c->end_matched = *p == *end_word;
+        } else if (!end_word[++c->end_matched]) {
+            c->has_end = 1;
+            c->end_matched = 0;
         }
     }
 }
 
-// Count marks and [DONE] in the payload; any split is allowed, also inside a mark.
+// Count marks and the end in the payload; any split is allowed, also inside a mark.
 static void read_payload(connection *c, const char *p, long len, uint64_t now) {
     const char *end = p + len;
     if (!wants_stream)
@@ -259,7 +260,7 @@ static void read_payload(connection *c, const char *p, long len, uint64_t now) {
         const char *mark = memchr(p, '@', (size_t)(end - p));
         if (!mark) {
             if (c->content_chunks)
-                look_for_done(c, p, end);
+                look_for_end(c, p, end);
             return;
         }
         p = mark + 1;
@@ -285,11 +286,11 @@ static void finish_request(connection *c, uint64_t now, int is_whole) {
         }
         return;
     }
-    if (!is_whole || (wants_stream && (c->content_chunks != chunks_wanted || !c->has_done))) {
+    if (!is_whole || (wants_stream && (c->content_chunks != chunks_wanted || !c->has_end))) {
         err++;
         if (err_short++ == 0)
             fprintf(stderr, "short answer: %d of %d chunks, done %d\n", c->content_chunks,
-                    wants_stream ? chunks_wanted : 0, c->has_done);
+                    wants_stream ? chunks_wanted : 0, c->has_end);
         return;
     }
     ok++;
@@ -499,15 +500,21 @@ static void on_event(connection *c, uint32_t events) {
 static void build_request(const char *path, int port, const char *headers, const char *model,
                           int delay_ms, int chunks_per_write, int first_byte_ms, int padding) {
     char *body = malloc((size_t)padding + strlen(model) + 2048);
+    const char *system = as_anthropic ? "\"max_tokens\":4096,"
+                                        "\"system\":\"You are a helpful assistant.\","
+                                        "\"messages\":["
+                                      : "\"temperature\":0.7,\"messages\":["
+                                        "{\"role\":\"system\","
+                                        "\"content\":\"You are a helpful assistant.\"},";
+    const char *stream = !wants_stream ? ""
+                         : as_anthropic
+                             ? "\"stream\":true,"
+                             : "\"stream\":true,\"stream_options\":{\"include_usage\":true},";
     int len = sprintf(body,
-                      "{\"model\":\"%s\",%s\"temperature\":0.7,\"messages\":["
-                      "{\"role\":\"system\",\"content\":\"You are a helpful assistant.\"},"
+                      "{\"model\":\"%s\",%s%s"
                       "{\"role\":\"user\",\"content\":\"bench:n=%d,d=%d,b=%d,t=%d; ",
-                      model,
-                      wants_stream
-                          ? "\"stream\":true,\"stream_options\":{\"include_usage\":true},"
-                          : "",
-                      chunks_wanted, delay_ms, chunks_per_write, first_byte_ms);
+                      model, stream, system, chunks_wanted, delay_ms, chunks_per_write,
+                      first_byte_ms);
     for (int i = 0; i < padding; i++)
         body[len++] = i % 7 == 6 ? ' ' : (char)('a' + i % 26);
     len += sprintf(body + len, "\"}]}");
@@ -610,13 +617,14 @@ int main(int argc, char **argv) {
     char headers[HEADERS_BYTES] = "";
     size_t headers_len = 0;
     int option;
-    while ((option = getopt(argc, argv, "u:c:t:w:sn:d:b:f:B:H:R:m:r:q:")) > 0) {
+    while ((option = getopt(argc, argv, "u:c:t:w:san:d:b:f:B:H:R:m:r:q:")) > 0) {
         switch (option) {
         case 'u': url = optarg; break;
         case 'c': connections = atoi(optarg); break;
         case 't': measure_s = atof(optarg); break;
         case 'w': warmup_s = atof(optarg); break;
         case 's': wants_stream = 1; break;
+        case 'a': as_anthropic = 1, end_word = "message_stop"; break;
         case 'n': chunks_wanted = atoi(optarg); break;
         case 'd': delay_ms = atoi(optarg); break;
         case 'b': chunks_per_write = atoi(optarg); break;

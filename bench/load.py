@@ -22,6 +22,8 @@ class LoadPlan(Struct, frozen=True):
     delay_ms: int = 0
     ramp_ms: int = 0
     prompt_bytes: int | None = None
+    model: str | None = None
+    as_anthropic: bool = False
 
     @property
     def total_s(self) -> float:
@@ -72,6 +74,10 @@ def build_command(
         argv += ["-R", str(plan.ramp_ms)]
     if plan.prompt_bytes is not None:
         argv += ["-B", str(plan.prompt_bytes)]
+    if plan.model is not None:
+        argv += ["-m", plan.model]
+    if plan.as_anthropic:
+        argv.append("-a")
     return argv
 
 

@@ -1,12 +1,15 @@
 // A mock upstream that speaks OpenAI's chat completions, fast enough never to be the limit.
 //
 // One thread, one epoll, loopback only. Any POST gets a completion; any GET gets a short model
-// list. The prompt says how to answer, so that the order survives any gateway:
+// list. By its path a POST is answered as Anthropic (".../messages") or Gemini
+// ("...:generateContent", "...:streamGenerateContent") would. The prompt says how to answer, so
+// that the order survives any gateway:
 //
 //   bench:n=<chunks>,d=<ms between chunks>,b=<chunks per write>,t=<ms to the first byte>;
 //
 // With "stream":true in the body: n content chunks of about 300 bytes, a finish chunk, a usage
-// chunk and [DONE]; else about 600 bytes of JSON. Every content chunk carries "@<16 digits>", the
+// chunk and [DONE]; else about 600 bytes of JSON. Anthropic's and Gemini's events are as long as
+// theirs are, one for each chunk. Every content chunk carries "@<16 digits>", the
 // CLOCK_MONOTONIC microseconds it was written at, from which lg.c reads the time in transit.
 // A stream keeps to its schedule: a late chunk does not move those after it.
 //
@@ -52,6 +55,27 @@ static const char json_body[] =
     "{\"reasoning_tokens\":0,\"audio_tokens\":0}},\"service_tier\":\"default\","
     "\"system_fingerprint\":\"fp_0123456789\"}";
 
+// "event:" and "type" of an event of Anthropic's are the same word.
+#define NAMED(name, fields) "event: " name "\ndata: {\"type\":\"" name "\"" fields "}\n\n"
+#define ANTHROPIC_ID                                                                               \
+    "\"id\":\"msg_bench0000000000000000000\",\"type\":\"message\",\"role\":\"assistant\","        \
+    "\"model\":\"claude-bench\","
+#define GEMINI_USAGE                                                                               \
+    "\"usageMetadata\":{\"promptTokenCount\":24,\"candidatesTokenCount\":100,"                     \
+    "\"totalTokenCount\":124,\"promptTokensDetails\":[{\"modality\":\"TEXT\",\"tokenCount\":24}]}," \
+    "\"modelVersion\":\"gemini-bench\",\"responseId\":\"bench000000000000000000\""
+
+static const char anthropic_body[] =
+    "{" ANTHROPIC_ID "\"content\":[{\"type\":\"text\",\"text\":\"The quick brown fox jumps over "
+    "the lazy dog, then it sits down and writes a short benchmark answer.\"}],"
+    "\"stop_reason\":\"end_turn\",\"stop_sequence\":null,\"usage\":{\"input_tokens\":24,"
+    "\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0,\"output_tokens\":21}}";
+
+static const char gemini_body[] =
+    "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"The quick brown fox jumps over the "
+    "lazy dog, then it sits down and writes a short benchmark answer.\"}],\"role\":\"model\"},"
+    "\"finishReason\":\"STOP\",\"index\":0}]," GEMINI_USAGE "}";
+
 static const char models_body[] =
     "{\"object\":\"list\",\"data\":[{\"id\":\"gpt-4o-mini\",\"object\":\"model\",\"created\":1,"
     "\"owned_by\":\"bench\"}],\"status\":\"ok\",\"model_path\":\"gpt-4o-mini\"}";
@@ -62,21 +86,67 @@ static const char stream_head[] = "HTTP/1.1 200 OK\r\n"
                                   "x-request-id: req_bench\r\n"
                                   "Transfer-Encoding: chunked\r\n\r\n";
 
-// Not const: the digits are written over for each chunk.
-static char content_event[] =
+// What comes before, for each chunk and at the end. The content is not const: the digits are
+// written over for each chunk.
+static char openai_content[] =
     CHUNK_HEAD "\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\","
                "\"content\":\"@0000000000000000 tok\"},\"logprobs\":null,"
                "\"finish_reason\":null}]}\n\n";
 
-static const char finish_event[] =
+static const char openai_end[] =
     CHUNK_HEAD "\"choices\":[{\"index\":0,\"delta\":{},\"logprobs\":null,"
-               "\"finish_reason\":\"stop\"}]}\n\n";
-
-static const char usage_event[] =
+               "\"finish_reason\":\"stop\"}]}\n\n" //
     CHUNK_HEAD "\"choices\":[],\"usage\":{\"prompt_tokens\":24,\"completion_tokens\":100,"
-               "\"total_tokens\":124}}\n\n";
+               "\"total_tokens\":124}}\n\n"
+               "data: [DONE]\n\n";
 
-static const char done_event[] = "data: [DONE]\n\n";
+static const char anthropic_start[] =
+    NAMED("message_start", ",\"message\":{" ANTHROPIC_ID
+          "\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{"
+          "\"input_tokens\":24,\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0,"
+          "\"output_tokens\":1}}")
+    NAMED("content_block_start",
+          ",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}")
+    NAMED("ping", "");
+
+static char anthropic_content[] =
+    NAMED("content_block_delta", ",\"index\":0,\"delta\":{\"type\":\"text_delta\","
+                                 "\"text\":\"@0000000000000000 tok\"}");
+
+static const char anthropic_end[] =
+    NAMED("content_block_stop", ",\"index\":0")
+    NAMED("message_delta", ",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null},"
+                           "\"usage\":{\"input_tokens\":24,\"output_tokens\":100}")
+    NAMED("message_stop", "");
+
+static char gemini_content[] =
+    "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"@0000000000000000 tok\"}],"
+    "\"role\":\"model\"},\"index\":0}]," GEMINI_USAGE "}\r\n\r\n";
+
+static const char gemini_end[] =
+    "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"\"}],\"role\":\"model\"},"
+    "\"finishReason\":\"STOP\",\"index\":0}]," GEMINI_USAGE "}\r\n\r\n";
+
+typedef struct {
+    const char *body, *start;
+    char *content;
+    const char *end;
+    int start_len, content_len, end_len;
+    char *mark_digits; // where in the content they are
+    char response[2048];
+    int response_len;
+} format;
+
+enum { OPENAI, ANTHROPIC, GEMINI, FORMATS };
+
+static format formats[FORMATS] = {
+    {.body = json_body, .start = "", .content = openai_content, .end = openai_end},
+    {.body = anthropic_body,
+     .start = anthropic_start,
+     .content = anthropic_content,
+     .end = anthropic_end},
+    {.body = gemini_body, .start = "", .content = gemini_content, .end = gemini_end},
+};
 
 typedef enum { IDLE, STREAMING, WAITING_TO_ANSWER } activity;
 
@@ -90,6 +160,7 @@ typedef struct connection {
     activity doing;
     int chunks, written, delay_ms, chunks_per_write, first_byte_ms; // the order of the prompt
     int has_head; // the stream's response head has been written
+    format *speaks;
     uint64_t started_us, due_us;
     int is_queued; // in the wheel or in the ready list, which then free it
     int is_dead;
@@ -102,9 +173,8 @@ static connection *wheel[WHEEL_SLOTS];
 static uint64_t wheel_ms; // the last millisecond that has been run
 static int timer_count;
 static connection *ready_first, *ready_last; // streams without a delay, served in turn
-static char json_response[2048], models_response[1024];
-static int json_response_len, models_response_len;
-static char *mark_digits; // where in content_event they are
+static char models_response[1024];
+static int models_response_len;
 static volatile sig_atomic_t must_stop;
 
 static uint64_t now_us(void) {
@@ -135,6 +205,20 @@ static void put_http_chunk(connection *c, const char *bytes, int len) {
     put(c, size, sprintf(size, "%x\r\n", len));
     put(c, bytes, len);
     put(c, "\r\n", 2);
+}
+
+// Each event is an HTTP chunk of its own, as a server writes them.
+static void put_events(connection *c, const char *events, int len) {
+    const char *end = events + len;
+    while (events < end) {
+        const char *newline = events - 1;
+        do // an event ends with its blank line
+            newline = memchr(newline + 1, '\n', (size_t)(end - newline - 1));
+        while (newline[1] != '\n' && newline[1] != '\r' && newline[1] != 0);
+        const char *next = newline[1] == '\r' ? newline + 3 : newline + 2;
+        put_http_chunk(c, events, (int)(next - events));
+        events = next;
+    }
 }
 
 static void watch_write(connection *c, int wants_write) {
@@ -202,10 +286,10 @@ static void wake_in_turn(connection *c) {
 static void put_content(connection *c) {
     uint64_t t = now_us();
     for (int i = MARK_DIGITS - 1; i >= 0; i--) {
-        mark_digits[i] = (char)('0' + t % 10);
+        c->speaks->mark_digits[i] = (char)('0' + t % 10);
         t /= 10;
     }
-    put_http_chunk(c, content_event, (int)sizeof content_event - 1);
+    put_http_chunk(c, c->speaks->content, c->speaks->content_len);
     c->written++;
     chunk_count++;
 }
@@ -217,9 +301,7 @@ static int put_next_chunks(connection *c) {
             put_content(c);
             continue;
         }
-        put_http_chunk(c, finish_event, (int)sizeof finish_event - 1);
-        put_http_chunk(c, usage_event, (int)sizeof usage_event - 1);
-        put_http_chunk(c, done_event, (int)sizeof done_event - 1);
+        put_events(c, c->speaks->end, c->speaks->end_len);
         put(c, "0\r\n\r\n", 5);
         return 1;
     }
@@ -232,12 +314,13 @@ static void take_requests(connection *c);
 static void go_on(connection *c) {
     int is_last;
     if (c->doing == WAITING_TO_ANSWER) {
-        put(c, json_response, json_response_len);
+        put(c, c->speaks->response, c->speaks->response_len);
         is_last = 1;
     } else {
         if (!c->has_head) {
             c->has_head = 1;
             put(c, stream_head, (int)sizeof stream_head - 1);
+            put_events(c, c->speaks->start, c->speaks->start_len);
         }
         is_last = put_next_chunks(c);
     }
@@ -283,18 +366,30 @@ static void read_order(connection *c, const char *body, int len) {
         c->chunks_per_write = 1;
 }
 
+// Which format a request is to be answered in; whether as a stream Gemini says in the path too.
+static format *find_format(const char *head, int *is_stream) {
+    const char *line_end = memchr(head, '\r', FIRST_READ_BYTES);
+    size_t len = line_end ? (size_t)(line_end - head) : 0;
+    *is_stream = memmem(head, len, ":streamGenerateContent", 22) != NULL;
+    if (*is_stream || memmem(head, len, ":generateContent", 16))
+        return &formats[GEMINI];
+    return &formats[memmem(head, len, "/messages", 9) ? ANTHROPIC : OPENAI];
+}
+
 static void answer_post(connection *c, const char *body, int len) {
+    int is_stream;
+    c->speaks = find_format(c->in, &is_stream);
     read_order(c, body, len);
     c->started_us = now_us();
     c->written = 0;
     c->has_head = 0;
-    if (memmem(body, (size_t)len, "\"stream\":true", 13) ||
+    if (is_stream || memmem(body, (size_t)len, "\"stream\":true", 13) ||
         memmem(body, (size_t)len, "\"stream\": true", 14))
         c->doing = STREAMING;
     else if (c->first_byte_ms)
         c->doing = WAITING_TO_ANSWER;
     else
-        put(c, json_response, json_response_len);
+        put(c, c->speaks->response, c->speaks->response_len);
 }
 
 // Returns the length of the first whole request in the buffer, 0 when there is none yet, and sets
@@ -495,16 +590,21 @@ int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     signal(SIGTERM, on_signal);
     signal(SIGINT, on_signal);
-    json_response_len = build_json_response(json_response, json_body);
     models_response_len = build_json_response(models_response, models_body);
-    mark_digits = strchr(content_event, '@') + 1;
+    for (format *f = formats; f < formats + FORMATS; f++) {
+        f->start_len = (int)strlen(f->start);
+        f->content_len = (int)strlen(f->content);
+        f->end_len = (int)strlen(f->end);
+        f->mark_digits = strchr(f->content, '@') + 1;
+        f->response_len = build_json_response(f->response, f->body);
+    }
 
     int listener = open_listener(port);
     epoll_fd = epoll_create1(0);
     struct epoll_event e = {.events = EPOLLIN, .data.ptr = NULL};
     epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &e);
     fprintf(stderr, "mock on %d: json %zu B, sse chunk %zu B\n", port, sizeof json_body - 1,
-            sizeof content_event - 1);
+            sizeof openai_content - 1);
     serve(listener);
     fprintf(stderr, "mock: %" PRIu64 " requests, %" PRIu64 " chunks\n", request_count, chunk_count);
     return 0;

@@ -10,6 +10,7 @@ import msgspec
 from bench.systems import (
     ADDED_ROWS,
     COLD,
+    HUB_ROWS,
     MODEL,
     Ground,
     Launch,
@@ -28,7 +29,7 @@ class Proxy(System):
 
     name = "proxy"
     title = "LLM Proxy API"
-    own_starts = frozenset({COLD, "reload", "retries"})
+    own_starts = frozenset({COLD, "reload", "retries", *HUB_ROWS})
     workers = 1
 
     def __init__(self, command: str | None = None) -> None:

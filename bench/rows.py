@@ -21,7 +21,7 @@ from bench.process import (
     read_rss_bytes,
 )
 from bench.results import RowResult
-from bench.systems import COLD
+from bench.systems import CHAT_PATH, COLD, MESSAGES_PATH
 from bench.toolchain import Tools
 
 RSS_SAMPLE_S = 0.1
@@ -32,7 +32,15 @@ LARGE_PROMPT_BYTES = 32_500
 """With what stands around it, the body of the request is 32 KiB."""
 # Rows of one kind, and what their figures' names begin with.
 REQUEST_ROWS = {"busy": "", "large": "large_", "tls": "tls_"}
-CHUNK_ROWS = {"paced": "", "wide": "wide_", "tls-paced": "tls_"}
+CHUNK_ROWS = {
+    "paced": "",
+    "wide": "wide_",
+    "tls-paced": "tls_",
+    "messages": "messages_",
+    "chat-anthropic": "chat_anthropic_",
+    "messages-openai": "messages_openai_",
+    "chat-gemini": "chat_gemini_",
+}
 KERNEL_ROWS = ("busy", "paced", "wide")
 
 T = TypeVar("T")
@@ -42,14 +50,14 @@ class Row(Struct, frozen=True):
     """
     One kind of load.
 
-    Rows of one `start` are measured one after the other: `fresh` is another plain one, `own` one
-    for this row alone.
+    Rows of one `start` are measured one after the other: `fresh` is another plain one, `hub` one
+    with a provider of each format, `own` one for this row alone.
     """
 
     name: str
     title: str
     plan: LoadPlan
-    start: Literal["plain", "fresh", "tls", "own"] = "plain"
+    start: Literal["plain", "fresh", "tls", "hub", "own"] = "plain"
 
 
 class Target(Struct, frozen=True):
@@ -217,7 +225,8 @@ def run_load(
     Raises:
         LoadFailed: `lg` gave no result.
     """
-    argv = build_command(tools.lg, target.url, target.api_key, plan, target.headers)
+    url = target.url.replace(CHAT_PATH, MESSAGES_PATH) if plan.as_anthropic else target.url
+    argv = build_command(tools.lg, url, target.api_key, plan, target.headers)
     with pinned_to(target.tools_cores):
         begun_s = time.monotonic()
         lg = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

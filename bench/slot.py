@@ -28,6 +28,7 @@ from bench.reverse_proxies import prepare_tls_front
 from bench.rows import Row, Target, measure_row, run_load
 from bench.systems import CHAT_PATH, COLD, ROOT, Ground, Launch, System
 from bench.toolchain import Tools
+from bench.translations import TranslatingProxy
 
 BESIDE_READY_WITHIN_S = 10.0
 BETWEEN_ROWS_S = 0.2
@@ -86,6 +87,11 @@ def run_slot(
                 with _running(system, tools, cores, kind) as up:
                     for row in others:
                         keep(_measure(row, up, tools))
+        translated = [row for row in taken if row.start == "hub" and row.name in system.own_starts]
+        if translated and isinstance(system, Proxy):
+            with _running(TranslatingProxy(system.command), tools, cores) as up:
+                for row in translated:
+                    keep(_measure(row, up, tools))
         for row in taken:
             if row.name == COLD and COLD in system.own_starts:
                 figures.update(_measure_cold_start(system, tools, cores))

@@ -17,11 +17,14 @@ from tests.fakes.tls_relay import AUTHORITY
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAT_PATH = "/v1/chat/completions"
+MESSAGES_PATH = "/v1/messages"
 MODEL = "gpt-4o-mini"
 """The model that `lg` asks for."""
 COLD = "cold"
 """The row that starts a system whose files are not compiled; it has no load."""
 TLS_ROWS = frozenset({"tls", "tls-paced"})
+HUB_ROWS = frozenset({"messages", "chat-anthropic", "messages-openai", "chat-gemini"})
+"""In front of a provider of each format; only our own server translates between them."""
 ADDED_ROWS = frozenset({"large", *TLS_ROWS})
 """What is measured only of those systems whose figures it can tell apart."""
 

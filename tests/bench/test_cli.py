@@ -14,6 +14,7 @@ def test_without_options_everything_is_measured_three_times() -> None:
     )
     assert options.rows == (
         *("single", "busy", "paced", "first", "wide", "large", "tls", "tls-paced"),
+        *("messages", "chat-anthropic", "messages-openai", "chat-gemini"),
         *("cold", "reload", "retries"),
     )
     assert (options.rounds, options.is_quick, options.writes) == (3, False, True)

@@ -61,6 +61,13 @@ def test_a_plan_may_ask_for_large_prompts_and_more_headers() -> None:
     assert argv[-2:] == ["-B", "32500"]
 
 
+def test_a_plan_may_ask_in_anthropics_format_for_another_model() -> None:
+    """The command names the model, and the format last."""
+    plan = LoadPlan(64, 3.0, 0.5, model="claude-bench", as_anthropic=True)
+    argv = build_command(Path("lg"), "http://127.0.0.1:1/x", "sk-1", plan)
+    assert argv[-3:] == ["-m", "claude-bench", "-a"]
+
+
 def test_a_plan_for_streams_says_how_they_run() -> None:
     """The command asks for streams with their chunks, their delay and the ramp."""
     plan = LoadPlan(1000, 3.0, 2.2, streams=True, delay_ms=10, ramp_ms=1000)

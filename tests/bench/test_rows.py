@@ -7,13 +7,19 @@ import pytest
 from msgspec.structs import replace
 
 from bench.figures import FIGURES
-from bench.rows import Target, Usage, build_rows, derive_figures
+from bench.rows import Row, Target, Usage, build_rows, derive_figures
+from bench.translations import build_hub_rows
 from tests.bench.samples import build_load
 
 
 def is_special(name: str) -> bool:
     """Return whether a figure is of a start with another configuration."""
     return name.startswith(("reload_", "rss_large_", "cut_", "limited_"))
+
+
+def build_loaded_rows(is_quick: bool) -> list[Row]:
+    """Return every row that `lg` alone makes, of whatever start."""
+    return [*build_rows(is_quick), *build_hub_rows(is_quick)]
 
 
 USAGE = Usage(
@@ -28,20 +34,22 @@ USAGE = Usage(
 @pytest.mark.parametrize("is_quick", [True, False])
 def test_streams_are_running_when_the_window_opens(is_quick: bool) -> None:
     """In every row the ramp is over before anything is measured."""
-    for row in build_rows(is_quick):
+    for row in build_loaded_rows(is_quick):
         assert row.plan.ramp_ms / 1000 < row.plan.warmup_s
 
 
 def test_a_quick_run_of_one_start_stays_below_twelve_seconds() -> None:
     """All quick rows of one start together take less than twelve seconds."""
-    rows = build_rows(is_quick=True)
-    assert sum(row.plan.total_s for row in rows if row.start == "plain") < 12
+    rows = build_loaded_rows(is_quick=True)
+    for start in ("plain", "hub"):
+        assert sum(row.plan.total_s for row in rows if row.start == start) < 12
 
 
 def test_all_rows_together_yield_every_figure_but_those_with_a_start_of_their_own() -> None:
     """Each figure comes out of exactly one row, of the start of the system or of another start."""
     load = build_load(ok=6000, chunks=60_000)
-    found = [name for row in build_rows(True) for name in derive_figures(row.name, load, USAGE)]
+    rows = build_loaded_rows(True)
+    found = [name for row in rows for name in derive_figures(row.name, load, USAGE)]
     found += ["rss_idle_mb", "rss_supervisor_mb", "start_s", "start_cold_s"]
     others = [name for name in map(attrgetter("name"), FIGURES) if not is_special(name)]
     assert sorted(found) == sorted(others)
@@ -79,6 +87,8 @@ def test_rows_of_one_kind_have_figures_of_their_own() -> None:
     assert large == {"large_requests_per_s": 6000.0, "large_cpu_us_per_request": 150.0}
     assert tls == {"tls_requests_per_s": 6000.0, "tls_cpu_us_per_request": 150.0}
     assert derive_figures("tls-paced", load, USAGE) == {"tls_cpu_us_per_chunk": 30.0}
+    translated = derive_figures("chat-gemini", load, USAGE)
+    assert translated == {"chat_gemini_cpu_us_per_chunk": 30.0}
 
 
 def test_memory_is_that_of_one_worker() -> None:
