@@ -50,14 +50,14 @@ class OpenAIFormat:
                 code="unsupported_operation",
             )
         dropped: list[str] = []
-        fields = self._build_fields(ask, deployment.model, dropped)
+        fields = self._build_fields(ask, deployment, dropped)
         # Assigned, not added to: an earlier attempt elsewhere may have dropped others.
         ask.dropped = dropped
         return OutboundRequest(
             provider=provider.name,
             method="POST",
-            url=provider.base_url + path,
-            headers=_build_headers(ask, provider, trace_headers),
+            url=self._build_url(provider, path, deployment.model),
+            headers=self._build_headers(ask, provider, trace_headers),
             body=build_object(fields),
             streams=ask.streams,
             clocks=provider.clocks,
@@ -88,15 +88,12 @@ class OpenAIFormat:
         model = find_probed_model(provider)
         if probe.kind == "completion" and model is not None:
             return self._build_completion(provider, model, clocks)
-        headers = _build_headers(_PROBE, provider, {})
+        headers = self._build_headers(_PROBE, provider, {})
         del headers["Content-Type"]
-        path = probe.path or self._kind.health_path
-        is_at_root = self._kind.health_at_root and probe.path is None
-        base_url = provider.base_url.removesuffix("/v1") if is_at_root else provider.base_url
         return OutboundRequest(
             provider=provider.name,
             method="GET",
-            url=base_url + path,
+            url=self._build_probe_url(provider),
             headers=headers,
             body=b"",
             streams=False,
@@ -114,8 +111,48 @@ class OpenAIFormat:
         ask = Ask("chat", model, {"model": Raw(encode(model)), **fields})
         return replace(self.build_request(ask, Deployment(provider, model), {}), clocks=clocks)
 
-    def _build_fields(self, ask: Ask, model: str, dropped: list[str]) -> dict[str, Raw | bytes]:
-        kind = self._kind
+    def _build_url(self, provider: Provider, path: str, model: str) -> str:
+        """Return where a model's operation is; some types have the model in it."""
+        return provider.base_url + path
+
+    def _build_probe_url(self, provider: Provider) -> str:
+        path = provider.probe.path or self._kind.health_path
+        is_at_root = self._kind.health_at_root and provider.probe.path is None
+        base_url = provider.base_url.removesuffix("/v1") if is_at_root else provider.base_url
+        return base_url + path
+
+    def _build_key_header(self, provider: Provider, key: str) -> tuple[str, str]:
+        """Return the header that the provider's key goes into."""
+        return "Authorization", "Bearer " + key
+
+    def _may_ask_usage(self, provider: Provider) -> bool:
+        """Return whether a stream's usage is asked for; else it comes unasked, or never."""
+        return self._kind.usage_in_streams == "ask"
+
+    def _build_headers(
+        self, ask: Ask, provider: Provider, trace_headers: Mapping[str, str]
+    ) -> dict[str, str]:
+        headers = {
+            "Content-Type": "application/json",
+            "Accept": "text/event-stream" if ask.streams else "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": _USER_AGENT,
+            **trace_headers,
+        }
+        if provider.api_key is not None:
+            name, value = self._build_key_header(provider, provider.api_key.reveal())
+            headers[name] = value
+        if not provider.headers:
+            return headers
+        # The operator's own headers win, however their names are written: none is sent twice.
+        own = {name.lower() for name in provider.headers}
+        kept = {name: value for name, value in headers.items() if name.lower() not in own}
+        return {**kept, **provider.headers}
+
+    def _build_fields(
+        self, ask: Ask, deployment: Deployment, dropped: list[str]
+    ) -> dict[str, Raw | bytes]:
+        kind, model = self._kind, deployment.model
         fields: dict[str, Raw | bytes] = dict(ask.fields)
         if model != ask.model:
             fields["model"] = encode(model)
@@ -129,33 +166,13 @@ class OpenAIFormat:
                 # Null is "not asked for": nothing is lost with it.
                 if not _is_null(fields.pop(name)):
                     dropped.append(name)
-        if kind.usage_in_streams == "always":
+        if not self._may_ask_usage(deployment.provider):
             fields.pop("stream_options", None)
         elif ask.streams:
             fields["stream_options"] = _ask_for_usage(fields.get("stream_options"))
         if kind.maps_developer_role and ask.operation == "chat":
             fields["messages"] = _without_developer(fields["messages"])
         return fields
-
-
-def _build_headers(
-    ask: Ask, provider: Provider, trace_headers: Mapping[str, str]
-) -> dict[str, str]:
-    headers = {
-        "Content-Type": "application/json",
-        "Accept": "text/event-stream" if ask.streams else "application/json",
-        "Accept-Encoding": "identity",
-        "User-Agent": _USER_AGENT,
-        **trace_headers,
-    }
-    if provider.api_key is not None:
-        headers["Authorization"] = "Bearer " + provider.api_key.reveal()
-    if not provider.headers:
-        return headers
-    # The operator's own headers win, however their names are written: none is sent twice.
-    own = {name.lower() for name in provider.headers}
-    kept = {name: value for name, value in headers.items() if name.lower() not in own}
-    return {**kept, **provider.headers}
 
 
 def _is_null(raw: Raw | bytes | None) -> bool:

@@ -76,6 +76,11 @@ class _Chunk(Struct, gc=False):
     object: str | None = None
 
 
+class _Name(Struct, gc=False):
+    id: Any = None
+
+
+_decode_id = msgspec.json.Decoder(_Name).decode
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
 _decode_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.encode
@@ -238,6 +243,9 @@ class OpenAIStream:
             self._take_choices(chunk.choices)
         if chunk.usage is not NO_VALUE and bytes(chunk.usage) != b"null":
             return self._take_usage(data, chunk)
+        if not chunk.choices and _decode_id(data).id == "":
+            # Azure's first event tells of its filters. Clients would keep its empty id and model.
+            return None
         return build_event(data)
 
     def _take_faulty(self, data: bytes) -> bytes | None:
