@@ -1,4 +1,4 @@
-"""OpenAI's `usage` object -> normalised token counts."""
+"""OpenAI's `usage` object -> normalised token counts, and back."""
 
 import msgspec
 from msgspec import Raw, Struct
@@ -58,6 +58,7 @@ _decode_loose = msgspec.json.Decoder(_LooseUsage).decode
 _decode_inputs = msgspec.json.Decoder(_LooseInputs).decode
 _decode_outputs = msgspec.json.Decoder(_LooseOutputs).decode
 _decode_count = msgspec.json.Decoder(int).decode
+_encode = msgspec.json.encode
 
 
 def parse_usage(raw: Raw | bytes, *, has_output: bool = True) -> Usage | None:
@@ -144,3 +145,19 @@ def _read_count(raw: Raw) -> int | None:
         return _decode_count(raw)
     except (ValueError, RecursionError):
         return None
+
+
+def build_usage(usage: Usage) -> bytes:
+    """Return token counts as OpenAI's `usage` object; the inverse of `parse_usage`."""
+    return _encode(
+        {
+            "prompt_tokens": usage.input_tokens,
+            "completion_tokens": usage.output_tokens,
+            "total_tokens": usage.total_tokens,
+            "prompt_tokens_details": {
+                "cached_tokens": usage.cached_tokens,
+                "cache_write_tokens": usage.cache_write_tokens,
+            },
+            "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        }
+    )
