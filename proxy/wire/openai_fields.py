@@ -117,7 +117,8 @@ def _refuse(name: str, raw: Raw) -> NoReturn:
     )
 
 
-def _build_number_check(low: float, high: float) -> Check:
+def build_number_check(low: float, high: float) -> Check:
+    """Return the check of a number with bounds, which are taken too."""
     wanted = f"must be a number from {low:g} to {high:g}"
 
     def check(name: str, raw: Raw) -> None:
@@ -148,8 +149,12 @@ def _check_tools(name: str, raw: Raw) -> None:
     _TOOLS.read(name, raw)
 
 
-def _build_kind_check(wanted: str, *first_bytes: bytes) -> Check:
-    """Look at the first byte only: the value is known to be JSON, and that says its type."""
+def build_kind_check(wanted: str, *first_bytes: bytes) -> Check:
+    """
+    Return the check of a value's type.
+
+    It looks at the first byte only: the value is known to be JSON, and that says its type.
+    """
     taken = (*first_bytes, b"null")
 
     def check(name: str, raw: Raw) -> None:
@@ -177,7 +182,7 @@ MESSAGES = ListReader(
 _TOOLS = ListReader(_Object, f"must be a list of at most {MAX_ITEMS} objects", b"{},")
 _STOPS = ListReader(str, f"must be a string or a list of at most {MAX_ITEMS} strings", b'"",')
 
-_REFUSED: Mapping[str, Check] = dict.fromkeys(
+REFUSED: Mapping[str, Check] = dict.fromkeys(
     (
         *("api_base", "base_url", "api_host", "api_url", "custom_host", "azure_endpoint"),
         *("api_key", "api_type", "api_version", "azure_ad_token", "organization"),
@@ -192,27 +197,27 @@ _REFUSED: Mapping[str, Check] = dict.fromkeys(
 )
 """What some gateways take from a caller: where to send a request, and as whom (A12)."""
 
-_TEXT = _build_kind_check("must be a string", b'"')
-_PENALTY = _build_number_check(-2, 2)
+_TEXT = build_kind_check("must be a string", b'"')
+_PENALTY = build_number_check(-2, 2)
 
 TEXT_CHECKS: Mapping[str, Check] = {
-    **_REFUSED,
+    **REFUSED,
     "max_tokens": _check_limit,
     "max_completion_tokens": _check_limit,
-    "temperature": _build_number_check(0, 2),
-    "top_p": _build_number_check(0, 1),
+    "temperature": build_number_check(0, 2),
+    "top_p": build_number_check(0, 1),
     "presence_penalty": _PENALTY,
     "frequency_penalty": _PENALTY,
     "seed": _check_seed,
     "stop": _check_stop,
     "user": _TEXT,
     "tools": _check_tools,
-    "tool_choice": _build_kind_check("must be a string or an object", b'"', b"{"),
-    "response_format": _build_kind_check("must be an object", b"{"),
-    "logit_bias": _build_kind_check("must be an object of token ids and numbers", b"{", b"["),
-    "parallel_tool_calls": _build_kind_check("must be a boolean", b"true", b"false"),
+    "tool_choice": build_kind_check("must be a string or an object", b'"', b"{"),
+    "response_format": build_kind_check("must be an object", b"{"),
+    "logit_bias": build_kind_check("must be an object of token ids and numbers", b"{", b"["),
+    "parallel_tool_calls": build_kind_check("must be a boolean", b"true", b"false"),
 }
 """Of chat and completions: what is looked at wherever it stands."""
 
-VECTOR_CHECKS: Mapping[str, Check] = {**_REFUSED, "user": _TEXT, "dimensions": _check_limit}
+VECTOR_CHECKS: Mapping[str, Check] = {**REFUSED, "user": _TEXT, "dimensions": _check_limit}
 """Of embeddings."""

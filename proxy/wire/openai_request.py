@@ -14,7 +14,7 @@ from proxy.wire.openai_fields import (
     read_count,
     read_value,
 )
-from proxy.wire.routing_fields import Names, read_session_id, take_names
+from proxy.wire.routing_fields import join_names, read_session_id, take_names
 
 MAX_CHOICES = 128
 
@@ -71,7 +71,7 @@ def parse_ask(operation: Operation, body: bytes) -> Ask:
         raise InvalidRequest("'model' must name a model; GET /v1/models lists them.", param="model")
     ask = Ask(operation, model, fields)
     if names is not None:
-        ask.fallbacks, ask.models_count = _join_names(model, names)
+        ask.fallbacks, ask.models_count = join_names(model, names)
     ask.session_id = read_session_id(fields)
     if operation == "embeddings":
         ask.choices = _count_prompts(_require(fields, "input"))
@@ -90,15 +90,6 @@ def parse_ask(operation: Operation, body: bytes) -> Ask:
         ask.wants_usage = bool(options.include_usage)
         ask.keeps_chunk_usage = ask.wants_usage and bool(options.continuous_usage_stats)
     return ask
-
-
-def _join_names(model: str, names: Names) -> tuple[tuple[str, ...], int]:
-    """Return the names behind the first one, each once, and how many of them are of `models`."""
-    first = dict.fromkeys(names.from_models or ())
-    first.pop(model, None)
-    both = first | dict.fromkeys(names.from_fallbacks or ())
-    both.pop(model, None)
-    return tuple(both), len(first)
 
 
 def _read_encoding(fields: dict[str, Raw]) -> str | None:

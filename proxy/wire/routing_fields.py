@@ -60,6 +60,15 @@ def take_names(fields: dict[str, Raw]) -> Names | None:
     return None if names.from_models is None and names.from_fallbacks is None else names
 
 
+def join_names(model: str, names: Names) -> tuple[tuple[str, ...], int]:
+    """Return the names behind the first one, each once, and how many of them are of `models`."""
+    first = dict.fromkeys(names.from_models or ())
+    first.pop(model, None)
+    both = first | dict.fromkeys(names.from_fallbacks or ())
+    both.pop(model, None)
+    return tuple(both), len(first)
+
+
 def read_session_id(fields: dict[str, Raw]) -> str | None:
     """
     Return `metadata.session_id`, or None where there is none that could be used.
