@@ -5,13 +5,21 @@ from types import MappingProxyType
 
 from proxy.domain.chat import ChatRequest
 from proxy.domain.exchange import Operation
+from proxy.wire.anthropic_dialect import AnthropicDialect
 from proxy.wire.base import Ask
 from proxy.wire.dialect import Dialect
 from proxy.wire.openai_dialect import OpenAIDialect
 
 _OPENAI = OpenAIDialect()
+_ANTHROPIC = AnthropicDialect()
 _DIALECTS: Mapping[Operation, Dialect] = MappingProxyType(
-    {"chat": _OPENAI, "completions": _OPENAI, "embeddings": _OPENAI}
+    {
+        "chat": _OPENAI,
+        "completions": _OPENAI,
+        "embeddings": _OPENAI,
+        "messages": _ANTHROPIC,
+        "count_tokens": _ANTHROPIC,
+    }
 )
 
 

@@ -18,7 +18,7 @@ class OpenAIDialect:
 
     name = "openai"
     keep_alive = KEEP_ALIVE
-    id_headers = ()
+    id_headers: tuple[str, ...] = ()
 
     def parse_ask(self, operation: Operation, body: bytes, headers: Mapping[str, str]) -> Ask:
         """Check a request body (see `wire/dialect.py`); no header has a part in it."""

@@ -1,0 +1,131 @@
+"""Anthropic's request bodies (messages, count_tokens): bytes -> `Ask`."""
+
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Raw
+
+from proxy.domain.errors import InvalidRequest
+from proxy.domain.exchange import Operation
+from proxy.wire.base import Ask
+from proxy.wire.json_text import JsonError, encode, parse_object
+from proxy.wire.openai_fields import (
+    MAX_ITEMS,
+    MAX_TOKENS,
+    MESSAGES,
+    REFUSED,
+    Check,
+    ListReader,
+    build_kind_check,
+    build_number_check,
+    read_value,
+)
+from proxy.wire.routing_fields import join_names, read_session_id, take_names
+
+PASSED_HEADERS = ("anthropic-version", "anthropic-beta")
+"""What a client says of the dialect itself; for a provider that speaks it, and for no other."""
+
+_LIMIT = f"must be an integer from 0 to {MAX_TOKENS}"
+
+
+class _Object(msgspec.Struct):
+    """Any JSON object."""
+
+
+_TOOLS = ListReader(_Object, f"must be a list of at most {MAX_ITEMS} objects", b"{},")
+_STOPS = ListReader(str, f"must be a list of at most {MAX_ITEMS} strings", b'"",')
+_decode_text = msgspec.json.Decoder(str).decode
+_decode_flag = msgspec.json.Decoder(bool).decode
+_decode_integer = msgspec.json.Decoder(int).decode
+
+
+def parse_ask(operation: Operation, body: bytes, headers: Mapping[str, str]) -> Ask:
+    """
+    Check a request body and return what we decide on, all else as it came.
+
+    Only what this proxy needs to be sure of is checked; what a provider may take or refuse is
+    its own business.
+
+    Args:
+        operation: messages or count_tokens.
+        body: the whole body, JSON in UTF-8.
+        headers: of the request; PASSED_HEADERS of them are kept.
+
+    Returns:
+        An Ask whose `fields` hold every top-level field byte-identical, without `models` and
+        `fallbacks`, which are ours.
+
+    Raises:
+        InvalidRequest: with `param` set to the field, or None if the body is no JSON object.
+
+    Source: wire-formats §2.8 and §3.1; tests/wire/test_anthropic_request.py.
+    """
+    try:
+        fields = parse_object(body)
+    except JsonError as error:
+        raise InvalidRequest(str(error), param=error.name, code=error.code) from None
+    for name, raw in fields.items():
+        check = _CHECKS.get(name)
+        if check is not None:
+            check(name, raw)
+    names = take_names(fields)
+    model = read_value("model", fields.get("model"), _decode_text, "must be a string")
+    if not model and names is not None and names.from_models:
+        model = names.from_models[0]
+        fields["model"] = Raw(encode(model))
+    if not model:
+        raise InvalidRequest("'model' must name a model; GET /v1/models lists them.", param="model")
+    if not MESSAGES.read("messages", fields.get("messages")):
+        raise InvalidRequest(f"'messages' {MESSAGES.wanted}.", param="messages")
+    # Usage stands in every answer of this dialect, asked for or not.
+    ask = Ask(operation, model, fields, wants_usage=True)
+    if names is not None:
+        ask.fallbacks, ask.models_count = join_names(model, names)
+    ask.session_id = read_session_id(fields)
+    ask.passed_headers = {name: headers[name] for name in PASSED_HEADERS if headers.get(name)}
+    if operation == "messages":
+        if _read_limit("max_tokens", fields.get("max_tokens")) is None:
+            raise InvalidRequest(f"'max_tokens' is missing: it {_LIMIT}.", param="max_tokens")
+        wanted = "must be a boolean"
+        ask.streams = bool(read_value("stream", fields.get("stream"), _decode_flag, wanted))
+    return ask
+
+
+def _read_limit(name: str, raw: Raw | None) -> int | None:
+    """Return how many tokens an answer may have; with 0 a prompt is only read into the cache."""
+    limit = read_value(name, raw, _decode_integer, _LIMIT)
+    if limit is not None and not 0 <= limit <= MAX_TOKENS:
+        raise InvalidRequest(f"'{name}' {_LIMIT}.", param=name)
+    return limit
+
+
+def _check_limit(name: str, raw: Raw) -> None:
+    _read_limit(name, raw)
+
+
+def _check_tools(name: str, raw: Raw) -> None:
+    _TOOLS.read(name, raw)
+
+
+def _check_stops(name: str, raw: Raw) -> None:
+    _STOPS.read(name, raw)
+
+
+_OBJECT = build_kind_check("must be an object", b"{")
+
+_CHECKS: Mapping[str, Check] = {
+    **REFUSED,
+    "max_tokens": _check_limit,
+    "system": build_kind_check("must be a string or a list of text blocks", b'"', b"["),
+    # Anthropic's own bound is 1: local servers that speak its dialect take more.
+    "temperature": build_number_check(0, 2),
+    "top_p": build_number_check(0, 1),
+    "top_k": _check_limit,
+    "stop_sequences": _check_stops,
+    "tools": _check_tools,
+    "tool_choice": _OBJECT,
+    "thinking": _OBJECT,
+    "output_config": _OBJECT,
+    "metadata": _OBJECT,
+}
+"""What is looked at wherever it stands."""
