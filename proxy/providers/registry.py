@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from proxy.providers.azure import AZURE, Azure
 from proxy.providers.base import ProviderType
 from proxy.providers.kind import Kind
 from proxy.providers.openai_compatible import KINDS
@@ -16,13 +17,20 @@ SIMULATOR = Kind(
     appends_v1=False,
 )
 
-ALIASES: Mapping[str, str] = MappingProxyType({"llama.cpp": "llama_cpp", "xai": "grok"})
+ALIASES: Mapping[str, str] = MappingProxyType(
+    {"azure_openai": "azure", "llama.cpp": "llama_cpp", "xai": "grok"}
+)
 """Other spellings of a type's name, from the documents operators follow."""
 
-_KINDS: Mapping[str, Kind] = MappingProxyType({kind.type: kind for kind in (*KINDS, SIMULATOR)})
+_KINDS: Mapping[str, Kind] = MappingProxyType(
+    {kind.type: kind for kind in (*KINDS, SIMULATOR, AZURE)}
+)
 
 _TYPES: Mapping[str, ProviderType] = MappingProxyType(
-    {kind.type: OpenAIFormat(kind) for kind in _KINDS.values()}
+    {
+        **{kind.type: OpenAIFormat(kind) for kind in (*KINDS, SIMULATOR)},
+        AZURE.type: Azure(),
+    }
 )
 
 

@@ -68,6 +68,8 @@ _CONTEXT_WORDS = frozenset(
     )
 )
 _FILTER_WORDS = frozenset(("content_policy_violation", "content_filter", "refusal"))
+_INNER_FILTER_WORD = "ResponsibleAIPolicyViolation"
+"""Azure's, inside of an error whose own code may be another."""
 KNOWN_REJECTIONS = frozenset(("context_length_exceeded", *_FILTER_WORDS))
 """Codes of a client's mistake that are the same words at every provider."""
 _CONTEXT_MARKS = (
@@ -249,7 +251,11 @@ def _reject_content(fault: UpstreamFault, words: set[str]) -> UpstreamRejected |
     if found := words & _FILTER_WORDS:
         is_named = fault.code in found and fault.code != "refusal"
         return _reject(400, fault, fault.code if is_named else "content_policy_violation")
-    if fault.is_moderated or any(mark in lowered for mark in _FILTER_MARKS):
+    if (
+        fault.is_moderated
+        or fault.reason == _INNER_FILTER_WORD
+        or any(mark in lowered for mark in _FILTER_MARKS)
+    ):
         return _reject(400, fault, "content_policy_violation")
     return None
 

@@ -28,7 +28,7 @@ class UpstreamFault(Struct, frozen=True):
     """A word that says what is wrong; numbers and sentences are none."""
     param: str = ""
     reason: str = ""
-    """OpenRouter's `metadata.error_type`, the most exact word that it has."""
+    """OpenRouter's `metadata.error_type` or Azure's `innererror.code`: the most exact word."""
     status: int = 0
     """The HTTP status that the body names; inside a 200 it is the only one."""
     is_moderated: bool = False
@@ -94,8 +94,10 @@ def _read(value: Any, depth: int) -> UpstreamFault:
         type=_read_word(value.get("type")),
         code=_read_word(value.get("code")),
         param=_read_param(value),
-        reason=_read_word(metadata.get("error_type")),
-        status=_read_status(value.get("code")) or _read_status(value.get("status")),
+        reason=_read_word(metadata.get("error_type")) or _read_inner_code(value),
+        status=_read_status(value.get("code"))
+        or _read_status(value.get("status"))
+        or _read_status(value.get("statusCode")),
         is_moderated=bool(metadata.get("reasons")),
         retry_delay=_read_retry_delay(details),
         quota_ids=_read_quota_ids(details),
@@ -105,6 +107,11 @@ def _read(value: Any, depth: int) -> UpstreamFault:
 
 def _read_word(value: object) -> str:
     return value if isinstance(value, str) and _CODE.fullmatch(value) else ""
+
+
+def _read_inner_code(value: dict[str, Any]) -> str:
+    inner = value.get("innererror") or value.get("inner_error")
+    return _read_word(inner.get("code")) if isinstance(inner, dict) else ""
 
 
 def _read_param(value: dict[str, Any]) -> str:

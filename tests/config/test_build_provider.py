@@ -58,6 +58,7 @@ def test_private_networks_reach_the_provider(tmp_path: Path) -> None:
         ("type: openai, api_key_env: MY_KEY", {"MY_KEY": "m", "OPENAI_API_KEY": "a"}, "m"),
         ("type: openai, api_key_env: PROXY_API_OPENAI_API_KEY", {"OPENAI_API_KEY": "a"}, "a"),
         ("type: openai, api_key: '${A_KEY}', api_key_env: B_KEY", {"B_KEY": "b"}, "b"),
+        ("type: azure_openai, base_url: 'https://a'", {"AZURE_API_KEY": "z"}, "z"),
         ("type: openai, api_key: ''", {"OPENAI_API_KEY": " a\n"}, "a"),
         ("type: lm_studio", {"LM_STUDIO_API_KEY": "l"}, "l"),
         ("type: lm_studio", {}, None),
@@ -231,6 +232,13 @@ def test_a_choice_that_a_type_does_not_know_is_a_mistake(tmp_path: Path, setting
     entry = f"{{name: p, type: lm_studio, models: [m], {setting}}}"
     (problem,) = problems_of(tmp_path, f"providers:\n  - {entry}\n")
     assert "the type 'lm_studio' knows no such choice" in problem
+
+
+def test_the_choices_of_a_type_reach_the_provider(tmp_path: Path) -> None:
+    """`api_version` and `auth` are taken over where the type knows them."""
+    entry = "type: azure, base_url: 'https://a', api_key: k, auth: bearer, api_version: v1-x"
+    provider = _provider(tmp_path, entry)
+    assert (provider.type, provider.api_version, provider.auth) == ("azure", "v1-x", "bearer")
 
 
 def test_headers_are_taken_over_and_given_once(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ The table of provider types in docs/providers.md, made from the rows.
 from collections.abc import Iterable
 from pathlib import Path
 
+from proxy.providers.azure import AZURE
 from proxy.providers.kind import Kind
 from proxy.providers.openai_compatible import KINDS
 
@@ -19,7 +20,7 @@ _COLUMNS = (
 )
 
 
-def build_table(kinds: Iterable[Kind] = KINDS) -> str:
+def build_table(kinds: Iterable[Kind] = (*KINDS, AZURE)) -> str:
     """Return the table in Markdown, one row per type."""
     rows = [_COLUMNS, ("---",) * len(_COLUMNS), *(_row(kind) for kind in kinds)]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)

@@ -88,6 +88,13 @@ REJECTED: list[tuple[str, int, object, int, str | None]] = [
         400,
         "content_filter",
     ),
+    (
+        "azure filter, told inside only",
+        400,
+        {"error": {"message": "m", "inner_error": {"code": "ResponsibleAIPolicyViolation"}}},
+        400,
+        "content_policy_violation",
+    ),
     ("xai flat", 400, {"code": "Client specified an invalid argument", "error": "m"}, 400, None),
     ("xai text", 422, {"error": "m"}, 422, None),
     (

@@ -43,7 +43,15 @@ SHAPES = {
         {"error": {"code": "401", "message": "Access denied"}},
         UpstreamFault("Access denied", status=401),
     ),
-    "azure api management": ({"statusCode": 429, "message": "m"}, UpstreamFault("m")),
+    "azure api management": ({"statusCode": 429, "message": "m"}, UpstreamFault("m", status=429)),
+    "azure filter": (
+        {"error": {"message": "m", "innererror": {"code": "ResponsibleAIPolicyViolation"}}},
+        UpstreamFault("m", reason="ResponsibleAIPolicyViolation"),
+    ),
+    "azure filter, its other spelling": (
+        {"error": {"message": "m", "inner_error": {"code": "ResponsibleAIPolicyViolation"}}},
+        UpstreamFault("m", reason="ResponsibleAIPolicyViolation"),
+    ),
     "xai object": ({"error": {"message": "m", "code": "c"}}, UpstreamFault("m", code="c")),
     "xai flat": (
         {"code": "Client specified an invalid argument", "error": "m"},
