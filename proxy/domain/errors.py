@@ -94,11 +94,7 @@ class InvalidRequest(RequestError):
 
 
 class NotOffered(InvalidRequest):
-    """
-    Something of the request that this provider cannot do and that must not be left out.
-
-    Another provider may be able to: nothing is wrong with the request itself.
-    """
+    """What this provider cannot do and may not leave out; another may be able to do it."""
 
     code = "unsupported_parameter"
 
@@ -237,9 +233,7 @@ class UpstreamPoolFull(UpstreamError):
     type = "overloaded_error"
     code = "upstream_pool_full"
     counts_against_health = False
-    default_message = (
-        "All providers are currently unavailable: every connection to the provider is in use."
-    )
+    default_message = "All providers are currently unavailable: all connections are in use."
 
 
 class UpstreamNotDialled(UpstreamPoolFull):
