@@ -5,6 +5,7 @@ One type per operation; fields that are not here are ignored, as real providers 
 what they do not know. No answer is made here.
 """
 
+import base64
 import re
 from typing import Annotated, Any, TypeVar
 
@@ -26,11 +27,29 @@ _Stop = str | Annotated[list[str], Meta(max_length=4)]
 _Inputs = str | Annotated[list[str | int | list[int]], Meta(min_length=1, max_length=2048)]
 
 
+class ImageUrl(Struct):
+    """A picture: by its address, or all of it in a `data:` URL."""
+
+    url: str
+
+
 class Part(Struct):
-    """One part of a message's content; only text is read."""
+    """One part of a message's content; of pictures it is only said what they are."""
 
     type: str
     text: str | None = None
+    image_url: ImageUrl | None = None
+
+    @property
+    def seen(self) -> str:
+        """What a picture is, without showing it; "" for other parts."""
+        if self.image_url is None:
+            return ""
+        head, comma, data = self.image_url.url.partition(",")
+        if not (comma and head.startswith("data:")):
+            return self.image_url.url
+        media_type = head.removeprefix("data:").partition(";")[0]
+        return f"{media_type} of {len(read_base64(data, 'messages'))} bytes"
 
 
 class Message(Struct):
@@ -122,6 +141,7 @@ class ChatAsk(TextAsk, kw_only=True):
     max_completion_tokens: _Limit | None = None
     tools: list[Tool] | None = None
     tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
 
     @property
@@ -136,6 +156,23 @@ class ChatAsk(TextAsk, kw_only=True):
             if message.role == "user":
                 return message.text
         return ""
+
+    @property
+    def seen(self) -> list[str]:
+        """What the pictures of all messages are, in their order."""
+        parts = [
+            part
+            for message in self.messages
+            if message.content is not None and not isinstance(message.content, str)
+            for part in message.content
+        ]
+        return [part.seen for part in parts if part.seen]
+
+
+class CountAsk(Ask, kw_only=True):
+    """A request to count the tokens of a prompt."""
+
+    texts: list[str]
 
 
 class CompletionAsk(TextAsk, kw_only=True):
@@ -205,6 +242,14 @@ def read_inputs(value: str | list[str | int | list[int]], param: str) -> tuple[s
     raise InvalidRequest(
         f"'{param}' mixes texts, token ids and lists; send one kind only.", param=param
     )
+
+
+def read_base64(text: str, param: str) -> bytes:
+    """Return the bytes that `text` stands for."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise InvalidRequest(f"'{param}' holds bytes that are no Base64.", param=param) from None
 
 
 def _write_ids(ids: list[int]) -> str:

@@ -4,7 +4,7 @@ from itertools import zip_longest
 from typing import Any
 
 from proxy.simulator.ask import ChatAsk
-from proxy.simulator.choice import Choice, count_prompt, decide_choice
+from proxy.simulator.choice import Called, Choice, count_prompt, decide_choice
 from proxy.simulator.draft import Draft
 from proxy.simulator.knobs import Knobs
 
@@ -20,8 +20,10 @@ def build_chat(ask: ChatAsk, base: str, knobs: Knobs, seed: int, created_at: int
         "prompt_tokens": prompt_tokens,
         "completion_tokens": completion_tokens,
         "total_tokens": prompt_tokens + completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": 0},
+        "prompt_tokens_details": {"cached_tokens": min(knobs.cached or 0, prompt_tokens)},
+        "completion_tokens_details": {
+            "reasoning_tokens": sum(len(choice.thoughts) for choice in choices)
+        },
     }
     frame: dict[str, Any] = {
         "id": f"chatcmpl-{seed:024x}",
@@ -57,17 +59,24 @@ def build_chat(ask: ChatAsk, base: str, knobs: Knobs, seed: int, created_at: int
 
 
 def _build_choice(choice: Choice) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": choice.text, "refusal": None}
-    if choice.call_id is not None:
-        function = {"name": choice.call_name, "arguments": choice.text}
+    text, refusal = (None, choice.text) if choice.is_refusal else (choice.text, None)
+    message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": refusal}
+    if choice.thoughts:
+        message["reasoning_content"] = "".join(choice.thoughts)
+    if choice.calls:
         message["content"] = None
-        message["tool_calls"] = [{"id": choice.call_id, "type": "function", "function": function}]
+        message["tool_calls"] = [_build_call(call) for call in choice.calls]
     return {
         "index": choice.index,
         "message": message,
         "logprobs": None,
         "finish_reason": choice.finish_reason,
     }
+
+
+def _build_call(call: Called) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": call.id, "type": "function", "function": function}
 
 
 def _build_chunks(frame: dict[str, Any], choices: list[Choice]) -> list[dict[str, Any]]:
@@ -83,16 +92,19 @@ def _build_chunks(frame: dict[str, Any], choices: list[Choice]) -> list[dict[str
 
 
 def _deltas(choice: Choice) -> list[dict[str, Any]]:
-    if choice.call_id is None:
-        return [{"content": token} for token in choice.tokens]
-    start = {
-        "index": 0,
-        "id": choice.call_id,
-        "type": "function",
-        "function": {"name": choice.call_name, "arguments": ""},
-    }
-    parts = [{"index": 0, "function": {"arguments": token}} for token in choice.tokens]
-    return [{"tool_calls": [part]} for part in (start, *parts)]
+    name = "refusal" if choice.is_refusal else "content"
+    deltas: list[dict[str, Any]] = [{"reasoning_content": token} for token in choice.thoughts]
+    deltas += [{name: token} for token in choice.tokens]
+    for index, call in enumerate(choice.calls):
+        start = {
+            "index": index,
+            "id": call.id,
+            "type": "function",
+            "function": {"name": call.name, "arguments": ""},
+        }
+        parts = [{"index": index, "function": {"arguments": token}} for token in call.tokens]
+        deltas += [{"tool_calls": [part]} for part in (start, *parts)]
+    return deltas
 
 
 def _chunk(

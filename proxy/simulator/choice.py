@@ -18,32 +18,50 @@ from proxy.simulator.schema_value import SchemaError, build_value
 from proxy.simulator.stories import STORIES
 from proxy.simulator.tokens import count_tokens, split_tokens
 
+_REFUSAL = "I cannot help with that."
+_THOUGHT = " Let me see what was asked, and then say it as plainly as I can."
 _MOST_TOKENS = 256_000
 _MOST_CHARACTERS = 4_000_000
+
+
+class Called(Struct, frozen=True):
+    """One call of a function; `tokens` joined are its arguments."""
+
+    id: str
+    name: str
+    tokens: tuple[str, ...]
+
+    @property
+    def arguments(self) -> str:
+        """The whole arguments, as JSON."""
+        return "".join(self.tokens)
 
 
 class Choice(Struct, frozen=True):
     """
     One finished choice.
 
-    `tokens` joined are the text, or the arguments if `call_id` and `call_name` are set.
+    `tokens` joined are the text, or with `is_refusal` the words by which it declines; there are
+    none where there are `calls`. `thoughts` came before all that.
     """
 
     index: int
     tokens: tuple[str, ...]
     finish_reason: str
-    call_id: str | None = None
-    call_name: str | None = None
+    calls: tuple[Called, ...] = ()
+    thoughts: tuple[str, ...] = ()
+    is_refusal: bool = False
 
     @property
     def text(self) -> str:
-        """The whole text, or the whole arguments."""
+        """The whole text."""
         return "".join(self.tokens)
 
     @property
     def token_count(self) -> int:
         """Tokens as usage counts them: the name of a called function is one more."""
-        return len(self.tokens) + (self.call_id is not None)
+        called = sum(1 + len(call.tokens) for call in self.calls)
+        return len(self.thoughts) + len(self.tokens) + called
 
 
 def count_prompt(texts: Sequence[str], choices: int, knobs: Knobs) -> int:
@@ -63,17 +81,26 @@ def count_prompt(texts: Sequence[str], choices: int, knobs: Knobs) -> int:
 
 def decide_choice(ask: ChatAsk, base: str, knobs: Knobs, seed: int, index: int) -> Choice:
     """Return what the model `base` answers as its choice `index`."""
-    function = _chosen_function(ask, base)
-    if function is not None:
-        arguments = _write_json(function.parameters or {}, ask, seed + index, "tools")
-        limit = None if ask.limit_tokens is None else ask.limit_tokens - 1
-        tokens, reason = cut_text(arguments, (), limit)
-        call_id = "call_" + random.Random(seed + index).randbytes(12).hex()
-        reason = "tool_calls" if reason == "stop" else reason
-        return Choice(index, tokens, reason, call_id, function.name)
+    limit = ask.limit_tokens
+    thoughts = think(knobs)[:limit]
+    if limit is not None:
+        limit -= len(thoughts)
+    functions = _chosen_functions(ask, base, knobs)
+    if functions:
+        return _call(functions, ask, seed, index, limit, thoughts)
+    if base == "sim-refuse":
+        return Choice(
+            index, tuple(split_tokens(_REFUSAL)), "stop", thoughts=thoughts, is_refusal=True
+        )
     text = _chat_text(ask, base, knobs, seed, index)
-    tokens, reason = cut_text(text, ask.stops, ask.limit_tokens)
-    return Choice(index, tokens, reason)
+    tokens, reason = cut_text(text, ask.stops, limit)
+    return Choice(index, tokens, reason, thoughts=thoughts)
+
+
+def think(knobs: Knobs) -> tuple[str, ...]:
+    """Return as many tokens of thought as the knobs ask for."""
+    tokens = split_tokens(_THOUGHT)
+    return tuple([tokens[number % len(tokens)] for number in range(knobs.thoughts or 0)])
 
 
 def cut_text(text: str, stops: tuple[str, ...], limit: int | None) -> tuple[tuple[str, ...], str]:
@@ -114,12 +141,54 @@ def _chat_text(ask: ChatAsk, base: str, knobs: Knobs, seed: int, index: int) -> 
 def _plain_text(ask: ChatAsk, base: str, knobs: Knobs, seed: int) -> str:
     if base == "sim-echo":
         return ask.last_user_text or "You have not said anything yet."
+    if base == "sim-look":
+        return f"I see: {', '.join(ask.seen) or 'nothing'}."
     if base == "sim-tools":
         last = ask.messages[-1]
         if last.role == "tool":
             return f"The tool answered: {last.text or 'nothing'}"
         return "There is no tool that I may call. Offer one in 'tools'."
     return tell_story(knobs, seed)
+
+
+def _call(
+    functions: list[Function],
+    ask: ChatAsk,
+    seed: int,
+    index: int,
+    limit: int | None,
+    thoughts: tuple[str, ...],
+) -> Choice:
+    """Return a choice that calls the functions, as far as the limit lets it."""
+    chance = random.Random(seed + index)
+    reason = "tool_calls"
+    calls: list[Called] = []
+    for number, function in enumerate(functions):
+        if reason == "length" or (limit is not None and limit <= 0 and calls):
+            reason = "length"
+            break
+        arguments = "{}"
+        if function.parameters and function.parameters.get("properties") != {}:
+            own_seed = seed + index + number
+            arguments = _write_json(function.parameters, ask, own_seed, "tools")
+        tokens, ending = cut_text(arguments, (), None if limit is None else max(limit - 1, 0))
+        if limit is not None:
+            limit -= 1 + len(tokens)
+        calls.append(Called("call_" + chance.randbytes(12).hex(), function.name, tokens))
+        reason = "length" if ending == "length" else reason
+    return Choice(index, (), reason, tuple(calls), thoughts)
+
+
+def _chosen_functions(ask: ChatAsk, base: str, knobs: Knobs) -> list[Function]:
+    """Return what is called at once: functions as often as the knobs say, one after the other."""
+    first = _chosen_function(ask, base)
+    if first is None:
+        return []
+    count = (knobs.calls or 1) if ask.parallel_tool_calls is not False else 1
+    offered = [tool.function for tool in ask.tools or () if tool.function]
+    if isinstance(ask.tool_choice, dict):
+        offered = [first]
+    return [offered[number % len(offered)] for number in range(count)]
 
 
 def _chosen_function(ask: ChatAsk, base: str) -> Function | None:

@@ -5,7 +5,7 @@ A good answer before it is sent: its chunks or its body, and how they become ste
 model and no fault is known here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,11 +13,18 @@ from msgspec import Struct
 
 from proxy.domain.errors import ProxyError
 from proxy.simulator.knobs import Knobs
+from proxy.simulator.openai_format import OPENAI
 from proxy.simulator.plan import Data, End, Framing, Head, Step, Wait
+from proxy.simulator.wire_format import (
+    JSON_HEADERS,
+    Chunk,
+    Headers,
+    WireFormat,
+    Words,
+    describe_error,
+)
 
-DONE = b"data: [DONE]\n\n"
 SSE_HEADERS = (("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache"))
-JSON_HEADERS = (("content-type", "application/json"),)
 
 encode = msgspec.json.encode
 
@@ -28,7 +35,8 @@ class Draft(Struct):
 
     A stream has `chunks` (without the usage chunk): `opening_chunks` of them carry only
     the role, `token_chunks` one token each. Anything else has `body`. `usage` is what
-    both would report; `sends_usage_chunk` is true if the client asked for it.
+    both would report; `sends_usage_chunk` is true if the client asked for it, `hides_usage`
+    if it is told in no way. All of it is OpenAI's; `format` says how it goes on the wire.
     """
 
     model: str
@@ -42,6 +50,8 @@ class Draft(Struct):
     choices: int = 1
     sends_usage_chunk: bool = False
     body: dict[str, Any] = msgspec.field(default_factory=dict)
+    hides_usage: bool = False
+    format: WireFormat = OPENAI
 
     @property
     def usage_chunk(self) -> dict[str, Any]:
@@ -64,18 +74,22 @@ class Draft(Struct):
         return (self.knobs.first_token_ms or 0) / 1000
 
 
-def encode_frame(value: object) -> bytes:
-    """Return one event of an event stream."""
-    return b"data: " + encode(value) + b"\n\n"
+def encode_chunks(draft: Draft, chunks: Sequence[Chunk]) -> list[bytes]:
+    """Return what each of these chunks is on the wire."""
+    return draft.format.encode_chunks(chunks, None if draft.hides_usage else draft.usage)
+
+
+def encode_body(draft: Draft, body: Mapping[str, Any] | None = None) -> bytes:
+    """Return the whole answer, or another in its place, as it is on the wire."""
+    return draft.format.encode_body(draft.body if body is None else body)
 
 
 def build_frames(draft: Draft) -> list[bytes]:
-    """Return every event of the stream in order, `[DONE]` last."""
-    frames = [encode_frame(chunk) for chunk in draft.chunks]
-    if draft.sends_usage_chunk:
-        frames.append(encode_frame(draft.usage_chunk))
-    frames.append(DONE)
-    return frames
+    """Return every event of the stream in order, what ends it last; b"" where there is none."""
+    chunks = [*draft.chunks]
+    if draft.sends_usage_chunk and draft.format.has_usage_chunk:
+        chunks.append(draft.usage_chunk)
+    return [*encode_chunks(draft, chunks), draft.format.done]
 
 
 def build_stream(
@@ -83,13 +97,14 @@ def build_stream(
     frames: Sequence[bytes],
     *,
     framing: Framing = "chunked",
-    headers: tuple[tuple[str, str], ...] = (),
+    headers: Headers = (),
     content_length: int | None = None,
     ending: tuple[Step, ...] = (End(),),
 ) -> tuple[Step, ...]:
     """Return the steps that send `frames` as an event stream, at the draft's pace."""
     length = sum(map(len, frames)) if content_length is None else content_length
-    steps: list[Step] = [Head(200, SSE_HEADERS + headers, framing, length)]
+    headers = SSE_HEADERS + draft.format.headers + headers
+    steps: list[Step] = [Head(200, headers, framing, length)]
     if draft.first_token_s:
         steps.append(Wait(draft.first_token_s))
     paced = range(draft.opening_chunks + 1, draft.opening_chunks + draft.token_chunks)
@@ -97,7 +112,8 @@ def build_stream(
     for number, frame in enumerate(frames):
         if gap is not None and number in paced:
             steps.append(gap)
-        steps.append(Data(frame, 1))
+        if frame:
+            steps.append(Data(frame, 1))
     steps.extend(ending)
     return tuple(steps)
 
@@ -106,7 +122,7 @@ def build_body(
     draft: Draft,
     body: bytes,
     *,
-    headers: tuple[tuple[str, str], ...] = (),
+    headers: Headers = (),
     framing: Framing = "chunked",
     content_length: int | None = None,
     ending: tuple[Step, ...] = (End(),),
@@ -114,7 +130,7 @@ def build_body(
     """Return the steps that send `body` whole, after the time that its tokens take."""
     wait_s = draft.first_token_s + draft.token_gap_s * draft.token_chunks
     length = len(body) if content_length is None else content_length
-    head = Head(200, JSON_HEADERS + headers, framing, length)
+    head = Head(200, JSON_HEADERS + draft.format.headers + headers, framing, length)
     steps: tuple[Step, ...] = (head, Data(body, 1), *ending)
     return (Wait(wait_s), *steps) if wait_s else steps
 
@@ -123,23 +139,22 @@ def build_good(draft: Draft) -> tuple[Step, ...]:
     """Return the steps of the answer as it ought to be."""
     if draft.streams:
         return build_stream(draft, build_frames(draft))
-    return build_body(draft, encode(draft.body))
+    return build_body(draft, encode_body(draft))
 
 
-def build_reply(
-    status: int, body: bytes, headers: tuple[tuple[str, str], ...] = JSON_HEADERS
-) -> tuple[Step, ...]:
+def build_reply(status: int, body: bytes, headers: Headers = JSON_HEADERS) -> tuple[Step, ...]:
     """Return the steps of a short answer that takes no time."""
     return (Head(status, headers, "chunked", len(body)), Data(body, 1), End())
 
 
-def build_error(error: ProxyError) -> tuple[Step, ...]:
-    """Return the steps that answer with an error in OpenAI's shape."""
-    return build_reply(
-        error.status, encode_error(error.message, error.type, error.param, error.code)
-    )
+def build_failure(
+    format_: WireFormat, status: int, words: Words, headers: Headers = ()
+) -> tuple[Step, ...]:
+    """Return the steps that answer with an error, as the format writes it."""
+    status, headers, body = format_.build_error(status, words, headers)
+    return build_reply(status, body, headers + format_.headers)
 
 
-def encode_error(message: str, type_: str, param: str | None, code: str | None) -> bytes:
-    """Return OpenAI's error object."""
-    return encode({"error": {"message": message, "type": type_, "param": param, "code": code}})
+def build_error(error: ProxyError, format_: WireFormat = OPENAI) -> tuple[Step, ...]:
+    """Return the steps that answer with an error of ours."""
+    return build_failure(format_, error.status, describe_error(error))

@@ -1,6 +1,7 @@
 """Faults of the body: bytes that are broken, huge, oddly dressed, or of another kind."""
 
 import gzip
+import re
 from collections.abc import Callable
 
 from proxy.simulator.ask import Ask, TextAsk
@@ -12,12 +13,11 @@ from proxy.simulator.draft import (
     build_good,
     build_reply,
     build_stream,
-    encode,
-    encode_error,
-    encode_frame,
+    encode_body,
 )
-from proxy.simulator.fault_kind import Fault, first_frames, set_text, text_chunk
+from proxy.simulator.fault_kind import Fault, first_frames, insert_text, set_text
 from proxy.simulator.plan import Data, End, Head, Step
+from proxy.simulator.wire_format import JSON_HEADERS, Words
 
 _BLOCK = b"x" * 65_536
 _GZIP = (("content-encoding", "gzip"),)
@@ -26,25 +26,24 @@ _PAGE = (
     b"<!doctype html><html><head><title>Please sign in</title></head>"
     b"<body><h1>Welcome to our guest network</h1></body></html>"
 )
-_IN_STREAM = encode_error(
-    "The simulated model is overloaded.", "overloaded_error", None, "overloaded"
-)
+_DATA = re.compile(rb"^data: ", re.MULTILINE)
+_OVERLOADED = Words("The simulated model is overloaded.", "overloaded_error", None, "overloaded")
 
 
 def break_json(draft: Draft) -> tuple[Step, ...]:
     """One event (or the whole body) is not JSON."""
     if not draft.streams:
-        body = encode(draft.body)
+        body = encode_body(draft)
         return build_body(draft, body[: len(body) // 2])
     good = first_frames(draft)
-    broken = b'data: {"id":"broken","choices":[{"index":0,"delta":{"content":"oh\n\n'
+    broken = draft.format.broken_frame
     return build_stream(draft, [*good, broken, *build_frames(draft)[len(good) :]])
 
 
 def break_sse(draft: Draft) -> tuple[Step, ...]:
     """From some event on, lines lack their `data:`, the terminator too."""
     good = first_frames(draft)
-    rest = [frame.removeprefix(b"data: ") for frame in build_frames(draft)[len(good) :]]
+    rest = [_DATA.sub(b"", frame) for frame in build_frames(draft)[len(good) :]]
     return build_stream(draft, [*good, *rest])
 
 
@@ -82,11 +81,10 @@ def send_single_bytes(draft: Draft) -> tuple[Step, ...]:
 def break_utf8(draft: Draft) -> tuple[Step, ...]:
     """Bytes that are no UTF-8 inside an otherwise good text."""
     if not draft.streams:
-        body = encode(set_text(draft, "one bad @@ byte"))
+        body = encode_body(draft, set_text(draft, "one bad @@ byte"))
         return build_body(draft, body.replace(b"@@", b"\xff\xfe"))
-    good = first_frames(draft)
-    broken = encode_frame(text_chunk(draft, " one bad @@ byte")).replace(b"@@", b"\xff\xfe")
-    return build_stream(draft, [*good, broken, *build_frames(draft)[len(good) :]])
+    good, text, rest = insert_text(draft, " one bad @@ byte")
+    return build_stream(draft, [*good, text.replace(b"@@", b"\xff\xfe"), *rest])
 
 
 def send_huge_line(draft: Draft) -> tuple[Step, ...]:
@@ -94,11 +92,11 @@ def send_huge_line(draft: Draft) -> tuple[Step, ...]:
     size = (draft.knobs.size_mb or 1) * 1_000_000
     blocks = [Data(_BLOCK)] * (size // len(_BLOCK)) + [Data(_BLOCK[: size % len(_BLOCK)])]
     if not draft.streams:
-        before, after = encode(set_text(draft, "@@")).split(b"@@")
+        before, after = encode_body(draft, set_text(draft, "@@")).split(b"@@")
         return build_body(draft, before, ending=(*blocks, Data(after), End()))
-    good = first_frames(draft)
-    before, after = encode_frame(text_chunk(draft, "@@")).split(b"@@")
-    rest = [Data(frame, 1) for frame in build_frames(draft)[len(good) :]]
+    good, text, frames = insert_text(draft, "@@")
+    before, after = text.split(b"@@")
+    rest = [Data(frame, 1) for frame in frames if frame]
     huge = (Data(before), *blocks, Data(after, 1))
     return build_stream(draft, good, ending=(*huge, *rest, End()))
 
@@ -115,7 +113,7 @@ def bomb(draft: Draft) -> tuple[Step, ...]:
 
 
 def _compressed(draft: Draft, before: bytes) -> tuple[Step, ...]:
-    body = b"".join(build_frames(draft)) if draft.streams else encode(draft.body)
+    body = b"".join(build_frames(draft)) if draft.streams else encode_body(draft)
     packed = gzip.compress(before + body, compresslevel=1, mtime=0)
     if draft.streams:
         return build_stream(draft, [packed], headers=_GZIP)
@@ -136,18 +134,19 @@ def swap_stream(ask: Ask) -> None:
 
 def error_in_200(draft: Draft) -> tuple[Step, ...]:
     """Status 200 with nothing but an error in it, as JSON."""
-    return build_reply(200, _IN_STREAM)
+    _, _, body = draft.format.build_error(529, _OVERLOADED)
+    return build_reply(200, body, JSON_HEADERS + draft.format.headers)
 
 
 def error_first(draft: Draft) -> tuple[Step, ...]:
     """A stream whose first event is an error."""
-    error = Data(b"data: " + _IN_STREAM + b"\n\n", 1)
-    return (Head(200, SSE_HEADERS), error, End())
+    error = Data(draft.format.frame_error(_OVERLOADED), 1)
+    return (Head(200, SSE_HEADERS + draft.format.headers), error, End())
 
 
 def error_later(draft: Draft) -> tuple[Step, ...]:
     """A stream that turns into an error after some content."""
-    return build_stream(draft, [*first_frames(draft), b"data: " + _IN_STREAM + b"\n\n"])
+    return build_stream(draft, [*first_frames(draft), draft.format.frame_error(_OVERLOADED)])
 
 
 def forget_done(draft: Draft) -> tuple[Step, ...]:

@@ -1,15 +1,13 @@
 """Faults of the connection: it is refused, breaks, ends too early, or falls silent."""
 
 from proxy.simulator.draft import (
-    DONE,
-    JSON_HEADERS,
     SSE_HEADERS,
     Draft,
     build_body,
     build_frames,
     build_good,
     build_stream,
-    encode,
+    encode_body,
 )
 from proxy.simulator.fault_kind import Fault, first_frames
 from proxy.simulator.plan import (
@@ -27,6 +25,7 @@ from proxy.simulator.plan import (
     Step,
     Wait,
 )
+from proxy.simulator.wire_format import JSON_HEADERS
 
 _ENDLESS_GAP_S = 0.005
 _UNASKED = b'{"answer":"meant for someone else"}'
@@ -53,7 +52,8 @@ def never_answer(draft: Draft) -> tuple[Step, ...]:
 
 def headers_only(draft: Draft) -> tuple[Step, ...]:
     """Status and headers, then silence."""
-    return (Head(200, SSE_HEADERS if draft.streams else JSON_HEADERS), Stall())
+    headers = SSE_HEADERS if draft.streams else JSON_HEADERS
+    return (Head(200, headers + draft.format.headers), Stall())
 
 
 def reset_after_content(draft: Draft) -> tuple[Step, ...]:
@@ -95,14 +95,16 @@ def cut_length(draft: Draft) -> tuple[Step, ...]:
 
 def only_done(draft: Draft) -> tuple[Step, ...]:
     """A stream of nothing but its terminator."""
-    return build_stream(draft, [DONE])
+    return build_stream(draft, [draft.format.done])
 
 
 def never_end(draft: Draft) -> tuple[Step, ...]:
     """An answer without an end, whatever `max_tokens` says."""
     if not draft.streams:
         return _strike(draft, Data(b" " * 65_536), Wait(_ENDLESS_GAP_S), Again(2))
-    frames = build_frames(draft)[: draft.opening_chunks + 1]
+    # In some formats the first token opens a block, which may be done only once.
+    until = draft.opening_chunks + min(draft.token_chunks, 2)
+    frames = build_frames(draft)[:until]
     gap = Wait(draft.token_gap_s or _ENDLESS_GAP_S)
     return build_stream(draft, frames, ending=(gap, Data(frames[-1], 1), Again(2)))
 
@@ -117,7 +119,7 @@ def add_bytes(draft: Draft) -> tuple[Step, ...]:
     ending = (End(), Raw(_POISON), Stall())
     if draft.streams:
         return build_stream(draft, build_frames(draft), framing="length", ending=ending)
-    return build_body(draft, encode(draft.body), framing="length", ending=ending)
+    return build_body(draft, encode_body(draft), framing="length", ending=ending)
 
 
 def _strike(draft: Draft, *ending: Step, framing: Framing = "chunked") -> tuple[Step, ...]:
@@ -126,9 +128,10 @@ def _strike(draft: Draft, *ending: Step, framing: Framing = "chunked") -> tuple[
         whole = sum(map(len, build_frames(draft)))
         frames = first_frames(draft)
         return build_stream(draft, frames, framing=framing, content_length=whole, ending=ending)
-    body = encode(draft.body)
+    body = encode_body(draft)
     half = Data(body[: len(body) // 2])
-    return (Head(200, JSON_HEADERS, framing, len(body)), half, *ending)
+    headers = JSON_HEADERS + draft.format.headers
+    return (Head(200, headers, framing, len(body)), half, *ending)
 
 
 CONNECTION_FAULTS = (

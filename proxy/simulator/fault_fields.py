@@ -6,13 +6,13 @@ from typing import Any
 from proxy.domain.errors import InvalidRequest
 from proxy.simulator.ask import Ask, TextAsk
 from proxy.simulator.draft import (
-    DONE,
     Draft,
     build_body,
     build_good,
     build_stream,
     encode,
-    encode_frame,
+    encode_body,
+    encode_chunks,
 )
 from proxy.simulator.fault_kind import Fault
 from proxy.simulator.plan import Step
@@ -38,16 +38,17 @@ def report_twice(draft: Draft) -> tuple[Step, ...]:
     """Usage comes twice; the first one is half of the second."""
     half = {name: draft.usage[name] // 2 for name in _COUNTS if name in draft.usage}
     if not draft.streams:
-        body = encode(draft.body)
-        return build_body(draft, b'{"usage":' + encode(half) + b"," + body[1:])
+        twice = {draft.format.usage_field: draft.format.build_usage(half)}
+        return build_body(draft, encode(twice)[:-1] + b"," + encode_body(draft)[1:])
     usages = [draft.chunk_with(half), draft.usage_chunk]
-    frames = [encode_frame(chunk) for chunk in draft.chunks + usages]
-    return build_stream(draft, [*frames, DONE])
+    frames = encode_chunks(draft, draft.chunks + usages)
+    return build_stream(draft, [*frames, draft.format.done])
 
 
 def report_nothing(draft: Draft) -> tuple[Step, ...]:
     """No usage, even if it was asked for."""
     draft.sends_usage_chunk = False
+    draft.hides_usage = True
     draft.body.pop("usage", None)
     for chunk in draft.chunks:
         chunk.pop("usage", None)
@@ -123,6 +124,7 @@ def _without_index(delta: dict[str, Any]) -> dict[str, Any]:
     return {**delta, "tool_calls": bare}
 
 
+_OPENAI = ("openai", "azure")
 FIELD_FAULTS = (
     Fault("u33-usage-twice", "U33", "usage comes twice and differs", report_twice),
     Fault("u33-usage-negative", "U33", "usage is below zero", report(-5)),
@@ -137,6 +139,7 @@ FIELD_FAULTS = (
         leave_choice_open,
         reach="chat",
         adapt=two_choices,
+        formats=("openai", "azure", "gemini"),
     ),
     Fault(
         "quirk-repeated-role",
@@ -145,8 +148,16 @@ FIELD_FAULTS = (
         repeat_role,
         shape="stream",
         reach="chat",
+        formats=_OPENAI,
     ),
-    Fault("quirk-content-parts", "-", "content is a list of parts", write_parts, reach="chat"),
+    Fault(
+        "quirk-content-parts",
+        "-",
+        "content is a list of parts",
+        write_parts,
+        reach="chat",
+        formats=_OPENAI,
+    ),
     Fault(
         "quirk-tool-no-index",
         "-",
@@ -156,6 +167,7 @@ FIELD_FAULTS = (
         reach="chat",
         base="sim-tools",
         adapt=need_tools,
+        formats=_OPENAI,
     ),
     Fault(
         "quirk-usage-on-finish",
@@ -163,5 +175,6 @@ FIELD_FAULTS = (
         "usage rides on the finish chunk",
         report_on_finish,
         shape="stream",
+        formats=_OPENAI,
     ),
 )

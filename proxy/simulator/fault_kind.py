@@ -6,7 +6,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from proxy.simulator.ask import Ask
-from proxy.simulator.draft import Draft, build_frames
+from proxy.simulator.draft import Draft, build_frames, encode_chunks
 from proxy.simulator.knobs import FAULT_PREFIX
 from proxy.simulator.plan import Step
 
@@ -33,6 +33,8 @@ class Fault(Struct, frozen=True):
     reach: Reach = "any"
     base: str = "sim-story"
     adapt: Callable[[Ask], None] | None = None
+    formats: tuple[str, ...] = ()
+    """The wire formats that have what it spoils; () is all of them."""
 
     @property
     def model(self) -> str:
@@ -47,6 +49,15 @@ def first_frames(draft: Draft) -> list[bytes]:
         # The finish reason of a legacy completion rides on its last token.
         unfinished = max(draft.token_chunks - draft.choices, 0)
     return build_frames(draft)[: min(draft.knobs.after_events or 0, unfinished)]
+
+
+def insert_text(draft: Draft, text: object) -> tuple[list[bytes], bytes, list[bytes]]:
+    """Return the first events, one that adds `text` to the first choice, and all after it."""
+    at = len(first_frames(draft))
+    chunks = [*draft.chunks[:at], text_chunk(draft, text), *draft.chunks[at:]]
+    frames = encode_chunks(draft, chunks)
+    rest = build_frames(draft)[len(draft.chunks) :]
+    return frames[:at], frames[at], [*frames[at + 1 :], *rest]
 
 
 def text_chunk(draft: Draft, text: object) -> dict[str, Any]:

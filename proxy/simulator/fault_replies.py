@@ -4,17 +4,17 @@ from collections.abc import Callable
 from email.utils import formatdate
 
 from proxy.simulator.draft import (
-    JSON_HEADERS,
     SSE_HEADERS,
     Draft,
+    build_failure,
     build_frames,
     build_good,
     build_reply,
-    encode,
-    encode_error,
+    encode_body,
 )
 from proxy.simulator.fault_kind import Fault
 from proxy.simulator.plan import Cut, Data, End, Head, Raw, Step
+from proxy.simulator.wire_format import JSON_HEADERS, Words
 
 Play = Callable[[Draft], tuple[Step, ...]]
 _HTML = (("content-type", "text/html; charset=utf-8"),)
@@ -30,16 +30,16 @@ def reply(
     code: str | None = None,
     headers: tuple[tuple[str, str], ...] = (),
 ) -> Play:
-    """Return a fault that answers with `status` and OpenAI's error object."""
-    steps = build_reply(status, encode_error(message, type_, param, code), JSON_HEADERS + headers)
-    return lambda draft: steps
+    """Return a fault that answers with `status` and an error object."""
+    words = Words(message, type_, param, code)
+    return lambda draft: build_failure(draft.format, status, words, headers)
 
 
 def limit_until_date(draft: Draft) -> tuple[Step, ...]:
     """429 whose Retry-After is a date, two seconds away."""
-    body = encode_error("Too many requests.", "requests", None, "rate_limit_exceeded")
+    words = Words("Too many requests.", "requests", None, "rate_limit_exceeded")
     retry_after = ("retry-after", formatdate(draft.created_at + 2, usegmt=True))
-    return build_reply(429, body, (*JSON_HEADERS, retry_after))
+    return build_failure(draft.format, 429, words, (retry_after,))
 
 
 def page(status: int, title: str) -> Play:
@@ -59,8 +59,9 @@ def redirect(status: int) -> Play:
 
 def refuse_early(draft: Draft) -> tuple[Step, ...]:
     """400 before the request has been read."""
-    body = encode_error("The request was refused unread.", "invalid_request_error", None, None)
-    return (Head(400, JSON_HEADERS, "length", len(body)), Data(body, 1), End())
+    words = Words("The request was refused unread.", "invalid_request_error")
+    status, headers, body = draft.format.build_error(400, words)
+    return (Head(status, headers, "length", len(body)), Data(body, 1), End())
 
 
 def flood_interim(draft: Draft) -> tuple[Step, ...]:
@@ -88,7 +89,7 @@ def junk_status(draft: Draft) -> tuple[Step, ...]:
 
 
 def _answer_raw(draft: Draft, lines: bytes, error: str) -> tuple[Step, ...]:
-    body = b"".join(build_frames(draft)) if draft.streams else encode(draft.body)
+    body = b"".join(build_frames(draft)) if draft.streams else encode_body(draft)
     media = dict(SSE_HEADERS if draft.streams else JSON_HEADERS)["content-type"].encode()
     head = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: %d\r\n" % (media, len(body))
     return (Raw(head + lines + b"\r\n" + body, error), Cut())

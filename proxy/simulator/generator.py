@@ -1,35 +1,38 @@
 """
 The simulator's brain: from the bytes of a request to the plan of its answer.
 
+What is asked is read by the door that it came in by (`doors.py`), an answer is planned as OpenAI
+would chunk it, and written as the door's vendor writes.
+
 Pure: the same request at the same second gives the same plan, whoever plays it. Two faces
 use it, `transport.py` inside a worker and `server.py` over HTTP.
 """
 
 import hashlib
-from typing import Any
-from urllib.parse import unquote
+from collections.abc import Mapping
 
 from proxy.domain.errors import (
     InvalidRequest,
     MethodNotAllowed,
     ModelNotFound,
     RequestError,
-    RouteNotFound,
 )
 from proxy.simulator.ask import (
     ChatAsk,
     CompletionAsk,
+    CountAsk,
     EmbeddingAsk,
     TextAsk,
-    parse_ask,
     parse_request_knobs,
 )
 from proxy.simulator.chat import build_chat
+from proxy.simulator.choice import count_prompt
 from proxy.simulator.completions import build_completion
+from proxy.simulator.doors import AnyAsk, find_format, open_door
 from proxy.simulator.draft import Draft, build_error, build_good, build_reply, encode
 from proxy.simulator.embeddings import build_embeddings
 from proxy.simulator.fault_kind import Face, Fault
-from proxy.simulator.faults import FAULTS, find_fault
+from proxy.simulator.faults import find_fault
 from proxy.simulator.knobs import (
     DEFAULTS,
     FAULT_PREFIX,
@@ -39,15 +42,11 @@ from proxy.simulator.knobs import (
     merge_knobs,
     parse_model_name,
 )
+from proxy.simulator.model_list import find_model, list_models
 from proxy.simulator.plan import Plan, Step
+from proxy.simulator.wire_format import WireFormat
 
-_MODELS_CREATED_AT = 1_763_596_800
-AnyAsk = ChatAsk | CompletionAsk | EmbeddingAsk
-_KINDS: dict[str, type[AnyAsk]] = {
-    "chat/completions": ChatAsk,
-    "completions": CompletionAsk,
-    "embeddings": EmbeddingAsk,
-}
+_NO_HEADERS: Mapping[str, str] = {}
 
 
 def build_plan(
@@ -58,36 +57,44 @@ def build_plan(
     created_at: int,
     face: Face,
     options: Knobs = NO_KNOBS,
+    headers: Mapping[str, str] = _NO_HEADERS,
+    query: str = "",
 ) -> Plan:
     """
     Return the plan for one request; a bad request gets the plan of its error.
 
     Args:
         method: the HTTP method.
-        path: with or without `/v1` and percent signs.
+        path: with or without `/v1` and percent signs; it says which vendor's format is spoken.
         body: the whole body, empty for GET.
         created_at: epoch seconds, for the answer's `created`.
         face: who will play the plan; some faults exist on one face only.
         options: the knobs that the model's name and the request may still turn.
+        headers: of the request, names in lower case.
+        query: what stands behind the `?`.
     """
-    route = path.strip("/").removeprefix("v1/")
+    format_ = find_format(path, headers)
     try:
-        kind = _KINDS.get(route)
-        if kind is not None:
+        door = open_door(path, query, headers)
+        if door.read is not None:
             _check_method(method, "POST")
-            return _answer(parse_ask(body, kind), body, created_at, face, options)
-        if route == "models":
-            _check_method(method, "GET")
-            return Plan(build_reply(200, encode(_list_models(face))))
-        if route.startswith("models/"):
-            _check_method(method, "GET")
-            return Plan(build_reply(200, encode(_find_model(unquote(route[7:]), face))))
-        raise RouteNotFound()
+            return _answer(door.read(body), body, created_at, face, options, format_)
+        _check_method(method, "GET")
+        if door.model:
+            return Plan(build_reply(200, encode(find_model(door.model, face, format_.name))))
+        return Plan(build_reply(200, encode(list_models(face, format_.name))))
     except RequestError as error:
-        return Plan(build_error(error))
+        return Plan(build_error(error, format_))
 
 
-def _answer(ask: AnyAsk, body: bytes, created_at: int, face: Face, options: Knobs) -> Plan:
+def _answer(
+    ask: AnyAsk,
+    body: bytes,
+    created_at: int,
+    face: Face,
+    options: Knobs,
+    format_: WireFormat,
+) -> Plan:
     streams = isinstance(ask, TextAsk) and bool(ask.stream)
     fault: Fault | None = None
     steps: tuple[Step, ...]
@@ -98,15 +105,16 @@ def _answer(ask: AnyAsk, body: bytes, created_at: int, face: Face, options: Knob
         )
         fault = _choose_fault(base, knobs)
         if fault is not None:
-            _check_fault(fault, ask, face)
+            _check_fault(fault, ask, face, format_)
             if base.startswith(FAULT_PREFIX):
                 base = "sim-embed" if isinstance(ask, EmbeddingAsk) else fault.base
             if fault.adapt is not None:
                 fault.adapt(ask)
         draft = _build_draft(ask, base, knobs, _seed(body), created_at)
+        draft.format = format_
         steps = build_good(draft) if fault is None else fault.play(draft)
     except RequestError as error:
-        steps = build_error(error)
+        steps = build_error(error, format_)
         fault = None
     return Plan(steps, ask.model, streams, None if fault is None else fault.name)
 
@@ -130,11 +138,13 @@ def _choose_fault(base: str, knobs: Knobs) -> Fault | None:
     return fault
 
 
-def _check_fault(fault: Fault, ask: AnyAsk, face: Face) -> None:
+def _check_fault(fault: Fault, ask: AnyAsk, face: Face, format_: WireFormat) -> None:
     streams = isinstance(ask, TextAsk) and bool(ask.stream)
     problem = None
     if face not in fault.faces:
         problem = f"can only be played by the {fault.faces[0]} simulator."
+    elif fault.formats and format_.name not in fault.formats:
+        problem = f"exists only in the formats {', '.join(fault.formats)}."
     elif fault.shape == "stream" and not streams:
         problem = "exists only in streams: send 'stream': true."
     elif fault.shape == "answer" and streams:
@@ -152,6 +162,9 @@ def _build_draft(ask: AnyAsk, base: str, knobs: Knobs, seed: int, created_at: in
         if base != "sim-embed":
             raise InvalidRequest(f"'{base}' makes no embeddings; use 'sim-embed'.", param="model")
         return build_embeddings(ask, knobs, created_at)
+    if isinstance(ask, CountAsk):
+        counted = {"input_tokens": count_prompt(ask.texts, 1, knobs)}
+        return Draft(ask.model, created_at, knobs, streams=False, usage={}, body=counted)
     if base == "sim-embed":
         raise InvalidRequest("'sim-embed' makes embeddings only.", param="model")
     if isinstance(ask, CompletionAsk):
@@ -166,25 +179,3 @@ def _seed(body: bytes) -> int:
 def _check_method(method: str, allowed: str) -> None:
     if method != allowed:
         raise MethodNotAllowed(f"This path takes {allowed} only.")
-
-
-def _list_models(face: Face) -> dict[str, Any]:
-    names = [*MODELS, *[fault.model for fault in FAULTS.values() if face in fault.faces]]
-    return {"object": "list", "data": [_describe_model(name) for name in names]}
-
-
-def _find_model(name: str, face: Face) -> dict[str, Any]:
-    base, _ = parse_model_name(name)
-    fault = find_fault(base) if base.startswith(FAULT_PREFIX) else None
-    if base not in MODELS and (fault is None or face not in fault.faces):
-        raise ModelNotFound(name)
-    return _describe_model(name)
-
-
-def _describe_model(name: str) -> dict[str, Any]:
-    return {
-        "id": name,
-        "object": "model",
-        "created": _MODELS_CREATED_AT,
-        "owned_by": "simulator",
-    }

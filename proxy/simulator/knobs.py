@@ -27,6 +27,12 @@ class Knobs(Struct, frozen=True, forbid_unknown_fields=True):
     first_token_ms: _Wait | None = None
     tokens: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     """How long `sim-story` talks."""
+    thoughts: Annotated[int, Meta(ge=0, le=100_000)] | None = None
+    """How many tokens are thought before anything is said."""
+    calls: Annotated[int, Meta(ge=1, le=16)] | None = None
+    """How many functions `sim-tools` calls at once."""
+    cached: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    """How many tokens of the prompt are said to come from a cache; never more than it has."""
     fault: str | None = None
     after_events: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     """How many events go out whole before a fault strikes; the role counts as one."""
@@ -53,6 +59,8 @@ MODELS: Mapping[str, Knobs] = MappingProxyType(
         "sim-echo": Knobs(),
         "sim-story": Knobs(tokens_per_s=60, first_token_ms=250),
         "sim-tools": Knobs(),
+        "sim-look": Knobs(),
+        "sim-refuse": Knobs(),
         "sim-embed": Knobs(),
     }
 )
@@ -63,6 +71,9 @@ _PART = re.compile(
     r"|(?P<ms>\d{1,7}(?:\.\d{1,3})?)ms"
     r"|(?P<s>\d{1,4}(?:\.\d{1,3})?)s"
     r"|(?P<tokens>\d{1,7})tokens"
+    r"|(?P<thoughts>\d{1,6})thoughts"
+    r"|(?P<calls>\d{1,2})calls"
+    r"|(?P<cached>\d{1,7})cached"
     r"|after(?P<after>\d{1,7})"
     r"|gap(?P<gap>\d{1,7}(?:\.\d{1,3})?)ms"
     r"|(?P<mb>\d{1,3})mb",
@@ -74,12 +85,15 @@ _FIELDS: Mapping[str, tuple[str, float]] = MappingProxyType(
         "ms": ("first_token_ms", 1),
         "s": ("first_token_ms", 1000),
         "tokens": ("tokens", 1),
+        "thoughts": ("thoughts", 1),
+        "calls": ("calls", 1),
+        "cached": ("cached", 1),
         "after": ("after_events", 1),
         "gap": ("gap_ms", 1),
         "mb": ("size_mb", 1),
     }
 )
-_WHOLE = frozenset(("tokens", "after", "mb"))
+_WHOLE = frozenset(("tokens", "thoughts", "calls", "cached", "after", "mb"))
 
 
 def parse_model_name(name: str) -> tuple[str, Knobs]:
@@ -92,7 +106,7 @@ def parse_model_name(name: str) -> tuple[str, Knobs]:
             raise InvalidRequest(
                 f"'{part[:40]}' in the model name is not a speed. Write it like "
                 "'sim-story@50tps,200ms'; the parts are <n>tps, <n>ms, <n>s, <n>tokens, "
-                "after<n>, gap<n>ms and <n>mb.",
+                "<n>thoughts, <n>calls, <n>cached, after<n>, gap<n>ms and <n>mb.",
                 param="model",
             )
         kind = match.lastgroup

@@ -16,7 +16,12 @@ import msgspec
 from msgspec import Struct
 
 CAPACITY = 10_000
-_KEY_HEADERS = frozenset(("authorization", "x-api-key", "api-key", "proxy-authorization", "cookie"))
+_KEY_HEADERS = frozenset(
+    (
+        *("authorization", "x-api-key", "api-key", "x-goog-api-key"),
+        *("proxy-authorization", "cookie"),
+    )
+)
 
 Outcome = Literal["open", "completed", "client_closed", "broken"]
 

@@ -1,9 +1,8 @@
 """
 The simulator as an HTTP server, for `llm-proxy simulate` and for tests.
 
-Routes, with and without `/v1`: chat/completions, completions, embeddings, models,
-models/{id}; and its own `/health` and `/ledger`. Plans come from `generator.py` and are
-sent by `http_player.py`.
+Routes are those of four vendors (see `doors.py`) and its own `/health` and `/ledger`. Plans come
+from `generator.py` and are sent by `http_player.py`.
 """
 
 import asyncio
@@ -19,18 +18,22 @@ from msgspec import Struct
 
 from proxy.domain.errors import BodyTooLarge, InvalidApiKey
 from proxy.domain.secret import Secret
-from proxy.simulator.draft import build_error, encode_error
+from proxy.simulator.doors import find_format
+from proxy.simulator.draft import build_error
 from proxy.simulator.faults import EARLY_REFUSAL
 from proxy.simulator.generator import build_plan
 from proxy.simulator.http_player import play_broken, play_plain, reset_connection
 from proxy.simulator.knobs import NO_KNOBS, Knobs
 from proxy.simulator.ledger import Entry, Ledger
+from proxy.simulator.openai_format import encode_error
 from proxy.simulator.plan import Plan, Spoil
+from proxy.simulator.wire_format import WireFormat, describe_error
 
 _MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 _LONGEST_WAIT_S: Final = 60.0
 _LINGER_S: Final = 5.0
 _JSON: Final = "application/json"
+_KEY_HEADERS: Final = ("X-API-Key", "api-key", "x-goog-api-key")
 
 
 class SimulatorOptions(Struct, frozen=True):
@@ -137,13 +140,13 @@ class _Simulator:
             self.ledger.end(entry, "broken")
             return await _hold()
         if not self._is_allowed(request):
-            plan = Plan(build_error(_wrong_key()))
+            plan = Plan(build_error(_wrong_key(), _format_of(request)))
         else:
             body, is_whole = await _read_body(request, entry)
             if len(body) > _MAX_BODY_BYTES:
-                plan = Plan(build_error(BodyTooLarge()))
+                plan = Plan(build_error(BodyTooLarge(), _format_of(request)))
             else:
-                plan = self._plan(request, body if is_whole else _early_body())
+                plan = self._plan(request, body if is_whole else _early_body(_format_of(request)))
         entry.model, entry.streams, entry.fault = plan.model, plan.streams, plan.fault
         if plan.is_plain:
             response = await play_plain(plan, request, entry)
@@ -165,6 +168,8 @@ class _Simulator:
             created_at=int(time.time()),
             face="http",
             options=self._options.knobs,
+            headers=_lower_headers(request),
+            query=request.rel_url.raw_query_string,
         )
 
     def _is_allowed(self, request: web.Request) -> bool:
@@ -173,7 +178,7 @@ class _Simulator:
             return True
         headers = request.headers
         bearer = headers.get("Authorization", "").partition(" ")[2]
-        keys = (bearer, headers.get("X-API-Key", ""), headers.get("api-key", ""))
+        keys = [bearer, *(headers.get(name, "") for name in _KEY_HEADERS)]
         expected = wanted.reveal().encode()
         return any(
             [hmac.compare_digest(key.encode("utf-8", "surrogateescape"), expected) for key in keys]
@@ -190,6 +195,8 @@ async def _read_body(request: web.Request, entry: Entry) -> tuple[bytes, bool]:
     parts: list[bytes] = []
     digest = hashlib.sha256()
     early = EARLY_REFUSAL.model.encode()
+    if EARLY_REFUSAL.model in request.path:
+        return b"", False
     while not request.content.at_eof() and entry.body_bytes <= _MAX_BODY_BYTES:
         part = await request.content.readany()
         parts.append(part)
@@ -201,11 +208,24 @@ async def _read_body(request: web.Request, entry: Entry) -> tuple[bytes, bool]:
     return b"".join(parts), True
 
 
-def _early_body() -> bytes:
+def _early_body(format_: WireFormat) -> bytes:
     """Return the smallest request that asks for the early refusal."""
-    return json.dumps(
-        {"model": EARLY_REFUSAL.model, "messages": [{"role": "user"}], "prompt": "", "input": ""}
-    ).encode()
+    asked: dict[str, object] = {"model": EARLY_REFUSAL.model}
+    if format_.name == "anthropic":
+        asked |= {"max_tokens": 1, "messages": [{"role": "user", "content": "-"}]}
+    elif format_.name == "gemini":
+        asked |= {"contents": [{"parts": [{"text": "-"}]}]}
+    else:
+        asked |= {"messages": [{"role": "user"}], "prompt": "", "input": ""}
+    return json.dumps(asked).encode()
+
+
+def _lower_headers(request: web.Request) -> dict[str, str]:
+    return {name.lower(): value for name, value in request.headers.items()}
+
+
+def _format_of(request: web.Request) -> WireFormat:
+    return find_format(request.rel_url.raw_path, _lower_headers(request))
 
 
 async def _finish(request: web.Request, entry: Entry) -> None:
@@ -235,7 +255,7 @@ def _refuse_key() -> web.Response:
     error = _wrong_key()
     return web.Response(
         status=error.status,
-        body=encode_error(error.message, error.type, error.param, error.code),
+        body=encode_error(describe_error(error)),
         content_type=_JSON,
     )
 

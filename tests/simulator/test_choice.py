@@ -74,14 +74,15 @@ def test_silence_is_answered() -> None:
 def test_tools_are_chosen(tool_choice: Any, name: str | None) -> None:
     """`sim-tools` calls the first tool, or the one that `tool_choice` names, or none."""
     choice = _choice("sim-tools", tools=[WEATHER, OTHER], tool_choice=tool_choice)
-    assert choice.call_name == name
+    assert [call.name for call in choice.calls] == [name] * (name is not None)
     assert choice.finish_reason == ("stop" if name is None else "tool_calls")
 
 
 def test_other_models_call_only_what_they_must() -> None:
     """A model that is not `sim-tools` calls a tool only if the client insists."""
-    assert _choice(tools=[WEATHER]).call_name is None
-    assert _choice(tools=[WEATHER], tool_choice="required").call_name == "get_weather"
+    assert not _choice(tools=[WEATHER]).calls
+    (call,) = _choice(tools=[WEATHER], tool_choice="required").calls
+    assert call.name == "get_weather"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_impossible_tool_choices_are_refused(tool_choice: Any) -> None:
 def test_arguments_count_as_tokens() -> None:
     """A call's tokens are its arguments' and one for its name; a limit cuts them."""
     choice = _choice("sim-tools", tools=[WEATHER])
-    assert choice.token_count == len(choice.tokens) + 1
+    assert choice.token_count == len(choice.calls[0].tokens) + 1
     cut = _choice("sim-tools", tools=[WEATHER], max_tokens=3)
     assert (cut.token_count, cut.finish_reason) == (3, "length")
 

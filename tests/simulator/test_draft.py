@@ -2,9 +2,11 @@
 
 import pytest
 
-from proxy.simulator.draft import Draft, build_good, encode_error, encode_frame
+from proxy.simulator.draft import Draft, build_good
 from proxy.simulator.knobs import Knobs
+from proxy.simulator.openai_format import encode_error, encode_frame
 from proxy.simulator.plan import Data, Head, Wait
+from proxy.simulator.wire_format import Words
 from tests.simulator.asking import chat_plan
 
 
@@ -42,7 +44,7 @@ def test_no_speed_is_no_wait() -> None:
 def test_frames_and_errors_have_openais_form() -> None:
     """An event is one `data:` line, an error has all four keys."""
     assert encode_frame({"a": 1}) == b'data: {"a":1}\n\n'
-    error = encode_error("m", "t", None, "c")
+    error = encode_error(Words("m", "t", None, "c"))
     assert error == b'{"error":{"message":"m","type":"t","param":null,"code":"c"}}'
 
 

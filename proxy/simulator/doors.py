@@ -1,0 +1,147 @@
+"""
+Which vendor's format a request to the simulator is in, and what it asks: by its path alone.
+
+OpenAI: `chat/completions`, `completions`, `embeddings`, `models`. Anthropic: `messages`,
+`messages/count_tokens`, and `models` where `anthropic-version` is sent. Gemini:
+`models/{model}:{method}`, and `v1beta/models`. Azure: all below `openai/`.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from urllib.parse import parse_qs, unquote
+
+import msgspec
+from msgspec import Struct
+
+from proxy.domain.errors import InvalidRequest, RouteNotFound
+from proxy.simulator import anthropic_ask, gemini_ask
+from proxy.simulator.anthropic_format import ANTHROPIC
+from proxy.simulator.ask import ChatAsk, CompletionAsk, CountAsk, EmbeddingAsk, parse_ask
+from proxy.simulator.azure_format import AZURE
+from proxy.simulator.gemini_format import GEMINI
+from proxy.simulator.openai_format import OPENAI
+from proxy.simulator.wire_format import WireFormat
+
+AnyAsk = ChatAsk | CompletionAsk | EmbeddingAsk | CountAsk
+Read = Callable[[bytes], AnyAsk]
+_KINDS: Mapping[str, type[ChatAsk | CompletionAsk | EmbeddingAsk]] = MappingProxyType(
+    {"chat/completions": ChatAsk, "completions": CompletionAsk, "embeddings": EmbeddingAsk}
+)
+_GEMINI = re.compile(r"(?:v1beta/|v1/)?models/(?P<model>[^/:]+):(?P<method>\w+)")
+_DEPLOYMENT = re.compile(r"openai/deployments/(?P<model>[^/]+)/(?P<route>[\w/]+)")
+_API_VERSION = re.compile(r"\d{4}-\d\d-\d\d(-preview)?")
+
+
+class Door(Struct, frozen=True):
+    """
+    Where a request came in.
+
+    `read` is None for lists of models; `model` is then the one that is asked for, or "".
+    """
+
+    format: WireFormat
+    read: Read | None = None
+    model: str = ""
+
+
+def find_format(path: str, headers: Mapping[str, str]) -> WireFormat:
+    """Return the format that answers on this path have, errors too; header names in lower case."""
+    route = path.strip("/")
+    if route.startswith("openai/"):
+        return AZURE
+    if route.startswith("v1beta/") or _GEMINI.fullmatch(route):
+        return GEMINI
+    route = route.removeprefix("v1/")
+    is_list = route == "models" or route.startswith("models/")
+    if route.startswith("messages") or (is_list and "anthropic-version" in headers):
+        return ANTHROPIC
+    return OPENAI
+
+
+def open_door(path: str, query: str, headers: Mapping[str, str]) -> Door:
+    """
+    Return what a request to this path asks for.
+
+    Args:
+        path: with or without `/v1` and percent signs.
+        query: what stands behind the `?`.
+        headers: of the request, names in lower case.
+
+    Raises:
+        RouteNotFound: nothing is there.
+        InvalidRequest: the query lacks something.
+    """
+    format_ = find_format(path, headers)
+    route = path.strip("/")
+    if format_ is AZURE:
+        return _open_azure(route, query)
+    if format_ is GEMINI:
+        return _open_gemini(route, query)
+    route = route.removeprefix("v1/")
+    if format_ is ANTHROPIC and not route.startswith("models"):
+        if route == "messages":
+            return Door(format_, lambda body: anthropic_ask.read_messages(body, headers))
+        if route == "messages/count_tokens":
+            return Door(format_, lambda body: anthropic_ask.read_count(body, headers))
+        raise RouteNotFound()
+    return _open_openai(route, format_)
+
+
+def _open_openai(route: str, format_: WireFormat) -> Door:
+    kind = _KINDS.get(route)
+    if kind is not None:
+        return Door(format_, lambda body: parse_ask(body, kind))
+    if route == "models":
+        return Door(format_)
+    if route.startswith("models/"):
+        return Door(format_, model=unquote(route[7:]))
+    raise RouteNotFound()
+
+
+def _open_azure(route: str, query: str) -> Door:
+    if route.startswith("openai/v1/"):
+        return _open_openai(route.removeprefix("openai/v1/"), AZURE)
+    if not _API_VERSION.fullmatch(_read_query(query, "api-version")):
+        raise RouteNotFound()
+    match = _DEPLOYMENT.fullmatch(route)
+    if match is None:
+        return _open_openai(route.removeprefix("openai/"), AZURE)
+    kind = _KINDS.get(match["route"])
+    if kind is None:
+        raise RouteNotFound()
+    model = unquote(match["model"])
+    return Door(AZURE, lambda body: parse_ask(_name_model(body, model), kind))
+
+
+def _open_gemini(route: str, query: str) -> Door:
+    match = _GEMINI.fullmatch(route)
+    if match is None:
+        return _open_openai(route.removeprefix("v1beta/"), GEMINI)
+    model = unquote(match["model"])
+    match match["method"]:
+        case "generateContent":
+            return Door(GEMINI, lambda body: gemini_ask.read_generate(body, model, streams=False))
+        case "streamGenerateContent":
+            if _read_query(query, "alt") != "sse":
+                raise InvalidRequest("The simulator streams with 'alt=sse' only.")
+            return Door(GEMINI, lambda body: gemini_ask.read_generate(body, model, streams=True))
+        case "countTokens":
+            return Door(GEMINI, lambda body: gemini_ask.read_count(body, model))
+        case "batchEmbedContents":
+            return Door(GEMINI, lambda body: gemini_ask.read_embed(body, model))
+    raise RouteNotFound()
+
+
+def _read_query(query: str, name: str) -> str:
+    return parse_qs(query).get(name, [""])[-1]
+
+
+def _name_model(body: bytes, model: str) -> bytes:
+    """Return a body that asks for the deployment's model, whatever it names itself."""
+    try:
+        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return body
+    fields["model"] = msgspec.Raw(msgspec.json.encode(model))
+    return msgspec.json.encode(fields)
