@@ -12,6 +12,7 @@ from proxy.domain.chat import Maker
 MARK = "lp1."
 """No signature of Anthropic's begins like this: theirs are Base64, which has no full stop."""
 
+_CALL = "call."
 _MAKERS = frozenset(("anthropic", "gemini", "openai"))
 
 
@@ -45,3 +46,26 @@ def unwrap_signature(shown: str) -> tuple[Maker, str | None]:
         if dot and maker in _MAKERS:
             return cast(Maker, maker), signature or None
     return "anthropic", shown or None
+
+
+def wrap_call_signature(signature: str) -> str:
+    """
+    Return what an Anthropic client is shown of the signature that Gemini gives to a call.
+
+    Calls have no signature in its dialect: it stands in the thought before the call.
+    """
+    return wrap_signature("gemini", _CALL + signature)
+
+
+def split_call_signature(maker: Maker, signature: str | None) -> tuple[str | None, str | None]:
+    """
+    Return the signature of a thought, and that of the call behind it; None where there is none.
+
+    Args:
+        maker: as `unwrap_signature` has found it.
+        signature: that, too.
+    """
+    # Gemini's signatures are Base64, which has no full stop.
+    if maker == "gemini" and signature is not None and signature.startswith(_CALL):
+        return None, signature.removeprefix(_CALL) or None
+    return signature, None

@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.domain.chat import Maker
-from proxy.wire.thought_signature import MARK, unwrap_signature, wrap_signature
+from proxy.wire.thought_signature import (
+    MARK,
+    split_call_signature,
+    unwrap_signature,
+    wrap_call_signature,
+    wrap_signature,
+)
 
 MAKERS: tuple[Maker, ...] = ("anthropic", "gemini", "openai")
 
@@ -36,3 +42,13 @@ def test_a_thought_without_a_signature_is_told_from_a_signed_one() -> None:
 def test_a_mark_that_is_not_ours_is_taken_for_anthropics(shown: str) -> None:
     """Nothing that a client sends is taken for a maker that does not exist."""
     assert unwrap_signature(shown) == ("anthropic", shown)
+
+
+def test_the_signature_of_a_call_is_told_from_that_of_a_thought() -> None:
+    """Both are Gemini's, and each goes back to where it has come from."""
+    shown = wrap_call_signature("EpwC+/=")
+    assert split_call_signature(*unwrap_signature(shown)) == (None, "EpwC+/=")
+    shown = wrap_signature("gemini", "EpwC+/=")
+    assert split_call_signature(*unwrap_signature(shown)) == ("EpwC+/=", None)
+    assert split_call_signature("openai", "call.x") == ("call.x", None)
+    assert split_call_signature("gemini", None) == (None, None)
