@@ -13,7 +13,12 @@ def event(value: dict[str, Any]) -> bytes:
 def start(**usage: Any) -> dict[str, Any]:
     counts = {"input_tokens": 12, "output_tokens": 1} | usage
     message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x"}
-    more = {"content": [], "stop_reason": None, "stop_sequence": None, "usage": counts}
+    more: dict[str, Any] = {
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": counts,
+    }
     return {"type": "message_start", "message": message | more}
 
 
@@ -55,7 +60,7 @@ HI = [
     block(0, "text", text=""),
     PING,
     text(0, "Hi "),
-    text(0, "– é"),
+    text(0, "ß é"),
     stop(0),
     end(),
     OVER,

@@ -65,7 +65,7 @@ def test_text_is_said_as_it_comes() -> None:
         Started("msg_1", "claude-x"),
         Counted(Usage(12, 1)),
         Said("Hi "),
-        Said("– é"),
+        Said("ß é"),
         Counted(Usage(12, 48)),
         Finished("stop", raw="end_turn"),
     ]

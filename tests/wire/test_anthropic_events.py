@@ -142,7 +142,7 @@ def test_a_broken_character_is_mended() -> None:
     """Half a character in an answer costs that character and nothing else."""
     data = stream(HI).replace("é".encode(), b"\xc3")
     events, reader = read([data])
-    assert Said("– �") in events
+    assert Said("ß �") in events
     assert reader.error is None
     assert reader.anomalies == {"utf8_replaced"}
 
@@ -171,10 +171,11 @@ def test_an_error_ends_a_stream_as_what_it_stands_for(kind: str, error: type[Pro
     for data in (event(failed), b"data: " + json.dumps(failed).encode() + b"\n\n"):
         for begun in (HI[:1], HI[:4]):
             events, reader = read([stream(begun) + data])
-            assert isinstance(reader.error, error)
+            found = reader.error
+            assert isinstance(found, error)
             assert events == WHOLE_HI[: len(events)]
-    # A stream that has begun tells nobody the provider's words.
-    assert "secret" not in reader.error.message
+            # A stream that has begun tells nobody the provider's words.
+            assert len(begun) == 1 or "secret" not in found.message
 
 
 def test_an_error_before_content_has_the_providers_words() -> None:

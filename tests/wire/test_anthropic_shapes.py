@@ -52,7 +52,8 @@ def test_what_says_no_type_has_none(value: Any) -> None:
 def test_the_words_of_a_refusal_are_found() -> None:
     """They stand in the details; details of any other shape have none."""
     assert read_explanation(raw({"type": "refusal", "explanation": "No."})) == "No."
-    for value in ({"type": "refusal", "explanation": None}, [], None, {"explanation": 4}):
+    others: list[Any] = [{"type": "refusal", "explanation": None}, [], None, {"explanation": 4}]
+    for value in others:
         assert read_explanation(raw(value)) is None
     assert read_explanation(Raw(b"")) is None
 
