@@ -3,12 +3,16 @@
 from collections.abc import Mapping, Sequence
 
 from proxy.domain.chat import ChatRequest
-from proxy.domain.errors import ProxyError
+from proxy.domain.errors import NotOffered, ProxyError
 from proxy.domain.events import Event
 from proxy.domain.exchange import Operation
 from proxy.wire.base import Ask
 from proxy.wire.dialect import EventWriter
+from proxy.wire.openai_chat_reader import read_openai_chat
+from proxy.wire.openai_chunks import OpenAIChunks
+from proxy.wire.openai_completions import CompletionChunks, read_completion, write_completion
 from proxy.wire.openai_error import build_error_body, build_error_event
+from proxy.wire.openai_message import write_openai_answer
 from proxy.wire.openai_request import parse_ask
 from proxy.wire.sse import KEEP_ALIVE
 
@@ -26,15 +30,27 @@ class OpenAIDialect:
 
     def read_chat(self, ask: Ask) -> ChatRequest:
         """Return what is asked (see `wire/dialect.py`)."""
-        raise NotImplementedError
+        if ask.operation == "chat":
+            return read_openai_chat(ask)
+        if ask.operation == "completions":
+            return read_completion(ask)
+        raise _no_chat(ask)
 
     def open_writer(self, ask: Ask) -> EventWriter:
         """Return the writer of one streamed answer (see `wire/dialect.py`)."""
-        raise NotImplementedError
+        if ask.operation == "chat":
+            return OpenAIChunks(ask)
+        if ask.operation == "completions":
+            return CompletionChunks(ask)
+        raise _no_chat(ask)
 
     def write_answer(self, ask: Ask, events: Sequence[Event]) -> bytes:
         """Return a complete answer (see `wire/dialect.py`)."""
-        raise NotImplementedError
+        if ask.operation == "chat":
+            return write_openai_answer(ask, events)
+        if ask.operation == "completions":
+            return write_completion(ask, events)
+        raise _no_chat(ask)
 
     def build_error_body(self, error: ProxyError, request_id: str) -> bytes:
         """Return the body of an error reply."""
@@ -43,3 +59,12 @@ class OpenAIDialect:
     def build_error_event(self, error: ProxyError, request_id: str) -> bytes:
         """Return the event that ends a stream which failed."""
         return build_error_event(error)
+
+
+def _no_chat(ask: Ask) -> NotOffered:
+    """Return the refusal of vectors, which no provider makes of a chat."""
+    return NotOffered(
+        f"The provider of '{ask.model}' offers no {ask.operation}.",
+        param="model",
+        code="unsupported_operation",
+    )
