@@ -11,17 +11,16 @@ from proxy.domain.errors import InvalidRequest
 from proxy.domain.exchange import OutboundRequest
 from proxy.domain.health import ProbeReading
 from proxy.domain.settings import Clocks
+from proxy.providers.headers import build_headers
 from proxy.providers.kind import Kind
 from proxy.providers.probe_answer import find_probed_model, read_probe_answer
 from proxy.providers.quirks import open_repair
-from proxy.version import __version__
 from proxy.wire.answer_events import build_answer_events
 from proxy.wire.base import Ask, CheckedAnswer, StreamReader
 from proxy.wire.json_text import build_object, encode
 from proxy.wire.openai_answer import read_openai_answer
 from proxy.wire.openai_stream import OpenAIStream
 
-_USER_AGENT = f"llm-proxy-api/{__version__}"
 _PROBE = Ask("chat", "", {"messages": Raw(b'[{"role":"user","content":"Hi"}]')})
 _ASK_USAGE = b'{"include_usage":true}'
 _decode_items = msgspec.json.Decoder(list[dict[str, Raw]]).decode
@@ -132,22 +131,9 @@ class OpenAIFormat:
     def _build_headers(
         self, ask: Ask, provider: Provider, trace_headers: Mapping[str, str]
     ) -> dict[str, str]:
-        headers = {
-            "Content-Type": "application/json",
-            "Accept": "text/event-stream" if ask.streams else "application/json",
-            "Accept-Encoding": "identity",
-            "User-Agent": _USER_AGENT,
-            **trace_headers,
-        }
-        if provider.api_key is not None:
-            name, value = self._build_key_header(provider, provider.api_key.reveal())
-            headers[name] = value
-        if not provider.headers:
-            return headers
-        # The operator's own headers win, however their names are written: none is sent twice.
-        own = {name.lower() for name in provider.headers}
-        kept = {name: value for name, value in headers.items() if name.lower() not in own}
-        return {**kept, **provider.headers}
+        key = provider.api_key
+        key_header = None if key is None else self._build_key_header(provider, key.reveal())
+        return build_headers(provider, key_header, trace_headers, streams=ask.streams)
 
     def _build_fields(
         self, ask: Ask, deployment: Deployment, dropped: list[str]
