@@ -73,12 +73,20 @@ class StreamReader(Protocol):
     """The commit point has been passed: content, a tool call, reasoning or a finish reason."""
     is_over: bool
     """The terminal event has arrived: nothing the provider still sends matters."""
-    error: ProxyError | None
     usage: Usage | None
     """As the provider has reported it so far; of several valid reports the last."""
-    anomalies: set[Anomaly]
-    event_count: int
-    """Whole events so far; comments do not count."""
+
+    @property
+    def error(self) -> ProxyError | None:
+        """What went wrong, None as long as nothing has."""
+
+    @property
+    def anomalies(self) -> set[Anomaly]:
+        """What was odd so far."""
+
+    @property
+    def event_count(self) -> int:
+        """Whole events so far; comments do not count."""
 
     @property
     def is_complete(self) -> bool:
