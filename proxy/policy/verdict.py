@@ -40,7 +40,9 @@ _NETWORK_DOWN = "upstream_network_down"
 _DIAL_CLOCKS = frozenset(("upstream_connect_timeout", "upstream_tls_timeout"))
 _THEIR_CLOCK = UpstreamTimeout.code
 """The provider itself said that it took too long: 408, 504 and the like."""
-_A_CLIENTS_CODES = ABOUT_ONE_REQUEST | {"answer_too_large", "limit_exceeded"}
+_A_CLIENTS_CODES = ABOUT_ONE_REQUEST | {
+    *("answer_too_large", "limit_exceeded", "upstream_unusable_answer"),
+}
 """What one client can bring about alone: no answer of its own, or one that is above our caps."""
 
 

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from proxy.providers.azure import AZURE, Azure
 from proxy.providers.base import ProviderType
+from proxy.providers.gemini import GEMINI, Gemini
 from proxy.providers.kind import Kind
 from proxy.providers.openai_compatible import KINDS
 from proxy.providers.openai_format import OpenAIFormat
@@ -23,13 +24,14 @@ ALIASES: Mapping[str, str] = MappingProxyType(
 """Other spellings of a type's name, from the documents operators follow."""
 
 _KINDS: Mapping[str, Kind] = MappingProxyType(
-    {kind.type: kind for kind in (*KINDS, SIMULATOR, AZURE)}
+    {kind.type: kind for kind in (*KINDS, SIMULATOR, AZURE, GEMINI)}
 )
 
 _TYPES: Mapping[str, ProviderType] = MappingProxyType(
     {
         **{kind.type: OpenAIFormat(kind) for kind in (*KINDS, SIMULATOR)},
         AZURE.type: Azure(),
+        GEMINI.type: Gemini(),
     }
 )
 

@@ -37,6 +37,8 @@ class CandidateReader:
         """Its last `finishReason`; some backends send one with every event."""
         self.has_spoken = False
         """Something that a client is shown has come."""
+        self.has_answered = False
+        """Text or a call has come: more than thoughts."""
         self._choice = choice
         self._is_thinking = False
         self._signature: str | None = None
@@ -96,7 +98,7 @@ class CandidateReader:
         self._end_thought(part.thought_signature, out)
         if text:
             out.append(Said(text, self._choice))
-            self.has_spoken = True
+            self.has_spoken = self.has_answered = True
             if self._kept_characters <= MAX_KEPT_CHARACTERS:
                 self._kept_characters += len(text)
                 self._texts.append(text)
@@ -107,7 +109,7 @@ class CandidateReader:
             self._end_call(out)
             call_id = call.id or build_id("call_")
             out.append(CallStarted(self._calls, call_id, call.name, signature, self._choice))
-            self.has_spoken = True
+            self.has_spoken = self.has_answered = True
             self._calls += 1
             self._arguments = ArgumentBuilder()
         if self._arguments is None:

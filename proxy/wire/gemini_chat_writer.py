@@ -49,6 +49,8 @@ def write_gemini_chat(chat: ChatRequest, model: str, dropped: list[str]) -> byte
     body = _write_prompt(chat, known, dropped)
     config = _write_config(chat, known, dropped)
     extra = dict(chat.extra)
+    if b'"audio"' in bytes(extra.pop("modalities", b"")):
+        raise NotOffered("Gemini's chat models answer with text only.", param="modalities")
     for name in _OWN:
         if (value := _take(extra, name)) is not None:
             body[name] = value

@@ -159,8 +159,8 @@ class GeminiEvents:
         ):
             self.error = UpstreamTruncated()
             return out
-        elif not self._has_spoken and any(
-            has_failed(reader.finish_word or "") for reader in candidates.values()
+        elif any(has_failed(r.finish_word or "") for r in candidates.values()) and not any(
+            reader.has_answered for reader in candidates.values()
         ):
             self.error = UpstreamError(
                 "The provider's model brought no usable answer about.", code=_UNUSABLE

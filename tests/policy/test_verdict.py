@@ -187,6 +187,7 @@ def test_an_overload_is_a_failure_with_a_hold(asked_s: float | None, hold_s: flo
         UpstreamRateLimited(code="request_exceeds_limit", retry_after_s=60.0),
         UpstreamQuotaExhausted(code="request_too_costly", retry_after_s=60.0),
         UpstreamTooLarge(code="answer_too_large"),
+        UpstreamError(code="upstream_unusable_answer"),
         UpstreamTooLarge(code="limit_exceeded"),
     ],
     ids=lambda error: error.code,
