@@ -48,6 +48,11 @@ class Kind(Struct, frozen=True):
     """What bounds an answer's tokens, where one is asked for as a probe."""
     renames: Mapping[str, str] = field(default_factory=dict)
     drops: frozenset[str] = frozenset()
+    also_takes: frozenset[str] = frozenset()
+    """Fields beside OpenAI's that it is sent for clients of other dialects; for OpenAI's own all
+    that the client writes is sent anyway."""
+    thoughts_as: str | None = None
+    """The member of an assistant's message in which it takes its own thoughts back."""
     usage_in_streams: UsageInStreams = "ask"
     maps_developer_role: bool = False
     """The type knows no `developer` role: such messages are sent as `system`."""

@@ -10,6 +10,7 @@ from proxy.providers.kind import Kind
 
 _CHAT = {"chat": "/chat/completions"}
 _CHAT_EMBEDDINGS = {"chat": "/chat/completions", "embeddings": "/embeddings"}
+_SAMPLING = frozenset(("top_k", "min_p", "repetition_penalty"))
 _TO_MAX_TOKENS = {"max_completion_tokens": "max_tokens"}
 
 KINDS: tuple[Kind, ...] = (
@@ -41,6 +42,7 @@ KINDS: tuple[Kind, ...] = (
         drops=frozenset(("seed", "logit_bias", "user", "store")),
         usage_in_streams="always",
         quirk="tagged",
+        also_takes=frozenset(("top_k",)),
     ),
     Kind(
         type="blackbox",
@@ -58,6 +60,8 @@ KINDS: tuple[Kind, ...] = (
         key_variables=("OPENROUTER_API_KEY",),
         health_path="/key",
         quirk="regular",
+        also_takes=_SAMPLING | {"top_a", "provider", "plugins", "transforms"},
+        thoughts_as="reasoning",
     ),
     Kind(
         type="groq",
@@ -75,6 +79,7 @@ KINDS: tuple[Kind, ...] = (
         key_variables=("TOGETHER_API_KEY", "TOGETHERAI_API_KEY"),
         renames=_TO_MAX_TOKENS,
         quirk="regular",
+        also_takes=_SAMPLING,
     ),
     Kind(
         type="mistral",
@@ -103,6 +108,7 @@ KINDS: tuple[Kind, ...] = (
         drops=frozenset(("seed", "logit_bias", "parallel_tool_calls", "store", "user")),
         maps_developer_role=True,
         quirk="regular",
+        thoughts_as="reasoning_content",
     ),
     Kind(
         type="lm_studio",
@@ -115,6 +121,7 @@ KINDS: tuple[Kind, ...] = (
         renames=_TO_MAX_TOKENS,
         maps_developer_role=True,
         quirk="tagged",
+        also_takes=_SAMPLING,
     ),
     Kind(
         type="llama_cpp",
@@ -128,6 +135,7 @@ KINDS: tuple[Kind, ...] = (
         health_states={503: "warming"},
         maps_developer_role=True,
         quirk="tagged",
+        also_takes=_SAMPLING,
     ),
     Kind(
         type="ollama",
@@ -151,6 +159,7 @@ KINDS: tuple[Kind, ...] = (
         needs_key=False,
         is_local=True,
         quirk="tagged",
+        also_takes=_SAMPLING,
     ),
     Kind(
         type="openai_compatible",
@@ -158,5 +167,6 @@ KINDS: tuple[Kind, ...] = (
         base_url=None,
         needs_key=False,
         quirk="tagged",
+        also_takes=_SAMPLING,
     ),
 )

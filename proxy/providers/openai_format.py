@@ -7,10 +7,16 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from proxy.domain.catalog import SIMULATOR_TYPE, Deployment, Provider
-from proxy.domain.errors import InvalidRequest
+from proxy.domain.errors import NotOffered
 from proxy.domain.exchange import OutboundRequest
 from proxy.domain.health import ProbeReading
 from proxy.domain.settings import Clocks
+from proxy.providers.foreign_chat import (
+    build_chat_ask,
+    is_foreign,
+    open_foreign_stream,
+    read_foreign_answer,
+)
 from proxy.providers.headers import build_headers
 from proxy.providers.kind import Kind
 from proxy.providers.probe_answer import find_probed_model, read_probe_answer
@@ -41,15 +47,13 @@ class OpenAIFormat:
     ) -> OutboundRequest:
         """Return the request to send (see `providers/base.py`)."""
         provider = deployment.provider
-        path = self._kind.operations.get(ask.operation)
-        if path is None:
-            raise InvalidRequest(
-                f"The provider of '{ask.model}' ({self._kind.title}) offers no {ask.operation}.",
-                param="model",
-                code="unsupported_operation",
-            )
         dropped: list[str] = []
-        fields = self._build_fields(ask, deployment, dropped)
+        if is_foreign(self._kind, ask.operation):
+            path = self._kind.operations["chat"]
+            asked = build_chat_ask(ask, self._kind, dropped)
+        else:
+            path, asked = self._find_path(ask), ask
+        fields = self._build_fields(asked, deployment, dropped)
         # Assigned, not added to: an earlier attempt elsewhere may have dropped others.
         ask.dropped = dropped
         return OutboundRequest(
@@ -66,16 +70,23 @@ class OpenAIFormat:
 
     def open_stream(self, ask: Ask, max_event_bytes: int) -> StreamReader:
         """Return the reader for one streamed answer (see `providers/base.py`)."""
-        return OpenAIStream(ask, max_event_bytes, open_repair(self._kind.quirk))
+        repair = open_repair(self._kind.quirk)
+        if is_foreign(self._kind, ask.operation):
+            return open_foreign_stream(ask, max_event_bytes, repair)
+        return OpenAIStream(ask, max_event_bytes, repair)
 
     def read_answer(self, ask: Ask, body: bytes) -> CheckedAnswer:
         """Check a complete answer (see `providers/base.py`)."""
         # Vectors have no quirks, and taking thousands of floats apart is not free.
         repair = None if ask.operation == "embeddings" else open_repair(self._kind.quirk)
+        if is_foreign(self._kind, ask.operation):
+            return read_foreign_answer(ask, body, repair)
         return read_openai_answer(ask, body, repair)
 
     def stream_answer(self, ask: Ask, body: bytes) -> CheckedAnswer:
         """Return a complete answer as a stream (see `providers/base.py`)."""
+        if is_foreign(self._kind, ask.operation):
+            return read_foreign_answer(ask, body, open_repair(self._kind.quirk), as_stream=True)
         answer = self.read_answer(ask, body)
         return replace(answer, body=build_answer_events(ask, answer.body))
 
@@ -103,6 +114,16 @@ class OpenAIFormat:
     def read_probe(self, provider: Provider, status: int, body: bytes) -> ProbeReading:
         """Return what an answer to a probe says (see `providers/base.py`)."""
         return read_probe_answer(self._kind, provider, status, body)
+
+    def _find_path(self, ask: Ask) -> str:
+        path = self._kind.operations.get(ask.operation)
+        if path is None:
+            raise NotOffered(
+                f"The provider of '{ask.model}' ({self._kind.title}) offers no {ask.operation}.",
+                param="model",
+                code="unsupported_operation",
+            )
+        return path
 
     def _build_completion(self, provider: Provider, model: str, clocks: Clocks) -> OutboundRequest:
         """Return a request for one token, built as any client's is."""

@@ -26,12 +26,21 @@ class EventReader(Protocol):
     the events before it have been returned.
     """
 
-    is_over: bool
-    """The terminal event has arrived: nothing the provider still sends matters."""
-    error: ProxyError | None
-    anomalies: set[Anomaly]
-    event_count: int
-    """Whole events of the provider so far, signs of life among them; comments do not count."""
+    @property
+    def is_over(self) -> bool:
+        """The terminal event has arrived: nothing the provider still sends matters."""
+
+    @property
+    def error(self) -> ProxyError | None:
+        """What went wrong, None as long as nothing has."""
+
+    @property
+    def anomalies(self) -> set[Anomaly]:
+        """What was odd about the provider's events."""
+
+    @property
+    def event_count(self) -> int:
+        """Whole events of the provider so far, signs of life among them; comments do not count."""
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Take the next bytes and return what they say, often nothing."""

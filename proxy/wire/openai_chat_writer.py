@@ -9,6 +9,8 @@ from msgspec import Raw
 from proxy.domain.chat import ChatRequest, Effort, Format, Reasoning, Tool, ToolChoice
 from proxy.wire.openai_messages import write_messages
 
+LIMIT = "max_completion_tokens"
+"""What bounds an answer; not every provider calls it so."""
 _OWN = frozenset(
     (
         *("audio", "modalities", "moderation", "prediction", "prompt_cache_key"),
@@ -58,7 +60,7 @@ def write_openai_chat(
         if chat.is_parallel is not None:
             fields["parallel_tool_calls"] = _encode(chat.is_parallel)
     numbers = {
-        "max_completion_tokens": chat.max_tokens,
+        LIMIT: chat.max_tokens,
         "temperature": chat.temperature,
         "top_p": chat.top_p,
         "seed": chat.seed,

@@ -7,7 +7,7 @@ import pytest
 from msgspec import Raw
 
 from proxy.domain.catalog import Provider
-from proxy.domain.errors import InvalidRequest
+from proxy.domain.errors import NotOffered
 from proxy.domain.exchange import OutboundRequest
 from proxy.domain.health import ProbeSettings
 from proxy.domain.settings import Clocks
@@ -43,14 +43,16 @@ def test_no_key_is_no_header(type_name: str) -> None:
 
 @pytest.mark.parametrize("type_name", TYPES)
 def test_operations_that_a_type_lacks_are_refused(type_name: str) -> None:
-    """Each operation has its path or a clear refusal."""
+    """Each operation has its path, is asked as a chat, or is refused clearly."""
     kind = next(kind for kind in KINDS if kind.type == type_name)
     for operation in LEAST:
         ask = ask_for(operation)
         if operation in kind.operations:
             assert build(type_name, ask).url.endswith(kind.operations[operation])
+        elif operation == "completions":
+            assert build(type_name, ask).url.endswith(kind.operations["chat"])
         else:
-            with pytest.raises(InvalidRequest) as refusal:
+            with pytest.raises(NotOffered) as refusal:
                 build(type_name, ask)
             assert refusal.value.code == "unsupported_operation"
             assert kind.title in refusal.value.message
