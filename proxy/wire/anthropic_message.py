@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from proxy.domain.events import Counted, Event, Finished, FinishReason, LogProbs, Started
 from proxy.domain.usage import Usage
-from proxy.wire.anthropic_blocks import BlockBuilder, Display
+from proxy.wire.answer_blocks import BlockBuilder, Display
 from proxy.wire.base import Ask
 from proxy.wire.new_id import build_id
 

@@ -7,7 +7,7 @@ from msgspec import Raw
 
 from proxy.domain.chat import NO_ARGUMENTS
 from proxy.domain.events import Counted, Event
-from proxy.wire.anthropic_blocks import BlockBuilder, Member
+from proxy.wire.answer_blocks import BlockBuilder, Member
 from proxy.wire.anthropic_count import build_token_count
 from proxy.wire.anthropic_message import MessageBuilder, find_display
 from proxy.wire.base import Ask

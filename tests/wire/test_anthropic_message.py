@@ -16,11 +16,11 @@ from proxy.domain.events import (
     Started,
 )
 from proxy.domain.usage import Usage
-from proxy.wire.anthropic_blocks import BlockBuilder
+from proxy.wire.answer_blocks import BlockBuilder
 from proxy.wire.anthropic_message import MessageBuilder, find_display
 from proxy.wire.base import Ask
 from tests.wire.anthropic_client import build_ask
-from tests.wire.test_anthropic_blocks import Sink
+from tests.wire.test_answer_blocks import Sink
 
 CALL = CallStarted(0, "c", "f")
 

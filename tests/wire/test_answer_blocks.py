@@ -1,4 +1,4 @@
-"""Tests of `proxy/wire/anthropic_blocks.py`."""
+"""Tests of `proxy/wire/answer_blocks.py`."""
 
 import json
 import time
@@ -19,7 +19,7 @@ from proxy.domain.events import (
     Thinking,
     ThoughtEnded,
 )
-from proxy.wire.anthropic_blocks import BlockBuilder, Display, Member
+from proxy.wire.answer_blocks import BlockBuilder, Display, Member
 
 HM = Thinking("Hm", "gemini")
 SIGNED = ThoughtEnded("gemini", "s")
