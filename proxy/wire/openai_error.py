@@ -41,9 +41,14 @@ _REJECTING = frozenset((400, 413, 415, 422, 451))
 _MAY_TELL_CONTENT = frozenset((400, 403, 413, 422, 500))
 
 _QUOTA_WORDS = frozenset(("insufficient_quota", "credit_balance_exhausted", "payment_required"))
-_RATE_WORDS = frozenset(("rate_limit_error", "rate_limit_exceeded", "slow_down"))
+_RATE_WORDS = frozenset(
+    ("rate_limit_error", "rate_limit_exceeded", "slow_down", "RESOURCE_EXHAUSTED")
+)
 _AUTH_WORDS = frozenset(
-    ("invalid_api_key", "authentication_error", "authentication", "permission_error")
+    (
+        *("invalid_api_key", "authentication_error", "authentication", "permission_error"),
+        *("API_KEY_INVALID", "UNAUTHENTICATED", "PERMISSION_DENIED"),
+    )
 )
 _OVERLOAD_WORDS = frozenset(
     (
@@ -52,12 +57,16 @@ _OVERLOAD_WORDS = frozenset(
         "capacity_exceeded",
         "provider_overloaded",
         "unavailable_error",
+        "UNAVAILABLE",
     )
 )
-_TIMEOUT_WORDS = frozenset(("timeout", "timeout_error"))
-_NOT_FOUND_WORDS = frozenset(("NotFoundError", "not_found_error"))
+_TIMEOUT_WORDS = frozenset(("timeout", "timeout_error", "DEADLINE_EXCEEDED"))
+_NOT_FOUND_WORDS = frozenset(("NotFoundError", "not_found_error", "NOT_FOUND"))
 _REQUEST_WORDS = frozenset(
-    ("invalid_request_error", "invalid_request", "BadRequestError", "not_supported_error")
+    (
+        *("invalid_request_error", "invalid_request", "BadRequestError", "not_supported_error"),
+        *("INVALID_ARGUMENT", "FAILED_PRECONDITION"),
+    )
 )
 _CONTEXT_WORDS = frozenset(
     (
@@ -81,6 +90,8 @@ _CONTEXT_MARKS = (
     "is longer than the model's context length",
     "maximum prompt length",
     "too large for model",
+    "exceeds the maximum number of tokens allowed",
+    "request payload size exceeds",
     "input is too large to process",
     "reduce the length of the messages",
     "`inputs` tokens + `max_new_tokens` must be",
@@ -97,7 +108,11 @@ _QUOTA_MARKS = (
 )
 # Only as the first words: what a client wrote may be quoted further on, and a client must not
 # be able to have our key taken for a bad one.
-_KEY_MARKS = ("incorrect api key", "invalid api key", "api key not valid")
+_KEY_MARKS = (
+    *("incorrect api key", "invalid api key", "api key not valid"),
+    # Google's, of where our account may be used from.
+    *("user location is not supported", "gemini api free tier is not available"),
+)
 
 
 def build_error_body(error: ProxyError) -> bytes:

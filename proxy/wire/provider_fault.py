@@ -16,6 +16,7 @@ _MOST_PARTS = 16
 """So many details, quotas and headers of one error are looked at."""
 _LONGEST_VALUE = 128
 _STATUS = re.compile(r"[45][0-9][0-9]")
+_GOOGLE_STATUS = re.compile(r"[A-Z][A-Z_]{1,31}")
 _CODE = re.compile(r"[A-Za-z][\w.:/-]{0,63}", re.ASCII)
 
 
@@ -24,11 +25,13 @@ class UpstreamFault(Struct, frozen=True):
 
     message: str = ""
     type: str = ""
+    """Of Google its `status`, such as `RESOURCE_EXHAUSTED`."""
     code: str = ""
     """A word that says what is wrong; numbers and sentences are none."""
     param: str = ""
     reason: str = ""
-    """OpenRouter's `metadata.error_type` or Azure's `innererror.code`: the most exact word."""
+    """The most exact word: OpenRouter's `metadata.error_type`, Azure's `innererror.code`, Google's
+    `ErrorInfo.reason`."""
     status: int = 0
     """The HTTP status that the body names; inside a 200 it is the only one."""
     is_moderated: bool = False
@@ -91,10 +94,12 @@ def _read(value: Any, depth: int) -> UpstreamFault:
         metadata = {}
     return UpstreamFault(
         message=message if isinstance(message, str) else "",
-        type=_read_word(value.get("type")),
+        type=_read_word(value.get("type")) or _read_google_status(value.get("status")),
         code=_read_word(value.get("code")),
         param=_read_param(value),
-        reason=_read_word(metadata.get("error_type")) or _read_inner_code(value),
+        reason=_read_word(metadata.get("error_type"))
+        or _read_inner_code(value)
+        or _read_reason(details),
         status=_read_status(value.get("code"))
         or _read_status(value.get("status"))
         or _read_status(value.get("statusCode")),
@@ -129,6 +134,15 @@ def _read_param(value: dict[str, Any]) -> str:
 def _read_status(value: object) -> int:
     text = str(value) if isinstance(value, str | int) else ""
     return int(text) if _STATUS.fullmatch(text) else 0
+
+
+def _read_google_status(value: object) -> str:
+    return value if isinstance(value, str) and _GOOGLE_STATUS.fullmatch(value) else ""
+
+
+def _read_reason(details: object) -> str:
+    words = (_read_word(detail.get("reason")) for detail in _list_objects(details))
+    return next((word for word in words if word), "")
 
 
 def _read_retry_delay(details: object) -> str:

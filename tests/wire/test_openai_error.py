@@ -38,6 +38,11 @@ def google(message: str, *quota_ids: str, retry_delay: str | None = None) -> dic
     return {"error": {"code": 429, "message": message, "status": status, "details": details}}
 
 
+def google_status(status: int, word: str, message: str, reason: str = "") -> dict[str, Any]:
+    details = [{"@type": "google.rpc.ErrorInfo", "reason": reason}] if reason else []
+    return {"error": {"code": status, "message": message, "status": word, "details": details}}
+
+
 SPENT = "You exceeded your current quota, please check your plan and billing details."
 MINUTE = "GenerateContentInputTokensPerModelPerMinute-FreeTier"
 DAY = "GenerateRequestsPerDayPerProjectPerModel-FreeTier"
@@ -230,6 +235,25 @@ REJECTED: list[tuple[str, int, object, int, str | None]] = [
         400,
         CONTEXT,
     ),
+    (
+        "gemini context",
+        400,
+        google_status(
+            400,
+            "INVALID_ARGUMENT",
+            "The input token count (5) exceeds the maximum number of tokens allowed (4).",
+        ),
+        400,
+        CONTEXT,
+    ),
+    (
+        "gemini bytes",
+        400,
+        google_status(400, "INVALID_ARGUMENT", "Request payload size exceeds the limit: 5 bytes."),
+        400,
+        CONTEXT,
+    ),
+    ("gemini argument", 400, google_status(400, "INVALID_ARGUMENT", "m"), 400, None),
     ("too large", 413, b"", 413, None),
     ("media type", 415, b"", 415, None),
     ("legal", 451, {"error": "m"}, 451, None),
@@ -305,6 +329,40 @@ PROVIDERS_FAULT: list[tuple[str, int, object, type[e.UpstreamError]]] = [
     ),
     ("mistral rate", 429, {"message": "Requests rate limit exceeded"}, e.UpstreamRateLimited),
     ("empty 429", 429, b"", e.UpstreamRateLimited),
+    (
+        "gemini key",
+        400,
+        google_status(400, "INVALID_ARGUMENT", "API key expired.", "API_KEY_INVALID"),
+        e.UpstreamAuthError,
+    ),
+    (
+        "gemini key, words alone",
+        400,
+        google_status(400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key."),
+        e.UpstreamAuthError,
+    ),
+    (
+        "gemini region",
+        400,
+        google_status(400, "FAILED_PRECONDITION", "User location is not supported for the API."),
+        e.UpstreamAuthError,
+    ),
+    ("gemini denied", 403, google_status(403, "PERMISSION_DENIED", "m"), e.UpstreamAuthError),
+    (
+        "gemini model",
+        404,
+        google_status(404, "NOT_FOUND", "models/x is not found for API version v1beta, or is"),
+        e.UpstreamModelNotFound,
+    ),
+    (
+        "gemini credit",
+        402,
+        google_status(402, "RESOURCE_EXHAUSTED", "m"),
+        e.UpstreamQuotaExhausted,
+    ),
+    ("gemini internal", 500, google_status(500, "INTERNAL", "m"), e.UpstreamServerError),
+    ("gemini full", 503, google_status(503, "UNAVAILABLE", "m"), e.UpstreamOverloaded),
+    ("gemini late", 504, google_status(504, "DEADLINE_EXCEEDED", "m"), e.UpstreamTimeout),
     ("gemini day", 429, google(SPENT, DAY, retry_delay="36s"), e.UpstreamQuotaExhausted),
     ("gemini day, too", 429, [google(SPENT, MINUTE, DAY)], e.UpstreamQuotaExhausted),
     ("gemini day, other words", 429, google("m", DAY), e.UpstreamQuotaExhausted),
@@ -567,6 +625,13 @@ INSIDE_200: list[tuple[object, type[e.UpstreamError]]] = [
     ({"error": {"message": "m", "code": 400}}, e.UpstreamRejected),
     ({"message": "m", "code": "9" * 5000}, e.UpstreamServerError),
     ({"message": "m"}, e.UpstreamServerError),
+    ({"message": "m", "status": "RESOURCE_EXHAUSTED"}, e.UpstreamRateLimited),
+    ({"message": "m", "status": "UNAVAILABLE"}, e.UpstreamOverloaded),
+    ({"message": "m", "status": "DEADLINE_EXCEEDED"}, e.UpstreamTimeout),
+    ({"message": "m", "status": "INVALID_ARGUMENT"}, e.UpstreamRejected),
+    ({"message": "m", "status": "NOT_FOUND"}, e.UpstreamModelNotFound),
+    ({"message": "m", "status": "UNAUTHENTICATED"}, e.UpstreamAuthError),
+    ({"message": "m", "status": "INTERNAL"}, e.UpstreamServerError),
     ("text", e.UpstreamServerError),
     (True, e.UpstreamServerError),
     (None, e.UpstreamServerError),

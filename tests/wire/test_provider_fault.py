@@ -26,6 +26,7 @@ GOOGLE_DETAILS = [
 ]
 GOOGLE = UpstreamFault(
     "m",
+    "RESOURCE_EXHAUSTED",
     status=429,
     retry_delay="34.4s",
     quota_ids=(
@@ -51,6 +52,21 @@ SHAPES = {
     "azure filter, its other spelling": (
         {"error": {"message": "m", "inner_error": {"code": "ResponsibleAIPolicyViolation"}}},
         UpstreamFault("m", reason="ResponsibleAIPolicyViolation"),
+    ),
+    "google, its status": (
+        {
+            "error": {
+                "code": 400,
+                "message": "m",
+                "status": "INVALID_ARGUMENT",
+                "details": [{"@type": "x"}, {"reason": "API_KEY_INVALID", "domain": "d"}],
+            }
+        },
+        UpstreamFault("m", "INVALID_ARGUMENT", reason="API_KEY_INVALID", status=400),
+    ),
+    "a status that is no word of google's": (
+        {"error": {"message": "m", "status": "failed"}},
+        UpstreamFault("m"),
     ),
     "xai object": ({"error": {"message": "m", "code": "c"}}, UpstreamFault("m", code="c")),
     "xai flat": (
@@ -92,7 +108,16 @@ SHAPES = {
         GOOGLE,
     ),
     "google in an array": (
-        [{"error": {"code": 429, "message": "m", "details": GOOGLE_DETAILS}}],
+        [
+            {
+                "error": {
+                    "code": 429,
+                    "message": "m",
+                    "status": "RESOURCE_EXHAUSTED",
+                    "details": GOOGLE_DETAILS,
+                }
+            }
+        ],
         GOOGLE,
     ),
     "google code assist": (
@@ -110,7 +135,12 @@ SHAPES = {
                 ],
             }
         },
-        UpstreamFault("m", status=429, quota_ids=("Gemini25ProRequestsPerDay",)),
+        UpstreamFault(
+            "m",
+            reason="RATE_LIMIT_EXCEEDED",
+            status=429,
+            quota_ids=("Gemini25ProRequestsPerDay",),
+        ),
     ),
     "details of other kinds": (
         {"error": {"message": "m", "details": [5, None, {"retryDelay": 5, "violations": "x"}]}},
