@@ -83,3 +83,27 @@ def test_a_whole_tool_call_has_no_content() -> None:
     message = answer_of(chat_plan("sim-tools", tools=[WEATHER]))["choices"][0]["message"]
     assert message["content"] is None
     assert message["tool_calls"][0]["type"] == "function"
+
+
+def test_thoughts_refusals_and_cached_tokens_have_their_fields() -> None:
+    """`reasoning_content`, `refusal` and the details of usage say what the knobs asked for."""
+    thinking = answer_of(chat_plan("sim-echo@2thoughts,1cached", "one two"))
+    assert thinking["choices"][0]["message"]["reasoning_content"] == " Let me"
+    usage = thinking["usage"]
+    assert usage["completion_tokens_details"] == {"reasoning_tokens": 2}
+    assert usage["prompt_tokens_details"] == {"cached_tokens": 1}
+    assert usage["completion_tokens"] == 4
+    message = answer_of(chat_plan("sim-refuse"))["choices"][0]["message"]
+    assert (message["content"], message["refusal"]) == (None, "I cannot help with that.")
+    chunks = chunks_of(chat_plan("sim-refuse", stream=True))
+    parts = [chunk["choices"][0]["delta"].get("refusal") or "" for chunk in chunks]
+    assert "".join(parts) == message["refusal"]
+
+
+def test_several_calls_have_an_index_each() -> None:
+    """Calls of one turn follow each other in a stream, each begun once under its own index."""
+    chunks = chunks_of(chat_plan("sim-tools@2calls", tools=[WEATHER], stream=True))
+    calls = [c for chunk in chunks for c in chunk["choices"][0]["delta"].get("tool_calls", ())]
+    assert [call["index"] for call in calls if "id" in call] == [0, 1]
+    message = answer_of(chat_plan("sim-tools@2calls", tools=[WEATHER]))["choices"][0]["message"]
+    assert len(message["tool_calls"]) == 2

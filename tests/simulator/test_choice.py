@@ -7,7 +7,7 @@ import pytest
 from proxy.domain.errors import InvalidRequest
 from proxy.simulator.ask import ChatAsk, parse_ask
 from proxy.simulator.choice import Choice, count_prompt, cut_text, decide_choice, tell_story
-from proxy.simulator.knobs import Knobs
+from proxy.simulator.knobs import Knobs, parse_model_name
 from proxy.simulator.tokens import count_tokens
 from tests.simulator.asking import WEATHER, chat_body
 
@@ -15,8 +15,9 @@ OTHER = {"type": "function", "function": {"name": "other"}}
 CUSTOM = {"type": "custom", "custom": {"name": "free"}}
 
 
-def _choice(base: str = "sim-echo", text: str = "one two three", **more: Any) -> Choice:
-    return decide_choice(parse_ask(chat_body(base, text, **more), ChatAsk), base, Knobs(), 7, 0)
+def _choice(name: str = "sim-echo", text: str = "one two three", **more: Any) -> Choice:
+    base, knobs = parse_model_name(name)
+    return decide_choice(parse_ask(chat_body(base, text, **more), ChatAsk), base, knobs, 7, 0)
 
 
 @pytest.mark.parametrize(
@@ -125,3 +126,45 @@ def test_enormous_answers_are_refused() -> None:
         with pytest.raises(InvalidRequest) as raised:
             count_prompt(texts, choices, knobs)
         assert raised.value.code == "context_length_exceeded"
+
+
+def test_several_calls_at_once() -> None:
+    """`calls` functions are called in the order of the offer, unless one at a time is wanted."""
+    bare = {"type": "function", "function": {"name": "now"}}
+    calls = _choice("sim-tools@3calls", tools=[WEATHER, bare]).calls
+    assert [call.name for call in calls] == ["get_weather", "now", "get_weather"]
+    assert calls[1].arguments == "{}"
+    assert len({call.id for call in calls}) == 3
+    single = _choice("sim-tools@3calls", tools=[WEATHER, bare], parallel_tool_calls=False)
+    assert len(single.calls) == 1
+
+
+def test_a_limit_cuts_the_last_call() -> None:
+    """Calls beyond the limit are not made, and the answer says that it was cut."""
+    bare = {"type": "function", "function": {"name": "now"}}
+    cut = _choice("sim-tools@3calls", tools=[bare], max_tokens=4)
+    assert (len(cut.calls), cut.token_count, cut.finish_reason) == (2, 4, "length")
+
+
+def test_thoughts_come_first_and_count() -> None:
+    """Thoughts are as long as asked for, count as tokens, and use up the limit."""
+    choice = _choice("sim-echo@2thoughts")
+    assert (len(choice.thoughts), choice.token_count) == (2, 2 + len(choice.tokens))
+    cut = _choice("sim-echo@9thoughts", max_tokens=4)
+    assert (len(cut.thoughts), cut.tokens, cut.finish_reason) == (4, (), "length")
+
+
+def test_a_refusal_is_no_text() -> None:
+    """`sim-refuse` declines, whatever it is asked."""
+    assert _choice("sim-refuse").is_refusal
+
+
+def test_pictures_are_described() -> None:
+    """`sim-look` tells the type and size of what was shown, or its address, or of nothing."""
+    parts = [
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+        {"type": "image_url", "image_url": {"url": "https://a.test/b"}},
+    ]
+    seen = _choice("sim-look", messages=[{"role": "user", "content": parts}]).text
+    assert seen == "I see: image/png of 3 bytes, https://a.test/b."
+    assert _choice("sim-look").text == "I see: nothing."

@@ -16,6 +16,8 @@ from proxy.simulator.knobs import Knobs, merge_knobs, parse_model_name
         ("sim-story@500tokens,0tps", "sim-story", Knobs(tokens=500, tokens_per_s=0)),
         ("sim-fault-u9-drip@after5,gap20ms", "sim-fault-u9-drip", Knobs(after_events=5, gap_ms=20)),
         ("sim-fault-u15-huge-line@20mb", "sim-fault-u15-huge-line", Knobs(size_mb=20)),
+        ("sim-tools@2calls,9thoughts", "sim-tools", Knobs(calls=2, thoughts=9)),
+        ("sim-echo@100cached", "sim-echo", Knobs(cached=100)),
         ("openai/gpt-4o", "openai/gpt-4o", Knobs()),
     ],
 )
