@@ -3,7 +3,16 @@
 from collections.abc import Sequence
 
 from proxy.domain.errors import UpstreamTruncated
-from proxy.domain.events import CallArguments, Counted, Event, Finished, Refused, Said, Thinking
+from proxy.domain.events import (
+    CallArguments,
+    Counted,
+    Event,
+    Finished,
+    Refused,
+    Said,
+    Started,
+    Thinking,
+)
 from proxy.domain.exchange import Anomaly
 from proxy.domain.usage import Usage
 from proxy.wire.base import Ask, CheckedAnswer
@@ -34,7 +43,8 @@ def translate_answer(
     Source: tests/wire/test_translated_answer.py.
     """
     finished = {event.choice for event in events if isinstance(event, Finished)}
-    if len(finished) < ask.choices:
+    begun = {event.choice for event in events if not isinstance(event, Started | Counted)}
+    if len(finished) < ask.choices or begun - finished:
         raise UpstreamTruncated()
     usage = _find_usage(events)
     if usage is None:

@@ -1,0 +1,88 @@
+"""Tests of `proxy/wire/dialects.py`: which dialect is whose, and the contract of each pair."""
+
+from collections.abc import Sequence
+
+import pytest
+from msgspec import Raw
+
+from proxy.domain.events import Event
+from proxy.domain.exchange import Operation
+from proxy.wire.anthropic_events import AnthropicEvents, read_anthropic_events
+from proxy.wire.base import Ask
+from proxy.wire.dialect import EventReader
+from proxy.wire.dialects import find_dialect, read_chat
+from proxy.wire.openai_events import OpenAIEvents, read_openai_events
+from proxy.wire.openai_stream import OpenAIStream
+from tests.wire.contract_dialect import DialectContract
+
+MESSAGES = Raw(b'[{"role":"user","content":"hi"}]')
+
+
+class TestOpenAI(DialectContract):
+    """Chat completions, for OpenAI's clients and from providers of its format."""
+
+    dialect = find_dialect("chat")
+    maker = "anthropic"
+
+    def ask(self, *, streams: bool) -> Ask:
+        """Return a request that wants usage."""
+        return Ask("chat", "m", {}, streams=streams, wants_usage=True, keeps_chunk_usage=True)
+
+    def open_reader(self) -> EventReader:
+        """Return a fresh reader of a stream."""
+        return OpenAIEvents(OpenAIStream(self.ask(streams=True), 1 << 20))
+
+    def read_whole(self, body: bytes) -> Sequence[Event]:
+        """Return the events of a whole answer."""
+        return read_openai_events(body)
+
+    def shortest_success(self, whole: bytes) -> int:
+        """A choice that has its finish reason is complete, whatever comes behind it."""
+        return whole.index(b'"tool_calls"}]}') + len(b'"tool_calls"}]}')
+
+
+class TestAnthropic(DialectContract):
+    """Messages, for Anthropic's clients and from Anthropic."""
+
+    dialect = find_dialect("messages")
+    maker = "anthropic"
+
+    def ask(self, *, streams: bool) -> Ask:
+        """Return a request that has thoughts shown."""
+        thinking = Raw(b'{"type":"enabled","budget_tokens":1024}')
+        return Ask("messages", "m", {"thinking": thinking}, streams=streams, wants_usage=True)
+
+    def open_reader(self) -> EventReader:
+        """Return a fresh reader of a stream."""
+        return AnthropicEvents(1 << 20)
+
+    def read_whole(self, body: bytes) -> Sequence[Event]:
+        """Return the events of a whole answer."""
+        return read_anthropic_events(body)[0]
+
+    def shortest_success(self, whole: bytes) -> int:
+        """The event with the reason is the end, whatever comes behind it."""
+        return whole.index(b"\n\nevent: message_stop")
+
+
+@pytest.mark.parametrize(
+    ("operation", "name"),
+    [
+        ("chat", "openai"),
+        ("completions", "openai"),
+        ("embeddings", "openai"),
+        ("messages", "anthropic"),
+        ("count_tokens", "anthropic"),
+    ],
+)
+def test_each_operation_has_its_dialect(operation: Operation, name: str) -> None:
+    """What a client asks for says how it speaks."""
+    assert find_dialect(operation).name == name
+
+
+def test_a_chat_is_read_once() -> None:
+    """The second time the same request is given, not another one."""
+    ask = Ask("chat", "m", {"messages": MESSAGES})
+    chat = read_chat(ask)
+    assert chat.messages[0].role == "user"
+    assert read_chat(ask) is chat is ask.chat
