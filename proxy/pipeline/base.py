@@ -20,6 +20,8 @@ class InboundRequest(Protocol):
     operation: Operation
     endpoint: str
     """The route's pattern without its `/v1`, such as `/chat/completions`: a bounded label."""
+    model: str | None
+    """The model that the path names, which goes before the body's; None: it names none."""
     headers: MultiMapping[str]
     """Names are looked up in any case; `getall` gives every value where one came twice."""
 

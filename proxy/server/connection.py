@@ -19,6 +19,7 @@ from proxy.domain.exchange import ConnectionFault
 from proxy.pipeline.context import Runtime, build_request_id
 from proxy.server.absence import AbsenceWatch
 from proxy.server.accept import FAREWELL_S, accept, end_late_head
+from proxy.server.client_dialect import find_client_dialect
 from proxy.server.connection_counts import Admission, ConnectionCounts
 from proxy.server.refusal import (
     INVALID_HTTP,
@@ -27,6 +28,7 @@ from proxy.server.refusal import (
     build_refusal_record,
 )
 from proxy.server.request_loop import RequestLoop
+from proxy.server.request_rules import read_path
 from proxy.server.tcp_state import has_unread, reset
 from proxy.server.write_stall import WriteStall
 from proxy.server.written_answer import LAST
@@ -219,7 +221,8 @@ class ClientConnection(RequestLoop):
             self._tell("invalid_http")
         transport = self.transport
         if transport is not None and not transport.is_closing():
-            answer = build_refusal(error, request_id, headers)
+            dialect = find_client_dialect(read_path(request.raw_path), request.headers)
+            answer = build_refusal(error, request_id, headers, dialect)
             if request.method == hdrs.METH_HEAD:
                 answer = answer[: answer.index(_HEAD_END) + len(_HEAD_END)]
             transport.write(answer)

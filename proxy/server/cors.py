@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 _NONE: Mapping[str, str] = {}
 _EXPOSED = (
-    "x-request-id, x-llm-proxy-model, x-llm-proxy-provider, x-llm-proxy-attempts, "
-    "x-llm-proxy-reason, x-llm-proxy-dropped-params, retry-after, "
+    "x-request-id, request-id, x-llm-proxy-model, x-llm-proxy-provider, x-llm-proxy-attempts, "
+    "x-llm-proxy-reason, x-llm-proxy-dropped-params, x-llm-proxy-reasoning, retry-after, "
     "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests"
 )
 _METHODS = "GET, POST, OPTIONS"

@@ -1,4 +1,4 @@
-"""Small JSON answers of our own endpoints, and errors in OpenAI's shape."""
+"""Small JSON answers of our own endpoints, and errors in the client's shape."""
 
 from collections.abc import Mapping
 
@@ -7,6 +7,7 @@ from aiohttp import web
 
 from proxy.domain.errors import ProxyError
 from proxy.server.written_answer import SERVER_NAME
+from proxy.wire.dialect import Dialect
 from proxy.wire.openai_error import build_error_body
 
 
@@ -24,9 +25,11 @@ def body_reply(
     )
 
 
-def error_reply(error: ProxyError, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Return an error of the tree."""
-    reply = body_reply(build_error_body(error), error.status)
+def error_reply(
+    error: ProxyError, dialect: Dialect, request_id: str, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """Return an error of the tree in a client's dialect."""
+    reply = body_reply(dialect.build_error_body(error, request_id), error.status)
     reply.headers.update(headers or {})
     return reply
 

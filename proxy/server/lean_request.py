@@ -34,6 +34,7 @@ class LeanRequest:
         "is_wanted",
         "keeps_alive",
         "missing_bytes",
+        "model",
         "operation",
         "size_bytes",
     )
@@ -57,6 +58,7 @@ class LeanRequest:
         self.operation: Operation = head.route.operation
         self.endpoint = head.route.endpoint
         self.headers: MultiMapping[str] = head.headers
+        self.model: str | None = None
         self.size_bytes = head.size_bytes
         self.missing_bytes = head.size_bytes - len(begun)
         """How much of the body has not come yet."""

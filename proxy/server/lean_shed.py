@@ -18,12 +18,14 @@ from collections.abc import Callable
 from random import randrange
 
 from proxy.domain.errors import ProxyError, ServerOverloaded
+from proxy.domain.exchange import Operation
 from proxy.pipeline.authenticate import authenticate
 from proxy.pipeline.context import Runtime, build_request_id
 from proxy.pipeline.limit import RETRY_WITHIN_S, find_key_reason, find_shed_reason, name_key
 from proxy.server.lean_head import PlainHead
 from proxy.server.written_answer import build_reply_head
-from proxy.wire.openai_error import build_error_body
+from proxy.wire.dialect import Dialect
+from proxy.wire.dialects import find_dialect
 
 LOGGED_PER_S = 50
 """So many a second are refused the usual way, which shows in the log who is."""
@@ -35,8 +37,10 @@ MOST_AT_ONCE = 200.0
 RESUME_EACH_S = 0.005
 FULL_FOR_S = 1.0
 """For so long after all places were taken, requests of one turn of the loop are counted."""
-_ID = "<id>"
-_BODY = build_error_body(ServerOverloaded())
+_ID = "req_" + "0" * 32
+"""Stands where a request's id will, which is as long: a body may hold it, and has a length."""
+_OPERATIONS: tuple[Operation, ...] = ("chat", "messages")
+"""One of each dialect of clients."""
 
 
 class LeanShed:
@@ -57,7 +61,7 @@ class LeanShed:
         self._begun = 0
         self._second = 0
         self._logged = 0
-        self._answers: list[list[bytes]] = []
+        self._answers: dict[str, list[list[bytes]]] = {}
         self._slowed: deque[asyncio.Transport] = deque()
         self._credit = MOST_AT_ONCE
         self._credit_at_s = 0.0
@@ -98,7 +102,8 @@ class LeanShed:
             return None
         runtime.shed[reason] += 1
         runtime.unrecorded[head.route.endpoint] += 1
-        return build_request_id().encode().join(self._answers[randrange(len(self._answers))])
+        answers = self._answers[find_dialect(head.route.operation).name]
+        return build_request_id().encode().join(answers[randrange(len(answers))])
 
     def slow_down(self, transport: asyncio.Transport) -> None:
         """Stop reading from a connection that was refused, if there are too many like it."""
@@ -156,16 +161,27 @@ class LeanShed:
         self._begun = 0
 
 
-def _build_answers() -> list[list[bytes]]:
-    """Return an answer for each time to come back, in parts that the request's id goes between."""
+def _build_answers() -> dict[str, list[list[bytes]]]:
+    """
+    Return answers by the names of dialects, in parts that the request's id goes between.
+
+    There is one for each time to come back.
+    """
+    dialects = [find_dialect(operation) for operation in _OPERATIONS]
+    return {dialect.name: _build_dialect_answers(dialect) for dialect in dialects}
+
+
+def _build_dialect_answers(dialect: Dialect) -> list[list[bytes]]:
     answers = []
+    body = dialect.build_error_body(ServerOverloaded(), _ID)
     for retry_s in range(RETRY_WITHIN_S[0], RETRY_WITHIN_S[1] + 1):
         headers = {
             "Content-Type": "application/json",
             "x-request-id": _ID,
             "x-litellm-call-id": _ID,
+            **dict.fromkeys(dialect.id_headers, _ID),
             "Retry-After": str(retry_s),
         }
-        head = build_reply_head(503, {}, headers, f"Content-Length: {len(_BODY)}\r\n")
-        answers.append((head + _BODY).split(_ID.encode()))
+        head = build_reply_head(503, {}, headers, f"Content-Length: {len(body)}\r\n")
+        answers.append((head + body).split(_ID.encode()))
     return answers

@@ -29,16 +29,23 @@ class ModelList:
     async def read(self, snapshot: Snapshot, caller: Caller) -> bytes:
         """Return the list of a caller."""
         if caller.models is not None:
-            return await _build(snapshot, _list_own(snapshot, caller.models))
+            return await _build(snapshot, list_groups(snapshot, caller))
         number = (snapshot.generation, snapshot.created_at)
         if self._built_for != number:
             # Of many who ask at once one builds it, and the others wait for that.
             async with self._turn:
                 if self._built_for != number:
-                    self._body = await _build(snapshot, snapshot.groups.values())
+                    self._body = await _build(snapshot, list_groups(snapshot, caller))
                     self._built_for = number
                 return self._body
         return self._body
+
+
+def list_groups(snapshot: Snapshot, caller: Caller) -> Iterable[Group]:
+    """Return what a caller can ask for; some of it may have no deployment now."""
+    if caller.models is not None:
+        return _list_own(snapshot, caller.models)
+    return snapshot.groups.values()
 
 
 def describe_model(group: Group, snapshot: Snapshot) -> dict[str, object]:

@@ -13,18 +13,25 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from proxy.domain.errors import HeadTooLarge, InvalidRequest, ProxyError, RequestError
 from proxy.domain.exchange import RequestRecord
 from proxy.server.written_answer import build_head
-from proxy.wire.openai_error import build_error_body
+from proxy.wire.dialect import Dialect
+from proxy.wire.dialects import find_dialect
 
 INVALID_HTTP = "invalid_http"
+_UNKNOWN = find_dialect("chat")
+"""How a client is spoken to of whom nothing could be read."""
 _TOO_MANY_HEADERS = ("Too many headers received",)
 
 
 def build_refusal(
-    error: ProxyError, request_id: str, headers: Mapping[str, str] | None = None
+    error: ProxyError,
+    request_id: str,
+    headers: Mapping[str, str] | None = None,
+    dialect: Dialect = _UNKNOWN,
 ) -> bytes:
     """Return an error as a whole HTTP/1.1 answer that says it is the connection's last."""
-    body = build_error_body(error)
-    extra = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+    body = dialect.build_error_body(error, request_id)
+    told = {**dict.fromkeys(dialect.id_headers, request_id), **(headers or {})}
+    extra = "".join(f"{name}: {value}\r\n" for name, value in told.items())
     fields = (
         f"Content-Type: application/json\r\nx-request-id: {request_id}\r\n{extra}"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n"

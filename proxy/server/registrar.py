@@ -32,9 +32,14 @@ class Registrar:
         pattern: str,
         endpoint: Endpoint,
         opening: Opening | None = None,
+        label: str | None = None,
     ) -> None:
-        """Add an endpoint under a path; who may ask GET may ask HEAD as well."""
-        shape = Shape(access, pattern, pattern.removeprefix("/v1"), opening)
+        """
+        Add an endpoint under a path; who may ask GET may ask HEAD as well.
+
+        `label` is what records call it, if that is not its path without its `/v1`.
+        """
+        shape = Shape(access, pattern, label or pattern.removeprefix("/v1"), opening)
         self._add(access, methods, pattern, shaped(endpoint, shape, self._runtime))
 
     def add_pipeline(self, methods: Sequence[str], pattern: str, handler: Handler) -> None:

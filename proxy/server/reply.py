@@ -22,13 +22,16 @@ from proxy.server.written_answer import (
 class AiohttpRequest:
     """An InboundRequest."""
 
-    __slots__ = ("_request", "endpoint", "headers", "operation")
+    __slots__ = ("_request", "endpoint", "headers", "model", "operation")
 
-    def __init__(self, request: web.Request, operation: Operation, endpoint: str) -> None:
+    def __init__(
+        self, request: web.Request, operation: Operation, endpoint: str, model: str | None = None
+    ) -> None:
         self._request = request
         self.operation: Operation = operation
         self.endpoint = endpoint
         self.headers: MultiMapping[str] = request.headers
+        self.model = model
 
     async def read_body(self, settings: Settings) -> bytes:
         """Return the whole body (see `pipeline/base.py`)."""

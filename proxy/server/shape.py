@@ -20,6 +20,7 @@ from proxy.domain.identity import Caller
 from proxy.pipeline.context import Runtime, build_request_id
 from proxy.policy.access import Access, check_access
 from proxy.policy.credentials import find_caller
+from proxy.server.client_dialect import find_client_dialect
 from proxy.server.cors import build_cors_headers
 from proxy.server.json_reply import admin_error_reply, error_reply
 from proxy.server.request_body import check_expectation, is_body_coming
@@ -97,10 +98,13 @@ def shaped(endpoint: Endpoint, shape: Shape, runtime: Runtime) -> Handler:
             # A fault of ours costs this one client a JSON error; the log says where it happened.
             _log.exception("endpoint failed")
             error = InternalError()
-        if error is not None:
-            build = admin_error_reply if shape.access == "admin" else error_reply
-            response = build(error, shape.error_headers)
-        response.headers["x-request-id"] = request_id
+        dialect = find_client_dialect(read_path(request.raw_path), request.headers)
+        if error is not None and shape.access == "admin":
+            response = admin_error_reply(error, shape.error_headers)
+        elif error is not None:
+            response = error_reply(error, dialect, request_id, shape.error_headers)
+        for name in ("x-request-id", *dialect.id_headers):
+            response.headers[name] = request_id
         if shape.access == "admin":
             response.headers["Cache-Control"] = "no-store"
         else:

@@ -28,13 +28,20 @@ from tests.fakes.proxy_server import (
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
-POSTS = [f"{prefix}/{path}" for prefix in ("/v1", "") for path in
+MESSAGES = [f"{prefix}/messages{rest}" for prefix in ("/v1", "") for rest in ("", "/count_tokens")]
+DEPLOYMENT = "/openai/deployments/m/chat/completions"
+POSTS = [f"{prefix}/{path}" for prefix in ("/v1", "", "/openai/v1") for path in
          ("chat/completions", "completions", "embeddings")]  # fmt: skip
+POSTS += [*MESSAGES, DEPLOYMENT]
 GETS = [
     "/v1/models",
     "/models",
     "/v1/models/m",
     "/models/m",
+    "/openai/v1/models",
+    "/openai/v1/models/m",
+    "/openai/models",
+    "/openai/models/m",
     "/metrics",
     "/providers",
     "/status",
@@ -104,7 +111,7 @@ async def test_every_route_asks_for_the_key_of_its_level(
 ) -> None:
     """All there are, by each method and with each kind of key: who may not is told so first."""
     path = route.pattern.replace("{id}", "m").replace("{path}", "keys")
-    path = path.replace("{name}", "up")
+    path = path.replace("{name}", "up").replace("{rest}", "m/chat/completions")
     for key, role in ((None, "nobody"), (KEY, "user"), (ADMIN_KEY, "admin")):
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         status, found, body = await ask(server, method, path, **headers)
@@ -126,13 +133,18 @@ async def test_every_route_asks_for_the_key_of_its_level(
         assert found["server"] == "llm-proxy-api"
         if body is not None and status >= 400:
             assert isinstance(body, dict)
-            assert body["error"].keys() == {"message", "type", "param", "code"}
+            if path in MESSAGES:
+                assert body.keys() == {"type", "error", "request_id"}
+                assert found["request-id"] == found["x-request-id"] == body["request_id"]
+            else:
+                assert body["error"].keys() == {"message", "type", "param", "code"}
 
 
 def test_the_endpoints_of_this_file_are_all_there_are() -> None:
     """No path is forgotten, and none has another level: a new one must be put on a list."""
     named = {path.replace("/models/m", "/models/{id}") for path in POSTS + GETS + OPEN}
-    named = {path.replace("/status/up", "/status/{name}") for path in named}
+    named = {path.replace("/status/up", "/status/{name}") for path in named} - {DEPLOYMENT}
+    named.add("/openai/deployments/{rest}")
     routes = list_routes()
     under_admin = {"/admin/breakers/{order}", "/admin", "/admin/{path}"}
     denied = {*ADMIN, *ORDERS, *OWN_ADMIN, *under_admin}
@@ -149,7 +161,8 @@ async def test_the_wrong_method_is_405_with_the_right_ones(server: ProxyServer, 
         status, headers, body = await ask(server, method, path, **AUTH)
         assert status == 405
         assert isinstance(body, dict)
-        assert body["error"]["code"] == "method_not_allowed"
+        error = body["error"].get("details", {}) if path in MESSAGES else body["error"]
+        assert error.get("error_code", error.get("code")) == "method_not_allowed"
         assert headers["allow"] == right
 
 
@@ -159,7 +172,9 @@ async def test_the_wrong_method_is_405_with_the_right_ones(server: ProxyServer, 
     ["/", "/v2/chat/completions", "/v1", "/v1/chat", "/v1/models/", "//v1/models",
      "/v1/..;/admin", "/v1/%2e%2e/admin/keys", "/v1/models/..%2f..%2fadmin", "/V1/models",
      "/admin/../v1/models", "/admin//", "/administration", "/health/", "/metrics%2f",
-     "/../../etc/passwd", "/.git/config", "/health.", "/docs", "/openapi.json"],
+     "/../../etc/passwd", "/openai/deployments/", "/openai/v1/messages",
+     "/openai/deployments//chat/completions", "/openai/deployments/../chat/completions",
+     "/.git/config", "/health.", "/docs", "/openapi.json"],
 )  # fmt: skip
 async def test_an_unknown_path_is_404_in_json(server: ProxyServer, path: str, method: str) -> None:
     """A path that does not exist is 404 in OpenAI's shape, with a request id, by any method."""

@@ -4,6 +4,7 @@ import msgspec
 
 from proxy.domain.errors import MethodNotAllowed
 from proxy.server.json_reply import error_reply, json_reply
+from proxy.wire.dialects import find_dialect
 
 
 def test_a_value_is_json_under_our_name() -> None:
@@ -16,7 +17,7 @@ def test_a_value_is_json_under_our_name() -> None:
 
 def test_an_error_has_all_four_keys() -> None:
     """Every error carries OpenAI's four keys, and headers that belong to it."""
-    reply = error_reply(MethodNotAllowed(), {"Allow": "GET"})
+    reply = error_reply(MethodNotAllowed(), find_dialect("chat"), "req_1", {"Allow": "GET"})
     assert isinstance(reply.body, bytes)
     error = msgspec.json.decode(reply.body)["error"]
     assert error.keys() == {"message", "type", "param", "code"}

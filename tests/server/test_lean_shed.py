@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import aiohttp
+import msgspec
 import pytest
 from multidict import CIMultiDict
 
@@ -318,6 +319,27 @@ def test_a_late_loop_is_no_full_one() -> None:
     assert refuse(shed)
     assert not shed.was_full
     assert works.later == []
+
+
+@pytest.mark.usefixtures("none_logged")
+def test_a_refusal_is_in_the_clients_dialect() -> None:
+    """Clients of messages read Anthropic's shape, whole and with the request's id in its body."""
+    runtime = build_runtime()
+    runtime.in_flight = runtime.snapshot.settings.max_in_flight
+    shed, _ = build_shed(runtime)
+    data = PLAIN.replace(b"/v1/chat/completions", b"/v1/messages")
+    plain = read_head(data, list_plain_routes())
+    assert plain is not None
+    answer = shed.refuse(plain, len(data))
+    assert answer is not None
+    head, _, body = answer.partition(b"\r\n\r\n")
+    told = msgspec.json.decode(body)
+    assert (told["type"], told["error"]["type"]) == ("error", "overloaded_error")
+    fields = head.decode().split("\r\n")
+    assert f"Content-Length: {len(body)}" in fields
+    assert f"request-id: {told['request_id']}" in fields
+    assert f"x-request-id: {told['request_id']}" in fields
+    assert runtime.unrecorded == {"/messages": 1}
 
 
 def test_a_few_refusals_slow_nobody_down() -> None:

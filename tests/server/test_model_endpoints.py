@@ -16,14 +16,15 @@ SNAPSHOT = build_snapshot(
 )
 
 
-async def get(port: int, path: str) -> tuple[int, dict[str, object]]:
+async def get(port: int, path: str, **more: str) -> tuple[int, dict[str, object]]:
     """Return (status, body); the path is sent as it is."""
     url = URL(f"http://127.0.0.1:{port}{path}", encoded=True)
-    async with aiohttp.ClientSession() as session, session.get(url, headers=AUTH) as answer:
+    headers = {**AUTH, **more}
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
         return answer.status, await answer.json()
 
 
-@pytest.mark.parametrize("prefix", ["/v1", ""])
+@pytest.mark.parametrize("prefix", ["/v1", "", "/openai/v1", "/openai"])
 async def test_the_list_has_openais_shape(prefix: str) -> None:
     """Every name that can be asked for is listed, with the four fields that SDKs read."""
     snapshot = build_snapshot(build_provider("http://a.test/v1", models=("m", "n")))
@@ -100,3 +101,19 @@ async def test_a_forbidden_model_is_not_found(name: str) -> None:
         "param": "model",
         "code": "model_not_found",
     }
+
+
+VERSION = {"anthropic-version": "2023-06-01"}
+
+
+async def test_anthropics_clients_get_their_shape() -> None:
+    """List, one model and errors, where a request says `anthropic-version`."""
+    async with serving(SNAPSHOT, {}) as server:
+        _, listed = await get(server.port, "/v1/models?limit=1", **VERSION)
+        _, shown = await get(server.port, "/v1/models/org%2Fmodel:7b", **VERSION)
+        status, error = await get(server.port, "/v1/models?limit=x", **VERSION)
+        records = await server.observer.wait_for_records(3)
+    assert (listed["has_more"], listed["first_id"], listed["last_id"]) == (True, "m", "m")
+    assert (shown["type"], shown["id"]) == ("model", "org/model:7b")
+    assert (status, error["type"]) == (400, "error")
+    assert {record.endpoint for record in records} == {"/models", "/models/{id}"}

@@ -6,6 +6,7 @@ from aiohttp.http_exceptions import BadHttpMessage, InvalidHeader, LineTooLong
 
 from proxy.domain.errors import MethodNotAllowed
 from proxy.server.refusal import build_parser_error, build_refusal, build_refusal_record
+from proxy.wire.dialects import find_dialect
 
 SECRET = "sk-4ff0e1c2"
 
@@ -19,6 +20,14 @@ def test_a_refusal_is_a_whole_answer() -> None:
     assert {"Server: llm-proxy-api", "x-request-id: req_1", "Allow: GET", "Connection: close",
             f"Content-Length: {len(body)}"} < set(lines)  # fmt: skip
     assert msgspec.json.decode(body)["error"].keys() == {"message", "type", "param", "code"}
+
+
+def test_a_refusal_speaks_the_clients_dialect() -> None:
+    """Anthropic's clients find the id under their own name, and in the body."""
+    refusal = build_refusal(MethodNotAllowed(), "req_1", dialect=find_dialect("messages"))
+    head, _, body = refusal.partition(b"\r\n\r\n")
+    assert "request-id: req_1" in head.decode().split("\r\n")
+    assert msgspec.json.decode(body)["request_id"] == "req_1"
 
 
 @pytest.mark.parametrize(
