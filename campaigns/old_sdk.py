@@ -1,8 +1,10 @@
 """
-Older versions of OpenAI's SDK against the running proxy: `make campaign NAME=old-sdk`.
+Older versions of OpenAI's and Anthropic's SDKs: `make campaign NAME=old-sdk`.
 
 Each major version gets a virtual environment of its own under .venv-old-sdk/, which a second
-run finds there; the development environment's version is asked as well, for comparison.
+run finds there; the development environment's version is asked as well, for comparison. OpenAI's
+ask a provider of OpenAI's format, Anthropic's a provider of each format. Each vendor's SDKs have
+a page of results of their own.
 """
 
 import json
@@ -13,44 +15,96 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
 
 from campaigns.base import ROOT, Result, write_result
-from tests.end_to_end.served import ADMIN_KEY, KEY, PROVIDER_KEY, build_config, serving, simulating
+from tests.end_to_end.hub import build_hub_config
+from tests.end_to_end.served import (
+    ADMIN_KEY,
+    KEY,
+    PROVIDER_KEY,
+    ServedSimulator,
+    build_config,
+    serving,
+    simulating,
+)
 
-REQUIRED = {"2": "openai>=2,<3"}
-WELCOME = {"1": "openai>=1,<2"}
-"""Asked too, as long as it can still be installed."""
+
+class Vendor(Struct, frozen=True):
+    """
+    Whose SDKs are asked, by which program of `campaigns/programs`.
+
+    `wanted` maps the name of an environment to what is installed there; of those in `welcome` it
+    is enough to try, they may be gone from the index one day.
+    """
+
+    package: str
+    page: str
+    title: str
+    program: str
+    wanted: Mapping[str, str]
+    welcome: frozenset[str] = frozenset()
+
+
+OPENAI = Vendor(
+    "openai",
+    "old-sdk",
+    "Older OpenAI SDKs against the running process",
+    "sdk_checks.py",
+    {"1": "openai>=1,<2", "2": "openai>=2,<3"},
+    frozenset({"1"}),
+)
+ANTHROPIC = Vendor(
+    "anthropic",
+    "old-sdk-anthropic",
+    "Older Anthropic SDKs against the running process",
+    "anthropic_checks.py",
+    {"anthropic-0": "anthropic<1", "anthropic-1": "anthropic>=1,<2"},
+)
 
 ENVIRONMENTS = ROOT / ".venv-old-sdk"
-PROGRAM = ROOT / "campaigns" / "programs" / "sdk_checks.py"
+PROGRAMS = ROOT / "campaigns" / "programs"
 INSTALL_WITHIN_S = 600.0
 RUN_WITHIN_S = 300.0
 ABOUT = (
     "`llm-proxy serve` in front of `llm-proxy simulate`, both real processes on loopback; each "
     "column is the newest version of its major. What each check asks is in "
-    "`campaigns/programs/sdk_checks.py`."
+    "`campaigns/programs/{program}`."
 )
 KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
 
 
 def main() -> int:
-    notes = [ABOUT]
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        (folder / "simulate").mkdir()
+        simulator = stack.enter_context(simulating(folder / "simulate"))
+        local = build_config(simulator.port, admin_keys=[ADMIN_KEY])
+        worst = ask_vendor(OPENAI, local, simulator, folder)
+        return max(
+            worst, ask_vendor(ANTHROPIC, build_hub_config(simulator.port), simulator, folder)
+        )
+
+
+def ask_vendor(
+    vendor: Vendor, config: Mapping[str, Any], simulator: ServedSimulator, folder: Path
+) -> int:
+    """Ask one proxy through every version of a vendor's SDK, and write the page of it."""
+    notes = [ABOUT.format(program=vendor.program)]
     pythons = []
-    for major, wanted in {**WELCOME, **REQUIRED}.items():
+    for name, wanted in vendor.wanted.items():
         try:
-            pythons.append(prepare_environment(major, wanted))
+            pythons.append(prepare_environment(name, wanted))
         except subprocess.CalledProcessError:
-            if major in REQUIRED:
+            if name not in vendor.welcome:
                 raise
             notes.append(f"`{wanted}` could not be installed and was not asked.")
     pythons.append(Path(sys.executable))
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        for name in ("simulate", "serve"):
-            (folder / name).mkdir()
-        simulator = stack.enter_context(simulating(folder / "simulate"))
-        config = build_config(simulator.port, admin_keys=[ADMIN_KEY])
-        served = stack.enter_context(serving(folder / "serve", config))
+    own_folder = folder / vendor.package
+    own_folder.mkdir()
+    with serving(own_folder, config) as served:
         variables = {
             "PROXY_URL": served.url,
             "PROXY_KEY": KEY,
@@ -58,22 +112,24 @@ def main() -> int:
             "LEDGER_URL": f"http://127.0.0.1:{simulator.port}",
             "LEDGER_KEY": PROVIDER_KEY,
         }
-        found = dict(run_checks(python, variables) for python in pythons)
+        program = PROGRAMS / vendor.program
+        found = dict(run_checks(python, program, variables) for python in pythons)
     checks = list(dict.fromkeys(check for verdicts in found.values() for check in verdicts))
     return write_result(
         Result(
-            name="old-sdk",
-            title="Older OpenAI SDKs against the running process",
-            columns=[f"openai {version}" for version in found],
+            name=vendor.page,
+            title=vendor.title,
+            columns=[f"{vendor.package} {version}" for version in found],
             rows={c: [v.get(c, "did not run") for v in found.values()] for c in checks},
             notes=notes,
+            command="make campaign NAME=old-sdk",
         )
     )
 
 
-def prepare_environment(major: str, wanted: str) -> Path:
+def prepare_environment(name: str, wanted: str) -> Path:
     """Return the interpreter of an environment with the newest SDK of one major version."""
-    folder = ENVIRONMENTS / major
+    folder = ENVIRONMENTS / name
     python = folder / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
@@ -82,12 +138,14 @@ def prepare_environment(major: str, wanted: str) -> Path:
     return python
 
 
-def run_checks(python: Path, variables: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+def run_checks(
+    python: Path, program: Path, variables: Mapping[str, str]
+) -> tuple[str, dict[str, str]]:
     """Return (version of the SDK, verdict of each check) of one environment."""
     kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
     done = subprocess.run(
         # -I: neither this project nor the development environment must be found by it.
-        [str(python), "-I", str(PROGRAM)],
+        [str(python), "-I", str(program)],
         env={**kept, **variables},
         stdout=subprocess.PIPE,
         text=True,

@@ -1,11 +1,13 @@
-"""Fixtures of the end-to-end tests: the served proxy, the simulator behind it, OpenAI's SDK."""
+"""Fixtures of the end-to-end tests: the served proxies, the simulator behind them, the SDKs."""
 
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from anthropic import Anthropic, AsyncAnthropic
 from openai import AsyncOpenAI, OpenAI
 
+from tests.end_to_end.hub import PLACES, build_hub_config
 from tests.end_to_end.served import (
     ADMIN_KEY,
     KEY,
@@ -34,11 +36,21 @@ def served(
         yield running
 
 
+@pytest.fixture(scope="session")
+def hub(
+    simulator: ServedSimulator, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServedProxy]:
+    """One proxy for all tests, in front of a provider of each type."""
+    config = build_hub_config(simulator.port)
+    with serving(tmp_path_factory.mktemp("hub"), config) as running:
+        yield running
+
+
 @pytest.fixture(autouse=True)
 def _mended(request: pytest.FixtureRequest) -> None:
-    """Have every breaker closed: no test of the shared proxy suffers for another one's faults."""
-    if "served" in request.fixturenames:
-        served: ServedProxy = request.getfixturevalue("served")
+    """Have every breaker closed: no test of a shared proxy suffers for another one's faults."""
+    for name in {"served", "hub"} & set(request.fixturenames):
+        served: ServedProxy = request.getfixturevalue(name)
         headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
         reset = urllib.request.Request(
             f"{served.url}/admin/breakers/*/reset", headers=headers, method="POST"
@@ -59,6 +71,34 @@ def sync_sdk(served: ServedProxy) -> Iterator[OpenAI]:
     """OpenAI's synchronous client, without retries."""
     with OpenAI(base_url=f"{served.url}/v1", api_key=KEY, max_retries=0) as client:
         yield client
+
+
+@pytest.fixture
+async def hub_sdk(hub: ServedProxy) -> AsyncIterator[AsyncOpenAI]:
+    """OpenAI's asynchronous client in front of every type of provider, without retries."""
+    async with AsyncOpenAI(base_url=f"{hub.url}/v1", api_key=KEY, max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+async def claude_sdk(hub: ServedProxy) -> AsyncIterator[AsyncAnthropic]:
+    """Anthropic's asynchronous client in front of every type of provider, without retries."""
+    async with AsyncAnthropic(base_url=hub.url, api_key=KEY, max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def sync_claude_sdk(hub: ServedProxy) -> Iterator[Anthropic]:
+    """Anthropic's synchronous client in front of every type of provider, without retries."""
+    with Anthropic(base_url=hub.url, api_key=KEY, max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture(params=PLACES)
+def maker(request: pytest.FixtureRequest) -> str:
+    """Which provider is asked, by its name: one of each type."""
+    name: str = request.param
+    return name
 
 
 @pytest.fixture(params=["simulator", "local"])
