@@ -34,6 +34,8 @@ _WORDS: dict[HealthState, str] = {
     "warming": "loads its model",
 }
 _NO_SUCH_PATH = (404, 405)
+_ANSWERS = ("choices", "content")
+"""What an answer stands in, of OpenAI's format and of Anthropic's."""
 
 
 def find_probed_model(provider: Provider) -> str | None:
@@ -85,7 +87,7 @@ def _read_good(provider: Provider, body: bytes) -> ProbeReading:
     if isinstance(value, dict) and value.get("error"):
         return ProbeReading("unhealthy", "an error inside of its answer")
     if is_completion:
-        if isinstance(value, dict) and isinstance(value.get("choices"), list):
+        if isinstance(value, dict) and any(type(value.get(name)) is list for name in _ANSWERS):
             return ProbeReading("healthy", "completes")
         return ProbeReading("unhealthy", "its answer is no completion")
     models = tuple(_pick_models(value))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from proxy.providers.anthropic import ANTHROPIC, Anthropic
 from proxy.providers.azure import AZURE, Azure
 from proxy.providers.base import ProviderType
 from proxy.providers.gemini import GEMINI, Gemini
@@ -24,12 +25,13 @@ ALIASES: Mapping[str, str] = MappingProxyType(
 """Other spellings of a type's name, from the documents operators follow."""
 
 _KINDS: Mapping[str, Kind] = MappingProxyType(
-    {kind.type: kind for kind in (*KINDS, SIMULATOR, AZURE, GEMINI)}
+    {kind.type: kind for kind in (*KINDS, SIMULATOR, ANTHROPIC, AZURE, GEMINI)}
 )
 
 _TYPES: Mapping[str, ProviderType] = MappingProxyType(
     {
         **{kind.type: OpenAIFormat(kind) for kind in (*KINDS, SIMULATOR)},
+        ANTHROPIC.type: Anthropic(),
         AZURE.type: Azure(),
         GEMINI.type: Gemini(),
     }

@@ -32,15 +32,11 @@ class AnthropicStream:
     """The StreamReader (see `wire/base.py`) where both ends speak Anthropic's dialect."""
 
     def __init__(self, ask: Ask, max_event_bytes: int) -> None:
+        self.has_content = False
         self.is_over = False
         self.usage: Usage | None = None
         self._ask = ask
         self._feed = AnthropicFeed(max_event_bytes)
-
-    @property
-    def has_content(self) -> bool:
-        """The commit point has been passed (see `wire/base.py`)."""
-        return self._feed.has_content
 
     @property
     def error(self) -> ProxyError | None:
@@ -96,6 +92,7 @@ class AnthropicStream:
             self._note(one)
             name = one.name or find_type(Raw(one.data))
             out.append(b"event: " + name.encode() + b"\ndata: " + one.data + b"\n\n")
+        self.has_content = self._feed.has_content
         self.is_over = self._feed.decoder.is_over
         return b"".join(out)
 
