@@ -13,7 +13,9 @@ from msgspec import Struct
 
 from proxy.domain.chat import Reasoning
 
-_VERSION = re.compile(r"(?:gemini|gemma)-([0-9]{1,2})(?:[.-]([0-9])(?![0-9]))?")
+_VERSION = re.compile(
+    r"(?:gemini|gemma)-(?:[a-z]{1,16}-){0,2}([0-9]{1,2})(?![0-9])(?:\.([0-9]{1,2}))?"
+)
 _NEWEST = (99, 0)
 _NO_SAMPLING_FROM = (3, 6)
 _LITE_NO_SAMPLING_FROM = (3, 5)
