@@ -34,8 +34,10 @@ def split_events(stream: bytes) -> list[dict[str, Any]]:
 
 
 def read_stream(stream: bytes) -> Message:
-    """Return the message that the SDK accumulates; its types have checked each event."""
+    """Return the message that the SDK accumulates; its types have checked each event but pings."""
     for event in split_events(stream):
+        if event["type"] == "ping":
+            continue
         _EVENTS.validate_python(event, strict=True)
     content = {"content-type": "text/event-stream"}
     with (
