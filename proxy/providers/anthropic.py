@@ -26,6 +26,7 @@ from proxy.wire.anthropic_events import AnthropicEvents, read_anthropic_events
 from proxy.wire.anthropic_stream import AnthropicStream, read_anthropic_answer, read_token_count
 from proxy.wire.base import Ask, CheckedAnswer, StreamReader
 from proxy.wire.dialects import find_dialect, read_chat
+from proxy.wire.foreign_thoughts import strip_foreign_thoughts
 from proxy.wire.json_text import build_object, encode
 from proxy.wire.translated_answer import translate_answer
 from proxy.wire.translated_stream import TranslatedStream
@@ -77,6 +78,8 @@ class Anthropic:
         if ask.operation in _OWN_DIALECT:
             version = _find_version(ask, provider)
             fields = dict(ask.fields)
+            if "messages" in fields:
+                fields["messages"] = strip_foreign_thoughts(ask.fields["messages"])
             if model != ask.model:
                 fields["model"] = encode(model)
         else:

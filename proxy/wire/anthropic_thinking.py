@@ -77,7 +77,7 @@ def _find_effort(effort: Effort | None, budget: int | None, claude: ClaudeModel)
     if effort is None:
         if budget is None:
             return None
-        return next((name for name, most in _BUDGETS.items() if budget <= most), "high")
+        effort = next((name for name, most in _BUDGETS.items() if budget <= most), "high")
     if effort == "xhigh" and not claude.takes_xhigh:
         return "high"
     return _EFFORTS.get(effort, effort)
