@@ -18,7 +18,6 @@ _BUDGETS: Mapping[Effort, int] = {
     "max": 24_576,
 }
 """Tokens of thoughts; with an answer behind them they fit into every model that takes budgets."""
-_EFFORTS: Mapping[Effort, Effort] = {"minimal": "low"}
 _NAME = "reasoning_effort"
 
 
@@ -75,12 +74,17 @@ def decide_thinking(
 
 def _find_effort(effort: Effort | None, budget: int | None, claude: ClaudeModel) -> Effort | None:
     if effort is None:
-        if budget is None:
-            return None
-        effort = next((name for name, most in _BUDGETS.items() if budget <= most), "high")
+        return None if budget is None else _weigh_budget(budget)
     if effort == "xhigh" and not claude.takes_xhigh:
         return "high"
-    return _EFFORTS.get(effort, effort)
+    return "low" if effort == "minimal" else effort
+
+
+def _weigh_budget(budget: int) -> Effort:
+    """Return the effort that a number of tokens for thoughts comes to."""
+    if budget <= _BUDGETS["low"]:
+        return "low"
+    return "medium" if budget <= _BUDGETS["medium"] else "high"
 
 
 def _fit_budget(budget: int, max_tokens: int | None) -> int:

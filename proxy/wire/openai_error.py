@@ -40,14 +40,29 @@ _REJECTING = frozenset((400, 413, 415, 422, 451))
 """Statuses that speak of the client's request, in words that are its to read."""
 _MAY_TELL_CONTENT = frozenset((400, 403, 413, 422, 500))
 
-_QUOTA_WORDS = frozenset(("insufficient_quota", "credit_balance_exhausted", "payment_required"))
+_QUOTA_WORDS = frozenset(
+    (
+        *("insufficient_quota", "credit_balance_exhausted", "payment_required", "billing_error"),
+        *("contract_spend_limit_reached", "enforced_spend_limit_reached"),
+        *(
+            "linked_organization_spend_limit_reached",
+            "linked_organization_billing_unavailable",
+        ),
+    )
+)
 _RATE_WORDS = frozenset(
-    ("rate_limit_error", "rate_limit_exceeded", "slow_down", "RESOURCE_EXHAUSTED")
+    (
+        *("rate_limit_error", "rate_limit_exceeded", "slow_down", "RESOURCE_EXHAUSTED"),
+        "ramp_limit_exceeded",
+    )
 )
 _AUTH_WORDS = frozenset(
     (
         *("invalid_api_key", "authentication_error", "authentication", "permission_error"),
         *("API_KEY_INVALID", "UNAUTHENTICATED", "PERMISSION_DENIED"),
+        # Anthropic's, of what is wrong with our account and with no request.
+        *("organization_on_hold", "organization_type_not_supported", "cmek_key_disabled"),
+        *("cmek_key_network_blocked", "claude_code_key_creator_not_member"),
     )
 )
 _OVERLOAD_WORDS = frozenset(
@@ -58,6 +73,7 @@ _OVERLOAD_WORDS = frozenset(
         "provider_overloaded",
         "unavailable_error",
         "UNAVAILABLE",
+        *("cmek_context_unavailable", "cmek_key_unreachable"),
     )
 )
 _TIMEOUT_WORDS = frozenset(("timeout", "timeout_error", "DEADLINE_EXCEEDED"))
@@ -90,6 +106,9 @@ _CONTEXT_MARKS = (
     "is longer than the model's context length",
     "maximum prompt length",
     "too large for model",
+    "prompt is too long",
+    "prompt: length",
+    "exceed context limit",
     "exceeds the maximum number of tokens allowed",
     "request payload size exceeds",
     "input is too large to process",
@@ -97,6 +116,7 @@ _CONTEXT_MARKS = (
     "`inputs` tokens + `max_new_tokens` must be",
 )
 _FILTER_MARKS = (
+    "content filtering policy",
     "your request was rejected as a result of our safety system",
     "the response was filtered due to the prompt triggering",
 )
@@ -112,7 +132,11 @@ _KEY_MARKS = (
     *("incorrect api key", "invalid api key", "api key not valid"),
     # Google's, of where our account may be used from.
     *("user location is not supported", "gemini api free tier is not available"),
+    # Anthropic's, of an account that has been closed.
+    "this organization has been disabled",
 )
+_SPENT_MARKS = ("your credit balance is too low", "you have reached your specified")
+"""Anthropic's, with status 400: no money, or an own limit is reached. First words, too."""
 
 
 def build_error_body(error: ProxyError) -> bytes:
@@ -208,6 +232,7 @@ def classify_fault(status: int, fault: UpstreamFault) -> UpstreamError:
         return rejected
     is_quota = bool(words & _QUOTA_WORDS) or status == 402
     is_quota = is_quota or (status in (403, 429) and _is_quota(fault))
+    is_quota = is_quota or (status == 400 and _begins_with(fault, _SPENT_MARKS))
     is_rate = status == 429 or bool(words & _RATE_WORDS)
     if own := find_own_fault(status, fault, is_quota=is_quota, is_rate=is_rate):
         return own
@@ -298,7 +323,11 @@ def _is_quota(fault: UpstreamFault) -> bool:
 
 def _is_refused_key(status: int, fault: UpstreamFault) -> bool:
     # xAI answers a wrong key with 400 and says so only in words.
-    return status == 400 and fault.message.lower().lstrip().startswith(_KEY_MARKS)
+    return status == 400 and _begins_with(fault, _KEY_MARKS)
+
+
+def _begins_with(fault: UpstreamFault, marks: tuple[str, ...]) -> bool:
+    return fault.message.lower().lstrip().startswith(marks)
 
 
 def _decode(raw: msgspec.Raw | bytes) -> object:

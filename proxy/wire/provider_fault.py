@@ -31,7 +31,7 @@ class UpstreamFault(Struct, frozen=True):
     param: str = ""
     reason: str = ""
     """The most exact word: OpenRouter's `metadata.error_type`, Azure's `innererror.code`, Google's
-    `ErrorInfo.reason`."""
+    `ErrorInfo.reason`, Anthropic's `details.error_code`."""
     status: int = 0
     """The HTTP status that the body names; inside a 200 it is the only one."""
     is_moderated: bool = False
@@ -141,6 +141,8 @@ def _read_google_status(value: object) -> str:
 
 
 def _read_reason(details: object) -> str:
+    if isinstance(details, dict):
+        return _read_word(details.get("error_code"))
     words = (_read_word(detail.get("reason")) for detail in _list_objects(details))
     return next((word for word in words if word), "")
 

@@ -43,6 +43,11 @@ def google_status(status: int, word: str, message: str, reason: str = "") -> dic
     return {"error": {"code": status, "message": message, "status": word, "details": details}}
 
 
+def anthropic(kind: str, message: str = "m", **details: Any) -> dict[str, Any]:
+    error = {"type": kind, "message": message} | ({"details": details} if details else {})
+    return {"type": "error", "error": error, "request_id": "req_1"}
+
+
 SPENT = "You exceeded your current quota, please check your plan and billing details."
 MINUTE = "GenerateContentInputTokensPerModelPerMinute-FreeTier"
 DAY = "GenerateRequestsPerDayPerProjectPerModel-FreeTier"
@@ -254,6 +259,46 @@ REJECTED: list[tuple[str, int, object, int, str | None]] = [
         CONTEXT,
     ),
     ("gemini argument", 400, google_status(400, "INVALID_ARGUMENT", "m"), 400, None),
+    ("anthropic request", 400, anthropic("invalid_request_error"), 400, None),
+    (
+        "anthropic context",
+        400,
+        anthropic("invalid_request_error", "prompt is too long: 200251 tokens > 200000 maximum"),
+        400,
+        CONTEXT,
+    ),
+    (
+        "anthropic context and answer",
+        400,
+        anthropic(
+            "invalid_request_error",
+            "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000",
+        ),
+        400,
+        CONTEXT,
+    ),
+    (
+        "anthropic prompt",
+        400,
+        anthropic("invalid_request_error", "prompt: length must be less than 5"),
+        400,
+        CONTEXT,
+    ),
+    (
+        "anthropic filter",
+        400,
+        anthropic("invalid_request_error", "Output blocked by content filtering policy"),
+        400,
+        "content_policy_violation",
+    ),
+    (
+        "anthropic quoted",
+        400,
+        anthropic("invalid_request_error", "bad text: 'Your credit balance is too low'"),
+        400,
+        None,
+    ),
+    ("anthropic bytes", 413, anthropic("request_too_large"), 413, None),
     ("too large", 413, b"", 413, None),
     ("media type", 415, b"", 415, None),
     ("legal", 451, {"error": "m"}, 451, None),
@@ -329,6 +374,59 @@ PROVIDERS_FAULT: list[tuple[str, int, object, type[e.UpstreamError]]] = [
     ),
     ("mistral rate", 429, {"message": "Requests rate limit exceeded"}, e.UpstreamRateLimited),
     ("empty 429", 429, b"", e.UpstreamRateLimited),
+    ("anthropic key", 401, anthropic("authentication_error"), e.UpstreamAuthError),
+    ("anthropic permission", 403, anthropic("permission_error"), e.UpstreamAuthError),
+    (
+        "anthropic closed",
+        400,
+        anthropic("invalid_request_error", "This organization has been disabled."),
+        e.UpstreamAuthError,
+    ),
+    (
+        "anthropic hold",
+        400,
+        anthropic("invalid_request_error", error_code="organization_on_hold"),
+        e.UpstreamAuthError,
+    ),
+    ("anthropic money", 402, anthropic("billing_error"), e.UpstreamQuotaExhausted),
+    (
+        "anthropic credit",
+        400,
+        anthropic("invalid_request_error", "Your credit balance is too low to access the API."),
+        e.UpstreamQuotaExhausted,
+    ),
+    (
+        "anthropic own limit",
+        400,
+        anthropic(
+            "invalid_request_error",
+            "You have reached your specified API usage limits. You will regain access later.",
+        ),
+        e.UpstreamQuotaExhausted,
+    ),
+    (
+        "anthropic spend limit",
+        400,
+        anthropic("invalid_request_error", error_code="contract_spend_limit_reached"),
+        e.UpstreamQuotaExhausted,
+    ),
+    ("anthropic model", 404, anthropic("not_found_error", "model: x"), e.UpstreamModelNotFound),
+    ("anthropic rate", 429, anthropic("rate_limit_error"), e.UpstreamRateLimited),
+    (
+        "anthropic ramp",
+        429,
+        anthropic("rate_limit_error", error_code="ramp_limit_exceeded"),
+        e.UpstreamRateLimited,
+    ),
+    ("anthropic internal", 500, anthropic("api_error"), e.UpstreamServerError),
+    ("anthropic timeout", 504, anthropic("timeout_error"), e.UpstreamTimeout),
+    ("anthropic full", 529, anthropic("overloaded_error"), e.UpstreamOverloaded),
+    (
+        "anthropic encryption",
+        400,
+        anthropic("invalid_request_error", error_code="cmek_context_unavailable"),
+        e.UpstreamOverloaded,
+    ),
     (
         "gemini key",
         400,
