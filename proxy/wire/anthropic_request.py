@@ -8,7 +8,7 @@ from msgspec import Raw
 from proxy.domain.errors import InvalidRequest
 from proxy.domain.exchange import Operation
 from proxy.wire.base import Ask
-from proxy.wire.json_text import JsonError, encode, parse_object
+from proxy.wire.json_text import JsonError, build_object, encode, parse_object
 from proxy.wire.openai_fields import (
     MAX_ITEMS,
     MAX_TOKENS,
@@ -52,8 +52,8 @@ def parse_ask(operation: Operation, body: bytes, headers: Mapping[str, str]) -> 
         headers: of the request; PASSED_HEADERS of them are kept.
 
     Returns:
-        An Ask whose `fields` hold every top-level field byte-identical, without `models` and
-        `fallbacks`, which are ours.
+        An Ask whose `fields` hold every top-level field byte-identical, without `models`,
+        `fallbacks` and `metadata.session_id`, which are ours.
 
     Raises:
         InvalidRequest: with `param` set to the field, or None if the body is no JSON object.
@@ -81,7 +81,7 @@ def parse_ask(operation: Operation, body: bytes, headers: Mapping[str, str]) -> 
     ask = Ask(operation, model, fields, wants_usage=True)
     if names is not None:
         ask.fallbacks, ask.models_count = join_names(model, names)
-    ask.session_id = read_session_id(fields)
+    ask.session_id = _take_session_id(fields)
     ask.passed_headers = {name: headers[name] for name in PASSED_HEADERS if headers.get(name)}
     if operation == "messages":
         if _read_limit("max_tokens", fields.get("max_tokens")) is None:
@@ -89,6 +89,16 @@ def parse_ask(operation: Operation, body: bytes, headers: Mapping[str, str]) -> 
         wanted = "must be a boolean"
         ask.streams = bool(read_value("stream", fields.get("stream"), _decode_flag, wanted))
     return ask
+
+
+def _take_session_id(fields: dict[str, Raw]) -> str | None:
+    """Return what the client calls its conversation: Anthropic refuses metadata of others."""
+    session_id = read_session_id(fields)
+    if session_id is not None:
+        metadata = parse_object(bytes(fields["metadata"]))
+        del metadata["session_id"]
+        fields["metadata"] = Raw(build_object(metadata))
+    return session_id
 
 
 def _read_limit(name: str, raw: Raw | None) -> int | None:

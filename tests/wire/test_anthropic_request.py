@@ -144,11 +144,14 @@ def test_the_first_of_models_stands_in_for_the_model() -> None:
     assert (ask.model, bytes(ask.fields["model"]), ask.fallbacks) == ("a", b'"a"', ("b",))
 
 
-def test_a_session_is_read_and_left_in_place() -> None:
-    """`metadata` stays the provider's business."""
+def test_a_session_is_taken_out_of_the_metadata() -> None:
+    """Anthropic refuses what its metadata does not know; all else in it stays as it came."""
     ask = parse(metadata={"user_id": "u", "session_id": "s"})
     assert ask.session_id == "s"
-    assert b"user_id" in bytes(ask.fields["metadata"])
+    assert bytes(ask.fields["metadata"]) == b'{"user_id":"u"}'
+    ask = parse(metadata={"user_id": "u", "session_id": 1})
+    assert ask.session_id is None
+    assert bytes(ask.fields["metadata"]) == b'{"user_id": "u", "session_id": 1}'
 
 
 def test_only_headers_of_the_dialect_are_kept() -> None:
