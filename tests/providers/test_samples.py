@@ -18,7 +18,7 @@ from proxy.wire.openai_request import parse_ask
 from tests.providers.asking import deployment_of
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
-CASES = sorted(path for path in SAMPLES.glob("*/*") if path.is_dir())
+CASES = sorted(path.parent for path in SAMPLES.glob("*/*/request.json"))
 NAMES = [f"{path.parent.name}/{path.name}" for path in CASES]
 
 

@@ -1,0 +1,280 @@
+"""
+Replays the samples of Anthropic, Gemini and Azure through every dialect of clients.
+
+What a case consists of stands in `hub_samples.py`. What clients get is read by their own SDKs.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from anthropic._models import construct_type_unchecked as construct_anthropic
+from anthropic.lib.streaming._messages import accumulate_event
+from anthropic.types import Message, RawMessageStreamEvent
+from openai._models import construct_type_unchecked
+from openai.lib.streaming.chat import ChatCompletionStreamState
+from openai.types import Completion
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+from proxy.domain.errors import UpstreamError
+from tests.providers.hub_samples import (
+    PROVIDERS,
+    Sample,
+    find_error,
+    list_samples,
+    name_sample,
+    read_expected,
+    read_json,
+    read_response,
+    receive,
+    send,
+)
+from tests.wire.splits import every_cut
+
+ALL = list_samples()
+STREAMS = [sample for sample in ALL if read_response(sample[0])[1] == "sse"]
+ENDED = [
+    sample
+    for sample in ALL
+    if not sample[0].name.startswith(("error", "truncated", "malformed", "async_filter"))
+]
+KINDS = ("text", "stream", "tool_call", "no_argument", "parallel", "reasoning", "refusal")
+FAULTS = ("usage", "error_in_stream", "truncated", "error_key", "error_rate", "error_context")
+_EVENTS = {
+    f"{kind}_{step}"
+    for kind, steps in {
+        "message": ("start", "delta", "stop"),
+        "content_block": ("start", "delta", "stop"),
+    }.items()
+    for step in steps
+}
+"""What the SDK passes on to its accumulator; it drops all others."""
+EVENT: Any = RawMessageStreamEvent
+_NUMBER = re.compile(rb"(?<=_)0{20}[0-9]{4}")
+
+each = pytest.mark.parametrize("sample", ALL, ids=name_sample)
+
+
+def in_pieces(size: int) -> Any:
+    return lambda body: [body[at : at + size] for at in range(0, len(body), size)]
+
+
+def settle(sample: Sample, body: bytes) -> bytes:
+    """
+    Return a stream as it would be if the provider's bytes had come one by one.
+
+    What is known of the prompt's tokens when a message begins depends on what has come by then.
+    """
+    start, end, rest = body.partition(b"\n\n")
+    if sample[1] != "messages" or not start.startswith(b"event: message_start\n"):
+        return body
+    head, _, data = start.partition(b"data: ")
+    event = json.loads(data)
+    del event["message"]["usage"]
+    settled = head + json.dumps(event).encode() + end + rest
+    # Ids of ours are numbered as they are made: an event whose call is whole makes them earlier.
+    numbers = list(dict.fromkeys(_NUMBER.findall(settled)))
+    return _NUMBER.sub(lambda found: b"number %d" % numbers.index(found[0]), settled)
+
+
+@each
+def test_the_provider_gets_what_the_sample_says(sample: Sample) -> None:
+    """Address and body that go out are the expected ones, and so is what was left out."""
+    case, operation = sample
+    assert send(sample) == read_json(case / f"sent.{operation}.json")
+
+
+@each
+def test_the_client_gets_what_the_sample_says(sample: Sample) -> None:
+    """Where the provider's bytes come one by one, the client gets the expected ones."""
+    status, _, body = read_expected(sample)
+    assert receive(sample, in_pieces(1)) == (status, body)
+
+
+@pytest.mark.parametrize("sample", STREAMS, ids=name_sample)
+def test_the_client_gets_the_same_however_the_bytes_came(sample: Sample) -> None:
+    """In pieces of any size, or cut in two at any place, the client's answer is the same."""
+    case, operation = sample
+    status, _, expected = read_expected(sample)
+    expected = settle(sample, expected)
+    body = read_response(case)[2]
+    cuts = every_cut(body) if operation == "chat" else iter([[body]])
+    pieces = [*cuts, *(in_pieces(size)(body) for size in (2, 3, 7, 64))]
+    for each_cut in pieces:
+        got = receive(sample, lambda _, cut=each_cut: cut)  # type: ignore[misc]
+        assert (got[0], settle(sample, got[1])) == (status, expected)
+
+
+@pytest.mark.parametrize("sample", ENDED, ids=name_sample)
+def test_the_sdk_reads_what_the_client_gets(sample: Sample) -> None:
+    """OpenAI's and Anthropic's own types and accumulators take the answer to its finish."""
+    _, kind, body = read_expected(sample)
+    operation = sample[1]
+    if kind == "json":
+        model: Any = {"chat": ChatCompletion, "completions": Completion, "messages": Message}
+        read = model[operation].model_validate_json(body)
+        assert read.usage is not None
+        assert read.stop_reason if operation == "messages" else read.choices[0].finish_reason
+    elif operation == "messages":
+        assert accumulate_message(body).stop_reason is not None
+    elif operation == "chat":
+        assert accumulate_chat(body).choices[0].finish_reason
+    else:
+        # The type knows no chunk without a finish reason, which each but the last one is.
+        chunks: Any = [
+            construct_type_unchecked(value=value, type_=Completion) for value in values_of(body)
+        ]
+        assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] is not None
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_each_provider_has_its_cases(name: str) -> None:
+    """Every kind of answer, every way to fail, and both clients that all providers serve."""
+    wanted = {f"{name}/{case}/{op}" for case in KINDS + FAULTS for op in ("chat", "messages")}
+    assert wanted <= {name_sample(sample) for sample in ALL}
+
+
+def of_case(provider: str, case: str) -> list[Sample]:
+    return [sample for sample in ALL if (sample[0].parent.name, sample[0].name) == (provider, case)]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_what_breaks_off_is_never_a_success(provider: str) -> None:
+    """A truncated stream and one with an error end in an error event, in every dialect."""
+    for case, code in (("truncated", "upstream_truncated"), ("error_in_stream", None)):
+        for sample in of_case(provider, case):
+            error = find_error(sample)
+            assert error is not None
+            assert code in (None, error.code)
+            last = read_expected(sample)[2].rstrip().rsplit(b"\n", 1)[-1]
+            assert json.loads(last.removeprefix(b"data: "))["error"]["message"]
+            for word in (b"[DONE]", b'"finish_reason":"', b"message_stop", b"message_delta"):
+                assert word not in read_expected(sample)[2]
+
+
+USAGES = [
+    # provider, case, prompt, cached, cache-written, output, thoughts in it
+    ("anthropic", "usage", 1107, 1000, 100, 2, 1),
+    ("anthropic", "usage_stream", 1107, 1000, 100, 2, 0),
+    ("anthropic", "stream", 61, 0, 0, 9, 0),
+    ("anthropic", "reasoning", 12, 0, 0, 30, 25),
+    ("gemini", "usage", 1005, 600, 0, 35, 20),
+    ("gemini", "usage_inclusive", 10, 0, 0, 30, 20),
+    ("gemini", "reasoning_2_5", 29, 0, 0, 819, 804),
+    ("gemini", "stream", 9, 0, 0, 11, 0),
+    ("azure", "usage", 1000, 600, 0, 40, 20),
+    ("azure", "reasoning", 9, 0, 0, 40, 38),
+]
+
+
+@pytest.mark.parametrize(
+    ("provider", "case", "prompt", "cached", "written", "output", "thought"), USAGES
+)
+def test_usage_counts_the_same_in_every_dialect(
+    provider: str, case: str, prompt: int, cached: int, written: int, output: int, thought: int
+) -> None:
+    """
+    OpenAI's clients get cached tokens as part of the prompt, Anthropic's beside it; both get
+    thoughts as part of what was put out.
+    """
+    samples = of_case(provider, case)
+    assert len(samples) >= 2
+    for sample in samples:
+        usage = usage_of(sample)
+        if sample[1] == "messages":
+            assert usage["input_tokens"] == prompt - cached - written
+            assert (usage.get("cache_read_input_tokens") or 0) == cached
+            assert (usage.get("cache_creation_input_tokens") or 0) == written
+            assert usage["output_tokens"] == output
+        else:
+            assert usage["prompt_tokens"] == prompt
+            assert usage["completion_tokens"] == output
+            assert usage["total_tokens"] == prompt + output
+            found = usage.get("prompt_tokens_details", {}).get("cached_tokens", 0)
+            assert found == cached
+            details = usage.get("completion_tokens_details", {})
+            assert details.get("reasoning_tokens", 0) == thought
+
+
+@pytest.mark.parametrize(
+    ("provider", "case", "name", "wait_s"),
+    [
+        ("anthropic", "error_overloaded", "UpstreamOverloaded", None),
+        ("anthropic", "error_rate", "UpstreamRateLimited", 17),
+        ("anthropic", "error_key", "UpstreamAuthError", None),
+        ("anthropic", "error_model", "UpstreamModelNotFound", None),
+        ("anthropic", "error_billing", "UpstreamQuotaExhausted", None),
+        ("anthropic", "error_context", "UpstreamRejected", None),
+        ("anthropic", "error_filter", "UpstreamRejected", None),
+        ("gemini", "error_rate", "UpstreamRateLimited", 34.4),
+        ("gemini", "error_key", "UpstreamAuthError", None),
+        ("gemini", "error_credit", "UpstreamQuotaExhausted", None),
+        ("gemini", "error_overloaded", "UpstreamOverloaded", None),
+        ("gemini", "error_context", "UpstreamRejected", None),
+        ("azure", "error_filter", "UpstreamRejected", None),
+        ("azure", "error_context", "UpstreamRejected", None),
+        ("azure", "error_rate", "UpstreamRateLimited", 6.8),
+        ("azure", "error_key", "UpstreamAuthError", None),
+        ("azure", "error_deployment", "UpstreamModelNotFound", None),
+    ],
+)
+def test_errors_are_of_the_class_they_are(
+    provider: str, case: str, name: str, wait_s: float | None
+) -> None:
+    """Each vendor's error is what the pipeline has to know of it, and how long to wait."""
+    for sample in of_case(provider, case):
+        error = find_error(sample)
+        assert isinstance(error, UpstreamError)
+        assert type(error).__name__ == name
+        assert error.retry_after_s == wait_s
+
+
+def values_of(body: bytes) -> Iterator[dict[str, Any]]:
+    """Return the JSON of a stream's events, without its terminator."""
+    for line in body.splitlines():
+        if line.startswith(b"data: {"):
+            yield json.loads(line[6:])
+
+
+def usage_of(sample: Sample) -> dict[str, Any]:
+    _, kind, body = read_expected(sample)
+    if kind == "json":
+        found: dict[str, Any] = json.loads(body)["usage"]
+    elif sample[1] == "messages":
+        found = accumulate_message(body).usage.to_dict()
+    else:
+        found = [value["usage"] for value in values_of(body) if value.get("usage")][-1]
+    return found
+
+
+def accumulate_chat(body: bytes) -> Any:
+    """Return the completion that OpenAI's stream helper ends up with."""
+    state: ChatCompletionStreamState[Any] = ChatCompletionStreamState()
+    for value in values_of(body):
+        ChatCompletionChunk.model_validate(value)
+        list(state.handle_chunk(construct_type_unchecked(value=value, type_=ChatCompletionChunk)))
+    return state.current_completion_snapshot
+
+
+def accumulate_message(body: bytes) -> Any:
+    """Return the message that Anthropic's stream helper ends up with."""
+    snapshot: Any = None
+    buffers: dict[int, bytes] = {}
+    for value in values_of(body):
+        if value["type"] in _EVENTS:
+            event: Any = construct_anthropic(value=value, type_=EVENT)
+            snapshot = accumulate_event(event=event, current_snapshot=snapshot, json_bufs=buffers)
+    return snapshot
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_prompt_that_is_too_long_is_said_to_be_that(provider: str) -> None:
+    """OpenAI's clients get its code for it, Anthropic's the words that their agents look for."""
+    for sample in of_case(provider, "error_context"):
+        error = json.loads(read_expected(sample)[2])["error"]
+        if sample[1] == "messages":
+            assert re.fullmatch(r"prompt is too long: \d+ tokens > \d+ maximum", error["message"])
+        else:
+            assert error["code"] == "context_length_exceeded"
