@@ -26,7 +26,8 @@ from tests.wire.gemini_answers import call, candidate, text
 
 def take(*candidates: dict[str, Any]) -> list[Event]:
     """Return what a reader says of these events' candidates, and of their end."""
-    reader, out = CandidateReader(0), []
+    reader = CandidateReader(0)
+    out: list[Event] = []
     for value in candidates:
         answer = decode_answer(json.dumps({"candidates": [value]}).encode())
         for found in answer.candidates or ():

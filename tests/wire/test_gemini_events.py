@@ -164,7 +164,7 @@ def test_a_prompt_that_is_refused_is_an_empty_answer_that_was_filtered(word: str
 
 def test_ratings_of_a_prompt_are_no_refusal() -> None:
     """Feedback without a reason, or beside an answer, changes nothing."""
-    feedback = {"safetyRatings": []}
+    feedback: dict[str, Any] = {"safetyRatings": []}
     events, error = read(stream(said(text("a"), finish="STOP", promptFeedback=feedback)))
     assert error is None and events[-1] == Finished("stop", raw="STOP")
 
