@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Raw
 
 from proxy.domain.chat import (
@@ -224,3 +226,51 @@ def test_blocks_that_only_anthropic_knows_are_not_offered() -> None:
     error = refused({"role": "user", "content": [{"type": "container_upload", "file_id": "x"}]})
     assert isinstance(error, NotOffered)
     assert error.param == "messages[0].content[0].type"
+
+
+_KINDS = st.sampled_from(
+    [
+        *("text", "image", "document", "search_result", "tool_result", "tool_use", "thinking"),
+        *("redacted_thinking", "tool_reference", "base64", "url", "content", "file", "other"),
+    ]
+)
+_NAMES = st.sampled_from(
+    [
+        *("text", "source", "content", "title", "context", "id", "name", "input", "tool_use_id"),
+        *("is_error", "thinking", "signature", "data", "media_type", "url", "tool_name"),
+    ]
+)
+_BLOCKS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["", "x", "lp1.gemini.call.x"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.builds(
+            lambda kind, members: {"type": kind, **members},
+            _KINDS,
+            st.dictionaries(_NAMES, inner, max_size=6),
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"role": st.sampled_from(["user", "assistant", "system"]), "content": _BLOCKS}
+        ),
+        max_size=3,
+    ),
+    st.none() | _BLOCKS,
+)
+def test_whatever_the_blocks_are_a_request_is_read_or_refused(messages: Any, system: Any) -> None:
+    """There is no third way, and a refusal names a place within what it is about."""
+    try:
+        chat = read(*messages, system=system)
+    except InvalidRequest as error:
+        assert error.param is not None
+        assert error.param.startswith(("messages", "system"))
+    else:
+        assert len([turn for turn in chat.messages if turn.role == "assistant"]) == len(
+            [message for message in messages if message["role"] == "assistant"]
+        )
