@@ -15,7 +15,6 @@ from proxy.wire.openai_error import NO_VALUE
 from proxy.wire.thought_signature import MARK
 
 _MARKED = b'"' + MARK.encode()
-_RESULT = b'"tool_result"'
 _KINDS = ("thinking", "redacted_thinking")
 
 
@@ -31,10 +30,6 @@ class _Block(msgspec.Struct):
     citations: Raw = NO_VALUE
 
 
-class _Typed(msgspec.Struct):
-    type: str = ""
-
-
 class _Citation(msgspec.Struct):
     encrypted_index: str = ""
 
@@ -43,7 +38,6 @@ _decode_items = msgspec.json.Decoder(list[Raw]).decode
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_message = msgspec.json.Decoder(_Message).decode
 _decode_block = msgspec.json.Decoder(_Block).decode
-_decode_types = msgspec.json.Decoder(list[_Typed]).decode
 _decode_citation = msgspec.json.Decoder(_Citation).decode
 
 
@@ -71,45 +65,6 @@ def strip_foreign_thoughts(messages: Raw) -> Raw:
         return Raw(encode([raw for raw in kept if raw is not None]))
     except (ValueError, RecursionError):
         return messages
-
-
-def lacks_thought(messages: Raw) -> bool:
-    """
-    Return whether the turn whose calls are being answered begins without a thought.
-
-    Anthropic refuses such a request if it has thinking `enabled`, not if it is `adaptive`: the
-    turn is another vendor's, or has been one of nothing but foreign thoughts.
-
-    Args:
-        messages: the field as it will be sent.
-
-    Raises:
-        Nothing: what cannot be read is the provider's to refuse.
-
-    Source: Anthropic's "Extended thinking", preserving thinking blocks;
-    tests/wire/test_foreign_thoughts.py.
-    """
-    if _RESULT not in bytes(messages):
-        return False
-    try:
-        raw = _decode_items(messages)
-        if len(raw) < 2:
-            return False
-        turn, answers = _decode_message(raw[-2]), _decode_message(raw[-1])
-        if turn.role != "assistant" or answers.role != "user":
-            return False
-        if "tool_result" not in _list_types(answers):
-            return False
-        types = _list_types(turn)
-        return "tool_use" in types and types[0] not in _KINDS
-    except (ValueError, RecursionError):
-        return False
-
-
-def _list_types(message: _Message) -> list[str]:
-    if not bytes(message.content).startswith(b"["):
-        return []
-    return [block.type for block in _decode_types(message.content)]
 
 
 def _strip_message(raw: Raw) -> Raw | None:
