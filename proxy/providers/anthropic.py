@@ -14,7 +14,8 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from proxy.domain.catalog import Deployment, Provider
-from proxy.domain.errors import InvalidRequest
+from proxy.domain.chat import Maker
+from proxy.domain.errors import NotOffered
 from proxy.domain.exchange import OutboundRequest
 from proxy.domain.health import ProbeReading
 from proxy.domain.settings import Clocks
@@ -23,6 +24,7 @@ from proxy.providers.kind import Kind
 from proxy.providers.probe_answer import find_probed_model, read_probe_answer
 from proxy.wire.anthropic_chat_writer import find_unwrapped, write_anthropic_chat
 from proxy.wire.anthropic_events import AnthropicEvents, read_anthropic_events
+from proxy.wire.anthropic_loops import answers_foreign_call, lacks_thoughts
 from proxy.wire.anthropic_stream import AnthropicStream, read_anthropic_answer, read_token_count
 from proxy.wire.base import Ask, CheckedAnswer, StreamReader
 from proxy.wire.dialects import find_dialect, read_chat
@@ -68,7 +70,7 @@ class Anthropic:
         provider, model = deployment.provider, deployment.model
         path = ANTHROPIC.operations.get(ask.operation)
         if path is None:
-            raise InvalidRequest(
+            raise NotOffered(
                 f"The provider of '{ask.model}' ({ANTHROPIC.title}) offers no {ask.operation}.",
                 param="model",
                 code="unsupported_operation",
@@ -77,9 +79,7 @@ class Anthropic:
         fields: dict[str, Raw | bytes]
         if ask.operation in _OWN_DIALECT:
             version = _find_version(ask, provider)
-            fields = dict(ask.fields)
-            if "messages" in fields:
-                fields["messages"] = strip_foreign_thoughts(ask.fields["messages"])
+            fields = _pass_fields(ask, dropped)
             if model != ask.model:
                 fields["model"] = encode(model)
         else:
@@ -99,6 +99,15 @@ class Anthropic:
             pool=provider.pool,
             model=model,
         )
+
+    def find_maker(self, ask: Ask, model: str) -> Maker | None:
+        """Return whose thoughts must come back (see `providers/base.py`)."""
+        if ask.operation in _OWN_DIALECT:
+            return None  # its clients send them themselves
+        chat = read_chat(ask)
+        wanted = chat.reasoning
+        thinks = "thinking" in chat.extra or (wanted is not None and wanted.effort != "none")
+        return "anthropic" if thinks else None
 
     def open_stream(self, ask: Ask, max_event_bytes: int) -> StreamReader:
         """Return the reader for one streamed answer (see `providers/base.py`)."""
@@ -171,6 +180,22 @@ def _build_key(provider: Provider) -> tuple[str, str] | None:
         return None
     key = provider.api_key.reveal()
     return ("Authorization", f"Bearer {key}") if provider.auth == "bearer" else ("x-api-key", key)
+
+
+def _pass_fields(ask: Ask, dropped: list[str]) -> dict[str, Raw | bytes]:
+    """Return a request's fields as they came, without what only other vendors can read."""
+    fields: dict[str, Raw | bytes] = dict(ask.fields)
+    messages = ask.fields.get("messages")
+    if messages is None:
+        return fields
+    stripped = strip_foreign_thoughts(messages)
+    fields["messages"] = stripped
+    is_on = b'"disabled"' not in bytes(ask.fields.get("thinking", b'"disabled"'))
+    is_foreign = stripped is not messages or answers_foreign_call(stripped)
+    if is_on and is_foreign and lacks_thoughts(stripped):
+        del fields["thinking"]
+        dropped.append("thinking")
+    return fields
 
 
 def _find_version(ask: Ask, provider: Provider) -> str:

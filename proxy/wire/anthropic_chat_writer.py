@@ -8,7 +8,12 @@ from msgspec import Raw, Struct
 from proxy.domain.chat import ChatRequest
 from proxy.domain.errors import NotOffered
 from proxy.wire.anthropic_blocks import Json
-from proxy.wire.anthropic_thinking import Thinking, decide_thinking
+from proxy.wire.anthropic_thinking import (
+    NO_THINKING,
+    Thinking,
+    decide_thinking,
+    lacks_thoughts,
+)
 from proxy.wire.anthropic_tools import (
     build_choice,
     build_schema_tool,
@@ -69,6 +74,9 @@ def write_anthropic_chat(
     # Where one of the client's tools must be called, there is no answer to be given.
     schema_tool = None if claude.takes_schemas or forces_tool else name_schema_tool(chat)
     own = _read_thinking(chat.extra.get("thinking"))
+    if own is not None and own.is_on and lacks_thoughts(chat.messages):
+        dropped.append("thinking")
+        own = NO_THINKING
     thinking = own or decide_thinking(chat, claude, dropped, forces_tool=forces_tool)
     turns = build_turns(chat.messages)
     if chat.format is not None and chat.format.schema is None:
@@ -97,7 +105,7 @@ def write_anthropic_chat(
             fields["service_tier"] = tier
     if chat.streams:
         fields["stream"] = True
-    _add_own(fields, chat, dropped)
+    _add_own(fields, chat, dropped, may_think=own is not NO_THINKING)
     _name_lost(chat, dropped)
     return {name: value if type(value) is Raw else encode(value) for name, value in fields.items()}
 
@@ -208,9 +216,9 @@ def _add_user(fields: Json, chat: ChatRequest, dropped: list[str]) -> None:
         fields["metadata"] = {"user_id": user}
 
 
-def _add_own(fields: Json, chat: ChatRequest, dropped: list[str]) -> None:
+def _add_own(fields: Json, chat: ChatRequest, dropped: list[str], *, may_think: bool) -> None:
     for name, raw in chat.extra.items():
-        if bytes(raw) in _FALSY:
+        if bytes(raw) in _FALSY or (name == "thinking" and not may_think):
             continue
         if name not in _OWN:
             is_used = name == "safety_identifier" or (

@@ -58,15 +58,19 @@ def decide_thinking(
     if claude.thinking == "adaptive":
         if wanted.effort == "none":
             return Thinking({"type": "disabled"})
+        effort = _find_effort(wanted.effort, wanted.budget_tokens, claude)
+        if lacks_thoughts(chat.messages):
+            dropped.append(_NAME)
+            return Thinking(effort=effort)
         thinking: Json = {"type": "adaptive"}
         if claude.takes_display:
             thinking["display"] = "summarized" if wanted.shows else "omitted"
-        return Thinking(thinking, _find_effort(wanted.effort, wanted.budget_tokens, claude))
+        return Thinking(thinking, effort)
     if wanted.effort == "none":
         return NO_THINKING
     budget = wanted.budget_tokens or _BUDGETS[wanted.effort or "medium"]
     budget = _fit_budget(budget, chat.max_tokens)
-    if claude.thinking == "none" or forces_tool or not budget or _lacks_thoughts(chat.messages):
+    if claude.thinking == "none" or forces_tool or not budget or lacks_thoughts(chat.messages):
         dropped.append(_NAME)
         return NO_THINKING
     return Thinking({"type": "enabled", "budget_tokens": budget}, budget_tokens=budget)
@@ -96,7 +100,7 @@ def _fit_budget(budget: int, max_tokens: int | None) -> int:
     return budget
 
 
-def _lacks_thoughts(messages: Sequence[Message]) -> bool:
+def lacks_thoughts(messages: Sequence[Message]) -> bool:
     """
     Return whether a call is being answered before which nothing was thought.
 

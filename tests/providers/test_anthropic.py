@@ -169,6 +169,28 @@ def test_foreign_thoughts_do_not_pass() -> None:
     assert sent[1]["content"] == content[1:]
 
 
+def test_a_foreign_loop_goes_on_without_thinking() -> None:
+    """Where what was taken out had led to a call, Anthropic would want it back: nothing is."""
+    foreign = {"type": "thinking", "thinking": "Hm", "signature": "lp1.gemini.c2ln"}
+    call = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "t", "content": "4"}
+    begun = [*MESSAGES, {"role": "assistant", "content": [foreign, call]}]
+    turns = [*begun, {"role": "user", "content": [result]}]
+    thinking = {"type": "enabled", "budget_tokens": 1024}
+    ask = native(messages=turns, thinking=thinking)
+    assert "thinking" not in json.loads(build(ask).body)
+    assert ask.dropped == ["thinking"]
+    # A vendor that does not show its thoughts has left none to be taken out.
+    bare = [*MESSAGES, {"role": "assistant", "content": [call]}, *turns[2:]]
+    ask = native(messages=bare, thinking=thinking)
+    assert "thinking" not in json.loads(build(ask).body)
+    off = native(messages=turns, thinking={"type": "disabled"})
+    assert json.loads(build(off).body)["thinking"] == {"type": "disabled"}
+    own = native(messages=[*turns, *begun[1:], *MESSAGES], thinking=thinking)
+    assert json.loads(build(own).body)["thinking"] == thinking
+    assert own.dropped == []
+
+
 def test_other_dialects_are_written_anew() -> None:
     """What is lost is named, once for each attempt; what must not be lost is refused."""
     ask = ask_for(seed=1, max_completion_tokens=9, stream=True, logit_bias={"1": 2})

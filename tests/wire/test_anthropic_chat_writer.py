@@ -263,6 +263,22 @@ def test_its_own_fields_are_sent_as_they_are() -> None:
     assert dropped == []
 
 
+def test_own_thinking_waits_for_the_end_of_a_foreign_loop() -> None:
+    """A call without its thoughts is answered first; only then may it be thought again."""
+    begun = (
+        USER,
+        Message("assistant", (Call("t", "find"),)),
+        Message("tool", (Result("t", (Text("4"),)),)),
+    )
+    own = extra(thinking={"type": "enabled", "budget_tokens": 2000})
+    found, dropped = write(OPUS_4_5, messages=begun, extra=own)
+    assert "thinking" not in found
+    assert dropped == ["thinking"]
+    found, dropped = write(OPUS_4_5, messages=begun, extra=extra(thinking={"type": "disabled"}))
+    assert found["thinking"] == {"type": "disabled"}
+    assert dropped == []
+
+
 @pytest.mark.parametrize(
     ("asked", "user_id", "lost"),
     [

@@ -107,7 +107,7 @@ def test_what_cannot_be_had_is_named() -> None:
 
 
 def test_a_loop_that_began_without_thoughts_goes_on_without() -> None:
-    """With a budget Anthropic wants the thoughts before a call back; where there are none, none."""
+    """Anthropic wants the thoughts before a call back; where there are none, none are made."""
     call, result = Call("t", "f"), Message("tool", (Result("t", (Text("1"),)),))
     bare = (USER, Message("assistant", (call,)), result)
     foreign = (USER, Message("assistant", (Thought("Hm", "openai"), call)), result)
@@ -117,5 +117,8 @@ def test_a_loop_that_began_without_thoughts_goes_on_without() -> None:
         found, dropped = decide(OPUS_4_5, Reasoning("low"), messages=messages)
         assert found.is_on == may_think
         assert dropped == ([] if may_think else ["reasoning_effort"])
-        assert decide(NEWEST, Reasoning("low"), messages=messages)[0].is_on
+        found, dropped = decide(NEWEST, Reasoning("low"), messages=messages)
+        assert found.is_on == may_think
+        assert found.effort == "low"
+        assert dropped == ([] if may_think else ["reasoning_effort"])
     assert decide(OPUS_4_5, Reasoning("low"), messages=(result,))[0].is_on
