@@ -15,6 +15,9 @@ WITHOUT_TEST = {
     "proxy/worker/__main__.py": "one call; every test of a worker starts it",
     "health_worker/__main__.py": "one call of two; tests of both start it",
     "proxy/version.py": "one constant; test_project.py reads it",
+    "proxy/domain/chat.py": "data only; tests/wire/contract_dialect.py and each reader's test use it",
+    "proxy/domain/events.py": "data only; tests/wire/contract_dialect.py holds their order",
+    "proxy/wire/dialect.py": "interfaces only; tests/wire/contract_dialect.py holds the pairs",
 }
 # Interfaces: nothing in them runs. The contract suites hold whatever implements them.
 WITHOUT_TEST_BY_NAME = {"base.py"}
