@@ -15,11 +15,13 @@ from proxy.wire.anthropic_content import (
     read_parts,
     read_result,
     require,
+    wants_citations,
 )
 from proxy.wire.anthropic_options import read_options
 from proxy.wire.base import Ask
 from proxy.wire.thought_signature import split_call_signature, unwrap_signature
 
+_WANTED = Raw(b'{"enabled":true}')
 _READABLE = frozenset(("text", "image", "document", "search_result"))
 
 
@@ -38,7 +40,7 @@ def read_anthropic_chat(ask: Ask) -> ChatRequest:
 
     What only Anthropic's servers have put into earlier answers, such as its web searches, is
     passed over: another vendor's model has no use for it. Top-level fields that have no place in
-    a ChatRequest are in `extra`.
+    a ChatRequest are in `extra`, and so is `citations` where a document asks for them.
 
     Raises:
         InvalidRequest: a part of it has a shape that cannot be read; `param` says which.
@@ -55,7 +57,10 @@ def read_anthropic_chat(ask: Ask) -> ChatRequest:
             for turn in _read_message(message, f"messages[{position}]")
         ),
     ]
-    return read_options(ask.fields, tuple(read))
+    chat = read_options(ask.fields, tuple(read))
+    if any(wants_citations(block) for turn in messages for block in _list_blocks(turn.content)):
+        chat.extra["citations"] = _WANTED
+    return chat
 
 
 def _read_system(raw: Raw | None) -> Iterator[Message]:

@@ -35,6 +35,11 @@ class Block(Struct):
     signature: str | None = None
     data: str | None = None
     cache_control: Raw = NO_VALUE
+    citations: Raw = NO_VALUE
+
+
+class _Citations(Struct):
+    enabled: bool | None = None
 
 
 class _Source(Struct):
@@ -46,6 +51,7 @@ class _Source(Struct):
 
 
 _decode_source = msgspec.json.Decoder(_Source).decode
+_decode_citations = msgspec.json.Decoder(_Citations).decode
 _decode_content = msgspec.json.Decoder(str | list[Block]).decode
 _decode_text = msgspec.json.Decoder(str).decode
 
@@ -121,6 +127,16 @@ def read_result(block: Block, place: str) -> Result:
     call_id = require(block.tool_use_id, place, "tool_use_id")
     parts = _read_content(block.content, f"{place}.content")
     return Result(call_id, tuple(parts), bool(block.is_error), find_raw(block.cache_control))
+
+
+def wants_citations(block: Block) -> bool:
+    """Return whether the answer is to say which of its words are from this block."""
+    if block.type not in ("document", "search_result"):
+        return False
+    try:
+        return bool(_decode_citations(block.citations).enabled)
+    except (ValueError, RecursionError):
+        return False
 
 
 def require(text: str | None, place: str, name: str) -> str:

@@ -82,13 +82,21 @@ def parse_ask(operation: Operation, body: bytes, headers: Mapping[str, str]) -> 
     if names is not None:
         ask.fallbacks, ask.models_count = join_names(model, names)
     ask.session_id = _take_session_id(fields)
-    ask.passed_headers = {name: headers[name] for name in PASSED_HEADERS if headers.get(name)}
+    ask.passed_headers = _pick_headers(headers)
     if operation == "messages":
         if _read_limit("max_tokens", fields.get("max_tokens")) is None:
             raise InvalidRequest(f"'max_tokens' is missing: it {_LIMIT}.", param="max_tokens")
         wanted = "must be a boolean"
         ask.streams = bool(read_value("stream", fields.get("stream"), _decode_flag, wanted))
     return ask
+
+
+def _pick_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return what the client says of the dialect; nothing that no provider could read goes out."""
+    told = {name: headers.get(name, "") for name in PASSED_HEADERS}
+    return {
+        name: text for name, text in told.items() if text and text.isascii() and text.isprintable()
+    }
 
 
 def _take_session_id(fields: dict[str, Raw]) -> str | None:

@@ -114,6 +114,14 @@ def test_pictures_and_documents_are_parts() -> None:
     )
 
 
+def test_citations_that_a_document_asks_for_are_a_field_to_be_dropped() -> None:
+    """Another vendor's provider names it as left out: the client is not left to wonder."""
+    document = {"type": "document", "source": {"type": "text", "data": "x"}}
+    wanted = read({"role": "user", "content": [document | {"citations": {"enabled": True}}]})
+    assert list(wanted.extra) == ["citations"]
+    assert read({"role": "user", "content": [document]}).extra == {}
+
+
 def test_calls_keep_their_arguments_as_they_came() -> None:
     """The text of the object is what the client has sent, byte by byte."""
     assert assistant(TEXT, CALL) == (Text("hi"), Call("c", "f", '{"a": 1}'))

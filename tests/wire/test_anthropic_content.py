@@ -16,6 +16,7 @@ from proxy.wire.anthropic_content import (
     read_parts,
     read_result,
     require,
+    wants_citations,
 )
 
 MARK = {"type": "ephemeral"}
@@ -190,6 +191,16 @@ def test_a_member_that_did_not_come_is_none() -> None:
     assert find_raw(Raw(b"")) is None
     assert find_raw(Raw(b"null")) is None
     assert find_raw(Raw(b"{}")) == Raw(b"{}")
+
+
+def test_who_wants_citations_says_so_at_a_document() -> None:
+    """Text has citations of its own, which are no wish."""
+    assert wants_citations(block("document", citations={"enabled": True}))
+    assert wants_citations(block("search_result", citations={"enabled": True}))
+    assert not wants_citations(block("document", citations={"enabled": False}))
+    assert not wants_citations(block("document", citations="canary"))
+    assert not wants_citations(block("document"))
+    assert not wants_citations(block("text", text="x", citations=[{"enabled": True}]))
 
 
 def test_members_are_decoded_or_named() -> None:

@@ -164,3 +164,11 @@ def test_only_headers_of_the_dialect_are_kept() -> None:
     }
     ask = parse_ask("messages", json.dumps(LEAST).encode(), headers)
     assert ask.passed_headers == {"anthropic-version": "2026-10-21", "anthropic-beta": "a,b"}
+
+
+@pytest.mark.parametrize("value", ["", "caf\u00e9", "a\tb", "a\x00b"])
+def test_a_header_that_is_no_plain_text_is_not_kept(value: str) -> None:
+    """It would go out under our name."""
+    headers = {"anthropic-version": value, "anthropic-beta": "a"}
+    ask = parse_ask("messages", json.dumps(LEAST).encode(), headers)
+    assert ask.passed_headers == {"anthropic-beta": "a"}
