@@ -194,6 +194,7 @@ async def open_service(
         ManyObservers(metrics, RequestLog(log, install.log_level)),
         MemoryRateStore(processes=install.workers),
         Board(stores.breakers, on_egress=metrics.set_egress_down, verdicts=stores.verdicts),
+        stores.reasoning,
     )
     desk = StillDesk(_build_status(snapshot)) if desk is None else desk
     state = ServerState(runtime, desk, metrics.render, metrics, worker)

@@ -7,6 +7,7 @@ from proxy.domain.key_mask import hide_secret
 from proxy.pipeline.board import Ticket
 from proxy.pipeline.context import Attempt, Exchange
 from proxy.pipeline.incoming import Incoming, Inlet
+from proxy.pipeline.reasoning import recall
 from proxy.pipeline.stream_answer import StreamAnswer
 from proxy.pipeline.trace_headers import build_trace_headers
 from proxy.pipeline.whole_answer import WholeAnswer
@@ -39,8 +40,10 @@ async def attempt(
         ProxyError: it failed; nothing of its answer has been sent.
     """
     try:
-        ask.dropped.clear()  # of an attempt before this one
+        ask.dropped.clear()  # of an attempt before this one, as is the next
+        ask.kept.clear()
         provider_type = find_type(deployment.provider.type)
+        await recall(exchange, ask, provider_type, deployment.model)
         trace_headers = build_trace_headers(exchange.trace, exchange.request.headers)
         outbound = provider_type.build_request(ask, deployment, trace_headers)
         if ask.dropped and exchange.snapshot.settings.refuses_unsupported:

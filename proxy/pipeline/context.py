@@ -15,7 +15,8 @@ from proxy.pipeline.board import Board, Place, Ticket
 from proxy.pipeline.route import Route
 from proxy.policy.limits import RateDecision
 from proxy.policy.shedding import Shedding, ShedReason
-from proxy.stores.base import RateStore
+from proxy.stores.base import RateStore, ReasoningStore
+from proxy.stores.memory_reasoning import MemoryReasoning
 from proxy.telemetry.base import Observer
 from proxy.telemetry.tracing import Trace
 from proxy.upstream.base import Transport
@@ -34,6 +35,7 @@ class Runtime:
         observer: Observer,
         rates: RateStore,
         board: Board,
+        reasoning: ReasoningStore | None = None,
     ) -> None:
         self.snapshot = snapshot
         self.hasher = hasher
@@ -41,6 +43,7 @@ class Runtime:
         self.observer = observer
         self.rates = rates
         self.board = board
+        self.reasoning: ReasoningStore = reasoning or MemoryReasoning()
         self.in_flight = 0
         """Requests under way, which `limit` counts."""
         self.in_flight_by_key: dict[str, int] = {}
@@ -74,6 +77,7 @@ class Exchange:
         "first_content_monotonic_s",
         "furthest_leg",
         "is_buffered",
+        "lacks_reasoning",
         "leg",
         "place_of",
         "rate",
@@ -113,6 +117,8 @@ class Exchange:
         self.route_reason: str | None = None
         self.is_buffered = False
         """Nothing of an answer is shown before it is complete."""
+        self.lacks_reasoning = False
+        """The provider that is asked wants thoughts with some calls that nobody has kept."""
         self.attempts: list[AttemptRecord] = []
         self.attempt: Attempt | None = None
         self.repeats = 0

@@ -1,6 +1,7 @@
 """Stage: give the client its answer, and say honestly when it breaks."""
 
 from proxy.pipeline.context import Exchange
+from proxy.pipeline.reasoning import keep_reasoning
 from proxy.pipeline.reply_head import build_json_head, build_stream_head
 from proxy.pipeline.stream_answer import StreamAnswer
 from proxy.pipeline.whole_answer import WholeAnswer
@@ -15,6 +16,7 @@ async def relay(exchange: Exchange, answer: StreamAnswer | WholeAnswer) -> None:
             and the reply is still open for the error.
     """
     if isinstance(answer, WholeAnswer):
+        keep_reasoning(exchange)
         if answer.is_stream:
             await _begin_stream(exchange)
             exchange.reply.data(answer.body)
@@ -26,6 +28,8 @@ async def relay(exchange: Exchange, answer: StreamAnswer | WholeAnswer) -> None:
     try:
         await _begin_stream(exchange)
         await answer.deliver(exchange.reply)
+        # Before the client can have taken all of it: its next request may need this.
+        keep_reasoning(exchange)
         await exchange.reply.end()
     finally:
         exchange.usage, exchange.anomalies = answer.usage, answer.anomalies

@@ -73,6 +73,8 @@ def _add_way(headers: dict[str, str], exchange: Exchange, alias: str) -> None:
         headers["x-llm-proxy-fallback"] = fallback
     if exchange.ask is not None and exchange.ask.dropped:
         headers["x-llm-proxy-dropped-params"] = ",".join(exchange.ask.dropped)
+    if exchange.lacks_reasoning:
+        headers["x-llm-proxy-reasoning"] = "missing"
 
 
 def build_stream_head(exchange: Exchange) -> dict[str, str]:

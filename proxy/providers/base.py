@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from proxy.domain.catalog import Deployment, Provider
+from proxy.domain.chat import Maker
 from proxy.domain.exchange import OutboundRequest
 from proxy.domain.health import ProbeReading
 from proxy.domain.settings import Clocks
@@ -33,6 +34,18 @@ class ProviderType(Protocol):
             InvalidRequest: the provider has no such operation, or the request cannot be read.
             NotOffered: the request has something that the provider cannot do and that must not
                 be left out; another may be able to.
+        """
+
+    def find_maker(self, ask: Ask, model: str) -> Maker | None:
+        """
+        Return whose thoughts must come back with the calls that they led to; None: nobody's.
+
+        Args:
+            ask: what is asked; only of one that is written anew by way of `read_chat`.
+            model: the deployment's.
+
+        Raises:
+            InvalidRequest: a part of it has a shape that cannot be read; `param` says which.
         """
 
     def open_stream(self, ask: Ask, max_event_bytes: int) -> StreamReader:

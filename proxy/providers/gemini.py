@@ -16,8 +16,8 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from proxy.domain.catalog import Deployment, Provider
-from proxy.domain.chat import ChatRequest, Message, Text
-from proxy.domain.errors import InvalidRequest, UpstreamProtocolError
+from proxy.domain.chat import ChatRequest, Maker, Message, Text
+from proxy.domain.errors import NotOffered, UpstreamProtocolError
 from proxy.domain.exchange import OutboundRequest
 from proxy.domain.health import ProbeReading
 from proxy.domain.settings import Clocks
@@ -30,6 +30,7 @@ from proxy.wire.base import Ask, CheckedAnswer, StreamReader
 from proxy.wire.dialects import find_dialect, read_chat
 from proxy.wire.gemini_chat_writer import write_gemini_chat, write_gemini_count
 from proxy.wire.gemini_events import GeminiEvents, read_gemini_events
+from proxy.wire.gemini_models import read_model
 from proxy.wire.gemini_vectors import read_gemini_vectors, write_gemini_vectors
 from proxy.wire.openai_error import NO_VALUE, check_no_error
 from proxy.wire.translated_answer import translate_answer
@@ -41,6 +42,7 @@ _USUAL_VERSION = "v1beta"
 _VERSIONS = ("/v1beta", "/v1alpha", "/v1")
 _PREFIX = "models/"
 """What Google's own list has in front of each name."""
+_ANSWERED = frozenset(("chat", "completions", "messages"))
 _BAD_KEY = b"API_KEY_INVALID"
 
 GEMINI = Kind(
@@ -87,7 +89,7 @@ class Gemini:
         """Return the request to send (see `providers/base.py`)."""
         operation = GEMINI.operations.get(ask.operation)
         if operation is None:
-            raise InvalidRequest(
+            raise NotOffered(
                 f"The provider of '{ask.model}' ({GEMINI.title}) offers no {ask.operation}.",
                 param="model",
                 code="unsupported_operation",
@@ -115,6 +117,11 @@ class Gemini:
             pool=provider.pool,
             model=deployment.model,
         )
+
+    def find_maker(self, ask: Ask, model: str) -> Maker | None:
+        """Return whose thoughts must come back (see `providers/base.py`)."""
+        is_said = ask.operation in _ANSWERED
+        return "gemini" if is_said and read_model(model).wants_signatures else None
 
     def open_stream(self, ask: Ask, max_event_bytes: int) -> StreamReader:
         """Return the reader for one streamed answer (see `providers/base.py`)."""

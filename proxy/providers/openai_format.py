@@ -7,6 +7,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from proxy.domain.catalog import SIMULATOR_TYPE, Deployment, Provider
+from proxy.domain.chat import Maker
 from proxy.domain.errors import NotOffered
 from proxy.domain.exchange import OutboundRequest
 from proxy.domain.health import ProbeReading
@@ -67,6 +68,11 @@ class OpenAIFormat:
             pool=provider.pool,
             model=deployment.model,
         )
+
+    def find_maker(self, ask: Ask, model: str) -> Maker | None:
+        """Return whose thoughts must come back (see `providers/base.py`)."""
+        is_wanted = self._kind.thoughts_as is not None and is_foreign(self._kind, ask.operation)
+        return "openai" if is_wanted else None
 
     def open_stream(self, ask: Ask, max_event_bytes: int) -> StreamReader:
         """Return the reader for one streamed answer (see `providers/base.py`)."""

@@ -14,7 +14,9 @@ from proxy.domain.breaker import (
     Permit,
 )
 from proxy.domain.catalog import Provider
+from proxy.domain.chat import Maker
 from proxy.domain.health import HealthNews, HealthVerdict
+from proxy.domain.reasoning import KeptReasoning
 from proxy.domain.settings import RateLimit
 from proxy.policy.limits import RateDecision
 
@@ -169,3 +171,40 @@ class VerdictStore(Protocol):
 
     async def close(self) -> None:
         """Let go of what is held."""
+
+
+class ReasoningStore(Protocol):
+    """
+    What models have thought before they called tools, by the ids of the calls.
+
+    Clients of OpenAI's format do not send it back, and some providers refuse a conversation
+    without it. Best effort: what is too old or too much is gone, and the client is told so.
+
+    Source: docs/dialects.md, "Reasoning". tests/stores/reasoning_contract.py holds every
+    implementation to this.
+    """
+
+    @property
+    def is_shared(self) -> bool:
+        """Other processes may have kept something, which `fetch` asks for."""
+
+    def keep(self, owner: str, kept: KeptReasoning) -> None:
+        """
+        Keep the reasoning of a turn; returns at once, and never raises.
+
+        Args:
+            owner: whose it is, an organization's id: nobody else finds it.
+            kept: what was thought, under each id of its calls.
+        """
+
+    def find(self, owner: str, maker: Maker, call_id: str) -> KeptReasoning | None:
+        """Return what this process has kept; None: nothing, or no longer. No I/O."""
+
+    async def fetch(
+        self, owner: str, maker: Maker, call_ids: tuple[str, ...]
+    ) -> dict[str, KeptReasoning]:
+        """
+        Return what others have kept under these ids, by id; never raises.
+
+        Only asked where `find` has nothing and a provider wants it.
+        """

@@ -4,11 +4,13 @@ from collections.abc import Callable
 
 from proxy.domain.breaker import BreakerRules
 from proxy.domain.settings import InstallSettings
-from proxy.stores.base import BreakerStore, VerdictStore
+from proxy.stores.base import BreakerStore, ReasoningStore, VerdictStore
 from proxy.stores.memory_breakers import MemoryBreakers
+from proxy.stores.memory_reasoning import MemoryReasoning
 from proxy.stores.memory_verdicts import MemoryVerdicts
 from proxy.stores.redis_breakers import RedisBreakers
 from proxy.stores.redis_link import RedisLink
+from proxy.stores.redis_reasoning import RedisReasoning
 from proxy.stores.redis_verdicts import RedisVerdicts
 
 
@@ -37,13 +39,16 @@ class FastStores:
         self._link: RedisLink | None = None
         self.breakers: BreakerStore
         self.verdicts: VerdictStore
+        self.reasoning: ReasoningStore
         if install.redis_url is None:
             self.breakers = MemoryBreakers(rules)
             self.verdicts = MemoryVerdicts()
+            self.reasoning = MemoryReasoning()
             return
         self._link = link = RedisLink(install.redis_url)
         self.breakers = RedisBreakers(link, rules)
         self.verdicts = RedisVerdicts(link)
+        self.reasoning = RedisReasoning(link)
         link.watch(lambda: on_redis(True), lambda: on_redis(False))
         link.on_fault = on_fault
         link.start()

@@ -11,6 +11,7 @@ from msgspec import Raw, Struct, field
 from proxy.domain.chat import ChatRequest
 from proxy.domain.errors import ProxyError
 from proxy.domain.exchange import Anomaly, Operation
+from proxy.domain.reasoning import KeptReasoning
 from proxy.domain.usage import Usage
 
 
@@ -49,6 +50,8 @@ class Ask(Struct):
     """What is asked, dialects aside; None as long as nobody has had to read it."""
     dropped: list[str] = field(default_factory=list)
     """Fields that the chosen provider does not take and that were therefore left out."""
+    kept: list[KeptReasoning] = field(default_factory=list)
+    """What was thought before calls of a complete answer; clients seldom send it back."""
 
 
 class CheckedAnswer(Struct, frozen=True):

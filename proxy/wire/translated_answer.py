@@ -17,6 +17,7 @@ from proxy.domain.exchange import Anomaly
 from proxy.domain.usage import Usage
 from proxy.wire.base import Ask, CheckedAnswer
 from proxy.wire.dialects import find_dialect
+from proxy.wire.kept_reasoning import gather
 from proxy.wire.openai_said import count_bytes
 from proxy.wire.usage_estimate import estimate_usage
 
@@ -46,6 +47,7 @@ def translate_answer(
     begun = {event.choice for event in events if not isinstance(event, Started | Counted)}
     if len(finished) < ask.choices or begun - finished:
         raise UpstreamTruncated()
+    ask.kept += gather(events)
     usage = _find_usage(events)
     if usage is None:
         usage = estimate_usage(ask, _count_said(events))

@@ -17,6 +17,7 @@ from proxy.domain.exchange import Anomaly
 from proxy.domain.usage import Usage
 from proxy.wire.base import Ask
 from proxy.wire.dialect import EventReader, EventWriter
+from proxy.wire.kept_reasoning import NOTED, Gatherer
 from proxy.wire.openai_said import count_bytes
 from proxy.wire.usage_estimate import estimate_usage
 
@@ -36,6 +37,7 @@ class TranslatedStream:
         self._writer = writer
         self._said_bytes = 0
         self._counted_bytes = 0
+        self._gatherer = Gatherer()
 
     @property
     def error(self) -> ProxyError | None:
@@ -84,6 +86,7 @@ class TranslatedStream:
 
     def _close(self) -> bytes:
         self.is_over = True
+        self._ask.kept += self._gatherer.finish()
         if self.usage is None:
             # A client that asked for usage gets what is billed, whoever has counted it.
             self.usage = self.estimate_usage()
@@ -103,5 +106,7 @@ class TranslatedStream:
             elif isinstance(event, Counted):
                 self.usage = event.usage
                 self._counted_bytes = self._said_bytes
+            if isinstance(event, NOTED):
+                self._gatherer.note(event)
             if not self.has_content and isinstance(event, CONTENT):
                 self.has_content = True

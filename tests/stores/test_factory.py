@@ -8,6 +8,7 @@ from proxy.domain.breaker import BreakerRules
 from proxy.domain.settings import InstallSettings
 from proxy.stores.factory import FastStores
 from proxy.stores.memory_breakers import MemoryBreakers
+from proxy.stores.memory_reasoning import MemoryReasoning
 from proxy.stores.memory_verdicts import MemoryVerdicts
 from proxy.stores.redis_breakers import RedisBreakers
 from proxy.stores.redis_verdicts import RedisVerdicts
@@ -43,6 +44,7 @@ async def test_without_redis_everything_is_in_memory() -> None:
     stores = FastStores(InstallSettings(), BreakerRules(), Told().tell, Told().count)
     assert isinstance(stores.breakers, MemoryBreakers)
     assert type(stores.verdicts) is MemoryVerdicts
+    assert type(stores.reasoning) is MemoryReasoning
     assert not stores.has_redis
     assert stores.find_degraded() == ()
     await stores.close()

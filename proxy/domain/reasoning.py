@@ -1,0 +1,28 @@
+"""What a model has thought before it called tools, kept for clients that do not send it back."""
+
+from msgspec import Struct
+
+from proxy.domain.chat import Maker, Thought
+
+
+class KeptReasoning(Struct, frozen=True):
+    """
+    The thoughts of one turn, and what its calls were signed with.
+
+    Some makers refuse a conversation in which a call comes back without what led to it.
+    """
+
+    maker: Maker
+    thoughts: tuple[Thought, ...] = ()
+    signatures: dict[str, str] = {}
+    """By the ids of calls that have one."""
+    call_ids: tuple[str, ...] = ()
+    """Of all calls of the turn, which it is found by."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What it takes to keep, about; one character is taken for one byte."""
+        texts = sum(len(each.text) + len(each.signature or "") for each in self.thoughts)
+        extras = sum(len(memoryview(each.extra)) for each in self.thoughts if each.extra)
+        signed = sum(len(each) for each in self.signatures.values())
+        return 200 + texts + extras + signed + 50 * len(self.call_ids)

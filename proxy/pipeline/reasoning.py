@@ -1,0 +1,46 @@
+"""
+Thoughts that clients lose: kept as an answer with calls ends, put back where a provider wants them.
+
+A conversation that another process has begun is found where they share a store. What is not found
+is told in a header, since the provider may then refuse the request, or think worse.
+"""
+
+from proxy.domain.chat import Call
+from proxy.pipeline.context import Exchange
+from proxy.providers.base import ProviderType
+from proxy.wire.base import Ask
+from proxy.wire.dialects import read_chat
+from proxy.wire.kept_reasoning import fill_reasoning
+
+
+async def recall(exchange: Exchange, ask: Ask, provider_type: ProviderType, model: str) -> None:
+    """
+    Put the thoughts back that a provider wants with the calls of a request.
+
+    Raises:
+        InvalidRequest: the request has a shape that cannot be read; `param` says which.
+    """
+    exchange.lacks_reasoning = False
+    maker = provider_type.find_maker(ask, model)
+    if maker is None or exchange.caller is None:
+        return
+    chat = read_chat(ask)
+    if not any(isinstance(part, Call) for message in chat.messages for part in message.parts):
+        return
+    store, owner = exchange.runtime.reasoning, exchange.caller.organization_id
+    filled = fill_reasoning(chat, maker, lambda call_id: store.find(owner, maker, call_id))
+    if filled.missing and store.is_shared:
+        found = await store.fetch(owner, maker, filled.missing)
+        filled = fill_reasoning(filled.chat, maker, found.get)
+    ask.chat = filled.chat
+    exchange.lacks_reasoning = bool(filled.missing)
+
+
+def keep_reasoning(exchange: Exchange) -> None:
+    """Keep what was thought before the calls of an answer that is complete."""
+    ask = exchange.ask
+    if ask is None or not ask.kept or exchange.caller is None:
+        return
+    for kept in ask.kept:
+        exchange.runtime.reasoning.keep(exchange.caller.organization_id, kept)
+    ask.kept.clear()

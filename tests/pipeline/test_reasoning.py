@@ -1,0 +1,131 @@
+"""Conversations whose clients do not send back what the model has thought."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.fakes.proxy_server import ProxyServer, build_provider, build_snapshot, serving
+from tests.fakes.raw_upstream import open_raw_upstream
+from tests.fakes.upstream_scripts import Recorder, answering, post
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+MODEL = "claude-sonnet-4-5"
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+BLOCKS: list[dict[str, Any]] = [
+    {"type": "thinking", "thinking": "I must look", "signature": "c2ln"},
+    {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}},
+]
+MESSAGE = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": MODEL,
+    "content": BLOCKS,
+    "stop_reason": "tool_use",
+    "stop_sequence": None,
+    "usage": {"input_tokens": 3, "output_tokens": 4},
+}
+EVENTS: tuple[dict[str, Any], ...] = (
+    {"type": "message_start", "message": {**MESSAGE, "content": [], "stop_reason": None}},
+    {
+        "type": "content_block_start",
+        "index": 0,
+        "content_block": {"type": "thinking", "thinking": "", "signature": ""},
+    },
+    {
+        "type": "content_block_delta",
+        "index": 0,
+        "delta": {"type": "thinking_delta", "thinking": "I must look"},
+    },
+    {
+        "type": "content_block_delta",
+        "index": 0,
+        "delta": {"type": "signature_delta", "signature": "c2ln"},
+    },
+    {"type": "content_block_stop", "index": 0},
+    {
+        "type": "content_block_start",
+        "index": 1,
+        "content_block": {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}},
+    },
+    {"type": "content_block_stop", "index": 1},
+    {
+        "type": "message_delta",
+        "delta": {"stop_reason": "tool_use", "stop_sequence": None},
+        "usage": {"output_tokens": 4},
+    },
+    {"type": "message_stop"},
+)
+ASKED: dict[str, Any] = {
+    "model": MODEL,
+    "max_tokens": 9000,
+    "reasoning_effort": "low",
+    "tools": [TOOL],
+    "messages": [{"role": "user", "content": "hi"}],
+}
+
+
+def answer_again(messages: list[dict[str, Any]], call_id: str = "toolu_1") -> dict[str, Any]:
+    """Return the next request of a client that sends back calls and results, and no thoughts."""
+    call = {"id": call_id, "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    said = {"role": "assistant", "content": None, "tool_calls": [call]}
+    result = {"role": "tool", "tool_call_id": call_id, "content": "1"}
+    return {**ASKED, "messages": [*messages, said, result]}
+
+
+def stream() -> Recorder:
+    """Return a script that streams the same message."""
+    events = [
+        f"event: {each['type']}\ndata: ".encode() + msgspec.json.encode(each) + b"\n\n"
+        for each in EVENTS
+    ]
+    return Recorder(*events)
+
+
+async def ask(server: ProxyServer, **more: Any) -> tuple[int, Any]:
+    status, headers, _ = await post(server.url, {**ASKED, **more})
+    return status, headers
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_thoughts_come_back_with_the_call_they_led_to(streams: bool) -> None:
+    """A client of OpenAI's format loses them; Anthropic gets them back unchanged all the same."""
+    script = stream() if streams else answering(MESSAGE)
+    async with open_raw_upstream(script) as upstream:
+        provider = build_provider(upstream.url, type="anthropic", models=(MODEL,))
+        async with serving(build_snapshot(provider)) as server:
+            assert (await ask(server, stream=streams))[0] == 200
+            again = answer_again(ASKED["messages"])
+            status, headers = await ask(server, messages=again["messages"], stream=streams)
+    assert status == 200
+    assert "x-llm-proxy-reasoning" not in headers
+    sent = script.body(1)
+    assert sent["messages"][1] == {"role": "assistant", "content": BLOCKS}
+    assert sent["thinking"]["type"] != "disabled"
+
+
+async def test_what_nobody_has_kept_is_told_as_missing() -> None:
+    """A call of another server's, or one that was forgotten: the header says so."""
+    script = answering(MESSAGE)
+    async with open_raw_upstream(script) as upstream:
+        provider = build_provider(upstream.url, type="anthropic", models=(MODEL,))
+        async with serving(build_snapshot(provider)) as server:
+            again = answer_again(ASKED["messages"], "toolu_9")
+            _, headers = await ask(server, messages=again["messages"])
+            assert headers["x-llm-proxy-reasoning"] == "missing"
+            del again["reasoning_effort"]
+            _, headers, _ = await post(server.url, again)
+    assert "x-llm-proxy-reasoning" not in headers
+
+
+async def test_an_answer_that_breaks_leaves_nothing_behind() -> None:
+    """What was thought in a stream without its end is not kept."""
+    script = stream()
+    script.chunks = script.chunks[:-2]
+    async with open_raw_upstream(script) as upstream:
+        provider = build_provider(upstream.url, type="anthropic", models=(MODEL,))
+        async with serving(build_snapshot(provider)) as server:
+            await ask(server, stream=True)
+            assert server.runtime.reasoning.find("default", "anthropic", "toolu_1") is None
