@@ -65,7 +65,7 @@ def run_rounds(
 def _say_row(result: RowResult) -> None:
     figures = "  ".join(f"{name} {value:,.4g}" for name, value in result.figures.items())
     errors = f"  ERRORS {result.load.err}: {result.complaint}" if result.load.err else ""
-    _say(f"  {result.row:<10}{figures}{errors}")
+    _say(f"  {result.row:<16}{figures}{errors}")
 
 
 def _say(text: str) -> None:

@@ -77,7 +77,7 @@ class _FunctionResponse(_Strict):
     name: str
     response: dict[str, Any]
     id: str | None = None
-    parts: list[dict[str, Any]] | None = None
+    parts: list["_Part"] | None = None
 
 
 class _Part(_Strict):
@@ -281,8 +281,13 @@ def _read_user(content: _Content, waiting: list[str]) -> list[Message]:
             "function call parts of the function call turn."
         )
     parts = [_read_part(part) for part in content.parts if part.function_response is None]
-    messages = [Message("tool", _say(result.response)) for result in results if result is not None]
+    messages = [Message("tool", _read_result(result)) for result in results if result is not None]
     return [*messages, Message("user", parts)] if parts else messages
+
+
+def _read_result(result: _FunctionResponse) -> str | list[Part]:
+    said = _say(result.response)
+    return [Part("text", said), *map(_read_part, result.parts)] if result.parts else said
 
 
 def _say(response: dict[str, Any]) -> str:

@@ -44,6 +44,14 @@ def test_a_tool_loop_ends_in_a_text() -> None:
     assert part["text"] == "The tool answered: noon"
 
 
+def test_a_picture_in_a_result_is_seen() -> None:
+    """What a tool has drawn stands within its result."""
+    picture = {"inlineData": {"mimeType": "image/png", "data": PIXEL}}
+    result = {"functionResponse": {**RESULT["functionResponse"], "parts": [picture]}}
+    (part,) = said("sim-look", contents=loop(CALL, result), tools=DECLARED)
+    assert part["text"].startswith("I see: image/png of ")
+
+
 def test_signatures_must_come_back() -> None:
     """A call that was thought about needs its signature, or the value that stands for one."""
     model = "sim-tools@3thoughts"
