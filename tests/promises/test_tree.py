@@ -15,7 +15,7 @@ WITHOUT_TEST = {
     "proxy/worker/__main__.py": "one call; every test of a worker starts it",
     "health_worker/__main__.py": "one call of two; tests of both start it",
     "proxy/version.py": "one constant; test_project.py reads it",
-    "proxy/domain/chat.py": "data only; tests/wire/contract_dialect.py and each reader's test use it",
+    "proxy/domain/chat.py": "data only; every reader's and writer's test is about it",
     "proxy/domain/events.py": "data only; tests/wire/contract_dialect.py holds their order",
     "proxy/wire/dialect.py": "interfaces only; tests/wire/contract_dialect.py holds the pairs",
 }

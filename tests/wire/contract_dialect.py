@@ -31,14 +31,14 @@ from proxy.wire.gathered_answer import gather_answer
 from tests.wire.splits import every_cut
 
 USAGE = Usage(40, 12, cached_tokens=8, cache_write_tokens=4, reasoning_tokens=3)
-TEXT = [Said("Hi \u2013 "), Said('é "quoted"\n'), Said("\U0001f600")]
-FIRST_CALL = [
+TEXT: list[Event] = [Said("Hi \u2013 "), Said('é "quoted"\n'), Said("\U0001f600")]
+FIRST_CALL: list[Event] = [
     CallStarted(0, "call_a", "weather"),
     CallArguments(0, '{"city":'),
     CallArguments(0, '"Oslo \u2013 é"}'),
     CallEnded(0),
 ]
-SECOND_CALL = [CallStarted(1, "call_b", "clock"), CallArguments(1, "{}"), CallEnded(1)]
+SECOND_CALL: list[Event] = [CallStarted(1, "call_b", "clock"), CallArguments(1, "{}"), CallEnded(1)]
 
 ANSWERS: dict[str, list[Event]] = {
     "text": [*TEXT, Finished("stop")],
