@@ -1,12 +1,17 @@
 """Tests of `proxy/providers/anthropic.py`."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
-import anthropic.types
 import pytest
+from anthropic.types.message_create_params import (
+    MessageCreateParamsBase,
+    MessageCreateParamsNonStreaming,
+)
 from msgspec.structs import replace
 from openai.types.chat import ChatCompletion
+from pydantic import TypeAdapter
 
 from proxy.domain.catalog import Deployment
 from proxy.domain.errors import (
@@ -27,6 +32,7 @@ from tests.providers.asking import MESSAGES, ask_for, deployment_of
 from tests.wire.anthropic_chunks import HI, TOOLS, event, stream
 from tests.wire.splits import every_cut, read_all
 
+_PARAMETERS = TypeAdapter(MessageCreateParamsNonStreaming)
 TYPE = Anthropic()
 FORMAT = {
     "type": "json_schema",
@@ -379,22 +385,68 @@ def test_a_probe_may_be_a_completion_or_none() -> None:
     assert found.url == "https://api.anthropic.com/v1/up"
 
 
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+PAPER = {
+    "type": "file",
+    "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERi0="},
+}
+LOOP = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": [{"type": "text", "text": "What is this?"}, PICTURE, PAPER]},
+    {
+        "role": "assistant",
+        "content": None,
+        "thinking_blocks": [
+            {"type": "thinking", "thinking": "Hm", "signature": "c2ln"},
+            {"type": "redacted_thinking", "data": "ZGF0YQ=="},
+        ],
+        "tool_calls": [
+            {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+            {"id": "call.2", "type": "function", "function": {"name": "f", "arguments": ""}},
+        ],
+    },
+    {"role": "tool", "tool_call_id": "call_1", "content": "4"},
+    {"role": "tool", "tool_call_id": "call.2", "content": [{"type": "text", "text": "5"}]},
+    {"role": "developer", "content": "Hurry."},
+]
+FUNCTION = {"name": "f", "description": "Does.", "parameters": {"type": "object"}, "strict": True}
+
+
+def exhaust(value: Any) -> None:
+    """Have all of a validated value looked at: its lists are looked at only when they are read."""
+    if isinstance(value, dict):
+        for inner in value.values():
+            exhaust(inner)
+    elif isinstance(value, Iterable) and not isinstance(value, str):
+        for inner in value:
+            exhaust(inner)
+
+
+@pytest.mark.parametrize("model", ["claude-opus-5", "claude-opus-4-5", "claude-3-5-sonnet"])
 @pytest.mark.parametrize(
     "more",
     [
         {},
-        {"tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]},
-        {"response_format": FORMAT},
-        {"reasoning_effort": "high"},
-        {"stop": "END", "user": "u", "service_tier": "auto"},
+        {"messages": LOOP, "tools": [{"type": "function", "function": FUNCTION}]},
+        {"messages": LOOP, "reasoning_effort": "high"},
+        {
+            "tools": [{"type": "function", "function": FUNCTION}],
+            "tool_choice": {"type": "function", "function": {"name": "f"}},
+            "parallel_tool_calls": False,
+        },
+        {"response_format": FORMAT, "reasoning_effort": "low"},
+        {"response_format": {"type": "json_object"}},
+        {"stop": "END", "user": "u", "service_tier": "auto", "temperature": 2, "top_p": 0.5},
     ],
 )
-def test_what_is_written_is_what_the_sdk_knows(more: dict[str, Any]) -> None:
-    """Every field and every block that we write is one of the SDK's own parameters."""
-    known = set(anthropic.types.message_create_params.MessageCreateParamsBase.__annotations__)
-    for model in ("claude-opus-5", "claude-opus-4-5", "claude-3-5-sonnet-20241022"):
-        body = json.loads(build(ask_for(**more), model).body)
-        assert set(body) <= known | {"stream"}
+def test_what_is_written_is_what_the_sdk_knows(model: str, more: dict[str, Any]) -> None:
+    """Every field, block, tool and choice that we write is one of the SDK's own parameters."""
+    body = json.loads(build(ask_for(**more), model).body)
+    assert set(body) <= set(MessageCreateParamsNonStreaming.__annotations__) | {
+        *MessageCreateParamsBase.__annotations__,
+        *("temperature", "top_p"),  # of models that the SDK no longer offers them for
+    }
+    exhaust(_PARAMETERS.validate_python(body))
 
 
 def test_the_kind_is_complete() -> None:
