@@ -6,19 +6,16 @@ What a case consists of stands in `hub_samples.py`. What clients get is read by 
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from anthropic._models import construct_type_unchecked as construct_anthropic
-from anthropic.lib.streaming._messages import accumulate_event
-from anthropic.types import Message, RawMessageStreamEvent
+from anthropic.types import Message
 from openai._models import construct_type_unchecked
-from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types import Completion
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.chat import ChatCompletion
 
 from proxy.domain.errors import UpstreamError
+from tests.providers.hub_reading import accumulate_chat, accumulate_message, values_of
 from tests.providers.hub_samples import (
     PROVIDERS,
     Sample,
@@ -42,16 +39,6 @@ ENDED = [
 ]
 KINDS = ("text", "stream", "tool_call", "no_argument", "parallel", "reasoning", "refusal")
 FAULTS = ("usage", "error_in_stream", "truncated", "error_key", "error_rate", "error_context")
-_EVENTS = {
-    f"{kind}_{step}"
-    for kind, steps in {
-        "message": ("start", "delta", "stop"),
-        "content_block": ("start", "delta", "stop"),
-    }.items()
-    for step in steps
-}
-"""What the SDK passes on to its accumulator; it drops all others."""
-EVENT: Any = RawMessageStreamEvent
 _NUMBER = re.compile(rb"(?<=_)0{20}[0-9]{4}")
 
 each = pytest.mark.parametrize("sample", ALL, ids=name_sample)
@@ -231,13 +218,6 @@ def test_errors_are_of_the_class_they_are(
         assert error.retry_after_s == wait_s
 
 
-def values_of(body: bytes) -> Iterator[dict[str, Any]]:
-    """Return the JSON of a stream's events, without its terminator."""
-    for line in body.splitlines():
-        if line.startswith(b"data: {"):
-            yield json.loads(line[6:])
-
-
 def usage_of(sample: Sample) -> dict[str, Any]:
     _, kind, body = read_expected(sample)
     if kind == "json":
@@ -247,26 +227,6 @@ def usage_of(sample: Sample) -> dict[str, Any]:
     else:
         found = [value["usage"] for value in values_of(body) if value.get("usage")][-1]
     return found
-
-
-def accumulate_chat(body: bytes) -> Any:
-    """Return the completion that OpenAI's stream helper ends up with."""
-    state: ChatCompletionStreamState[Any] = ChatCompletionStreamState()
-    for value in values_of(body):
-        ChatCompletionChunk.model_validate(value)
-        list(state.handle_chunk(construct_type_unchecked(value=value, type_=ChatCompletionChunk)))
-    return state.current_completion_snapshot
-
-
-def accumulate_message(body: bytes) -> Any:
-    """Return the message that Anthropic's stream helper ends up with."""
-    snapshot: Any = None
-    buffers: dict[int, bytes] = {}
-    for value in values_of(body):
-        if value["type"] in _EVENTS:
-            event: Any = construct_anthropic(value=value, type_=EVENT)
-            snapshot = accumulate_event(event=event, current_snapshot=snapshot, json_bufs=buffers)
-    return snapshot
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
