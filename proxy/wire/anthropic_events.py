@@ -165,6 +165,11 @@ class AnthropicEvents:
         return self._feed.decoder.is_over
 
     @property
+    def may_end(self) -> bool:
+        """Nothing but `message_stop` says so."""
+        return self.is_over
+
+    @property
     def error(self) -> ProxyError | None:
         """What went wrong."""
         return self._feed.error

@@ -31,6 +31,10 @@ class EventReader(Protocol):
         """The terminal event has arrived: nothing the provider still sends matters."""
 
     @property
+    def may_end(self) -> bool:
+        """Nothing would be missing if the body ended here, or broke: `finish` may be called."""
+
+    @property
     def error(self) -> ProxyError | None:
         """What went wrong, None as long as nothing has."""
 

@@ -53,6 +53,11 @@ class GeminiEvents:
         self._has_started = False
         self._block_word: str | None = None
 
+    @property
+    def may_end(self) -> bool:
+        """Every candidate has said why it has finished, or the prompt was refused."""
+        return self.error is None and (self._is_blocked or self._has_finished)
+
     def feed(self, chunk: bytes) -> list[Event]:
         """Take the next bytes and return what they say (see `wire/dialect.py`)."""
         if self.error is not None or self.is_over:
@@ -150,13 +155,11 @@ class GeminiEvents:
         if self.error is not None:
             return out
         candidates = self._candidates
-        if self._block_word is not None and not self._has_spoken:
+        if self._is_blocked:
             # Refused before any answer: as many empty ones as were asked for.
             ends = range(self._choices)
             out.extend(Finished("content_filter", i, raw=self._block_word) for i in ends)
-        elif len(candidates) < self._choices or not all(
-            reader.finish_word for reader in candidates.values()
-        ):
+        elif not self._has_finished:
             self.error = UpstreamTruncated()
             return out
         elif any(has_failed(r.finish_word or "") for r in candidates.values()) and not any(
@@ -171,6 +174,17 @@ class GeminiEvents:
                 reader.finish(out)
         self.is_over = True
         return out
+
+    @property
+    def _is_blocked(self) -> bool:
+        return self._block_word is not None and not self._has_spoken
+
+    @property
+    def _has_finished(self) -> bool:
+        candidates = self._candidates
+        return len(candidates) >= self._choices and all(
+            reader.finish_word for reader in candidates.values()
+        )
 
     @property
     def _has_spoken(self) -> bool:

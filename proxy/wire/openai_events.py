@@ -68,6 +68,11 @@ class OpenAIEvents:
         return self._stream.is_over
 
     @property
+    def may_end(self) -> bool:
+        """Every choice has its finish reason."""
+        return self._error is None and self._stream.is_complete
+
+    @property
     def error(self) -> ProxyError | None:
         """What went wrong."""
         return self._error or self._stream.error

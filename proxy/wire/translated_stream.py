@@ -56,8 +56,8 @@ class TranslatedStream:
 
     @property
     def is_complete(self) -> bool:
-        """The terminal event has arrived, and no error."""
-        return self.is_over and self.error is None
+        """Nothing of the answer is missing, and no error (see `wire/base.py`)."""
+        return self.error is None and (self.is_over or self._reader.may_end)
 
     @property
     def has_said_more(self) -> bool:

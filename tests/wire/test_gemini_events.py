@@ -74,6 +74,7 @@ def test_nothing_but_the_end_of_the_body_ends_it() -> None:
     assert reader.feed(stream(said(text("a"), finish="STOP"))) == [STARTED, Said("a")]
     assert reader.feed(stream(said(text("b"), finish="MAX_TOKENS"))) == [Said("b")]
     assert not reader.is_over and reader.event_count == 2
+    assert reader.may_end  # should it break now, nothing is missing
     assert reader.finish() == [Finished("length", raw="MAX_TOKENS")]
     assert reader.is_over and reader.error is None
     assert reader.feed(stream(said(text("c")))) == reader.finish() == []
@@ -146,6 +147,9 @@ def test_a_stream_that_is_cut_is_no_success(places: int) -> None:
 def test_an_answer_without_all_its_ends_is_truncated(data: bytes, choices: int) -> None:
     """Each candidate that was asked for, and each that began, must have said why it ended."""
     assert isinstance(read(data, choices=choices)[1], e.UpstreamTruncated)
+    reader = GeminiEvents(choices, 1 << 20)
+    reader.feed(data)
+    assert not reader.may_end
 
 
 @pytest.mark.parametrize("word", ["SAFETY", "PROHIBITED_CONTENT", "OTHER"])

@@ -240,3 +240,12 @@ def test_no_object_is_no_answer() -> None:
     """Members of another shape are the provider's fault."""
     with pytest.raises(UpstreamProtocolError):
         read_openai_events(b'{"choices":[{"message":"Hi"}]}')
+
+
+def test_a_stream_may_end_once_its_choices_have() -> None:
+    """Without `[DONE]` nothing is missing either."""
+    reader = open_reader()
+    reader.feed(ROLE + HI)
+    assert not reader.may_end
+    reader.feed(STOP)
+    assert reader.may_end and not reader.is_over

@@ -29,6 +29,7 @@ class ScriptedReader:
 
     def __init__(self, script: dict[bytes, list[Event]], last: Sequence[Event] = ()) -> None:
         self.is_over = False
+        self.may_end = False
         self.error: ProxyError | None = None
         self.anomalies: set[Anomaly] = {"utf8_replaced"}
         self.event_count = 0
@@ -163,3 +164,15 @@ def test_what_the_reader_knows_is_told() -> None:
     stream, _, _ = open_stream()
     stream.feed(b"a")
     assert (stream.anomalies, stream.event_count) == ({"utf8_replaced"}, 1)
+
+
+def test_an_answer_that_lacks_nothing_stays_complete() -> None:
+    """Where the reader could end, a body that breaks costs nobody the answer."""
+    stream, reader, _ = open_stream(Finished("stop"), a=[Started(), Said("x")])
+    stream.feed(b"a")
+    assert not stream.is_complete
+    reader.may_end = True
+    assert stream.is_complete and not stream.is_over
+    assert stream.finish().endswith(b"done") and stream.is_over
+    reader.error = UpstreamServerError()
+    assert not stream.is_complete
