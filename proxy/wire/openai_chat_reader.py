@@ -78,7 +78,6 @@ class _Message(Struct):
 
 
 _decode_messages = msgspec.json.Decoder(list[_Message]).decode
-_decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode = msgspec.json.encode
 
 
@@ -155,30 +154,24 @@ class _Reader:
             google = None if extra is None else extra.google
             signature = None if google is None else google.thought_signature
             mark = find_raw(call.cache_control)
-            arguments = _read_arguments(call.function, f"{where}.function")
+            arguments = _read_arguments(call.function)
             parts.append(Call(call.id, call.function.name, arguments, signature, mark))
         old = raw.function_call
         if old is not None and not raw.tool_calls:
             self._unnamed_count += 1
             call_id = f"call_{self._unnamed_count}_{old.name}"
             self._named_calls[old.name] = call_id
-            arguments = _read_arguments(old, f"{place}.function_call")
+            arguments = _read_arguments(old)
             parts.append(Call(call_id, old.name, arguments))
         return tuple(parts)
 
 
-def _read_arguments(function: _Function, place: str) -> str:
+def _read_arguments(function: _Function) -> str:
+    """Return the arguments of a call: what a model has made up need not be JSON, and is kept."""
     arguments = function.arguments
     if isinstance(arguments, dict):
         return _encode(arguments).decode()
-    if arguments is None or not arguments.strip():
-        return NO_ARGUMENTS
-    try:
-        _decode_object(arguments)
-    except (ValueError, RecursionError):
-        name = f"{place}.arguments"
-        raise InvalidRequest(f"'{name}' must be the text of a JSON object.", param=name) from None
-    return arguments
+    return arguments if arguments is not None and arguments.strip() else NO_ARGUMENTS
 
 
 def _read_thoughts(raw: _Message) -> list[Thought]:
