@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import anthropic
+import openai
 import pytest
 from langchain_anthropic import ChatAnthropic, chat_models
 from langchain_core.language_models import BaseChatModel
@@ -12,7 +13,7 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from tests.end_to_end.hub import THINKER, TWICE, Book
+from tests.end_to_end.hub import FAULTS, THINKER, TWICE, Book
 from tests.end_to_end.served import KEY, PROMPT, ServedProxy
 
 MAX_TOKENS = 2000
@@ -167,6 +168,16 @@ async def test_structured_output(maker: str, build: Build) -> None:
     model = build(f"{maker}/sim-echo")
     book = await model.with_structured_output(Book, method="json_schema").ainvoke(PROMPT)
     assert isinstance(book, Book)
+
+
+@pytest.mark.parametrize("fault", ["eof", "error-later", "reset"])
+async def test_a_broken_stream_is_an_error(maker: str, build: Build, fault: str) -> None:
+    """What has begun to be told and breaks off raises, and is never taken for an answer."""
+    chunks: list[Any] = []
+    with pytest.raises((openai.APIError, anthropic.APIError)):
+        async for chunk in build(f"{maker}/{FAULTS[fault]}").astream(PROMPT):
+            chunks.append(chunk)
+    assert "".join([chunk.text for chunk in chunks])
 
 
 async def test_thinking_over_messages(maker: str, chat_anthropic: Build) -> None:
