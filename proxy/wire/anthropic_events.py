@@ -87,8 +87,8 @@ class AnthropicFeed:
         taken = self._take(self._splitter.finish())
         if isinstance(self.error, UpstreamProtocolError):
             # The last event lacked its end: what cannot be read of it is cut, not malformed.
-            self.error = UpstreamTruncated()
-        elif not self.is_closed and not self.decoder.is_finished:
+            self.error = None
+        if not self.is_closed and not self.decoder.is_finished:
             self.error = UpstreamTruncated()
         return taken
 

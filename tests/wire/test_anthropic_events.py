@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from proxy.domain.errors import (
     ProxyError,
+    UpstreamError,
     UpstreamOverloaded,
     UpstreamProtocolError,
     UpstreamRateLimited,
@@ -116,6 +117,9 @@ def test_only_the_last_event_may_be_missing() -> None:
     events, reader = read([stream(UNTIL_STOP)])
     assert events == WHOLE_HI
     assert reader.error is None
+    whole = stream(HI)
+    for place in range(len(stream(UNTIL_STOP)), len(whole)):
+        assert read([whole[:place]])[0] == WHOLE_HI
     # The last event may lack its blank line, too.
     assert read([stream(UNTIL_STOP).rstrip(b"\n")])[0] == WHOLE_HI
     assert read([stream(HI).rstrip(b"\n")])[0] == WHOLE_HI
@@ -243,6 +247,18 @@ def test_what_is_no_message_is_no_answer(body: bytes) -> None:
     """Any other body with status 200 is the provider's fault."""
     with pytest.raises((UpstreamProtocolError, UpstreamTruncated)):
         read_anthropic_events(body)
+
+
+@given(st.binary(max_size=40), st.integers(0, 200), st.integers(0, 40))
+def test_no_body_makes_reading_fail_otherwise(noise: bytes, place: int, gap: int) -> None:
+    """Whatever a body is, it gives events with an end, or an error of the one tree."""
+    body = b'{"type":"message","id":"m","model":"x","content":[{"type":"text","text":"Hi"},'
+    body += b'{"type":"tool_use","id":"t","name":"f","input":{"a":[1]}}],"stop_reason":"tool_use"}'
+    try:
+        events, _ = read_anthropic_events(body[:place] + noise + body[place + gap :])
+    except UpstreamError:
+        return
+    assert isinstance(events[-1], Finished)
 
 
 def test_a_block_left_open_is_truncated() -> None:
