@@ -48,13 +48,15 @@ class ThoughtEnded(Struct, frozen=True, gc=False):
     """
     A thought is complete, and this is what its maker wants back with it.
 
-    With `is_redacted` there was no text, and `signature` is all of it.
+    With `is_redacted` there was no text, and `signature` is all of it. `extra` is what else the
+    maker wants back with its thoughts, as its own JSON.
     """
 
     maker: Maker
     signature: str | None = None
     is_redacted: bool = False
     choice: int = 0
+    extra: Raw | None = None
 
 
 class CallStarted(Struct, frozen=True, gc=False):

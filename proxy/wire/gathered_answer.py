@@ -115,7 +115,7 @@ class _Gatherer:
     def _end_thought(self, event: ThoughtEnded) -> None:
         text = "".join(self._thoughts)
         self._thoughts.clear()
-        if text or event.signature is not None:
+        if text or event.signature is not None or event.extra is not None:
             self._choice.thoughts.append(
-                Thought(text, event.maker, event.signature, event.is_redacted)
+                Thought(text, event.maker, event.signature, event.is_redacted, event.extra)
             )

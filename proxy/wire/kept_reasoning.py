@@ -62,10 +62,12 @@ class Gatherer:
                 turn.texts.append(event.text)
         elif isinstance(event, ThoughtEnded):
             turn.maker = event.maker
-            self._room_bytes -= len(event.signature or "")
+            self._room_bytes -= len(event.signature or "") + len(memoryview(event.extra or b""))
             text = "".join(turn.texts)
             turn.texts.clear()
-            turn.thoughts.append(Thought(text, event.maker, event.signature, event.is_redacted))
+            turn.thoughts.append(
+                Thought(text, event.maker, event.signature, event.is_redacted, event.extra)
+            )
         else:
             turn.call_ids.append(event.id)
             if event.signature is not None:

@@ -20,6 +20,7 @@ from proxy.domain.events import (
     ThoughtEnded,
 )
 from proxy.wire.openai_calls import CallReader
+from proxy.wire.openai_details import DetailsReader
 from proxy.wire.thought_signature import unwrap_signature
 
 _REASONS: Mapping[str, FinishReason] = MappingProxyType(
@@ -42,6 +43,7 @@ class Delta(Struct, gc=False):
     reasoning: Any = None
     refusal: Any = None
     function_call: Any = None
+    reasoning_details: Any = None
     annotations: Any = None
     thinking_blocks: Any = None
 
@@ -64,6 +66,7 @@ class ChoiceReader:
         self._thinker: Maker | None = None
         """Whose thought has begun and not ended."""
         self._calls = CallReader(index)
+        self._details: DetailsReader | None = None
         self._has_citations = False
 
     def take(self, delta: Delta, events: list[Event]) -> None:
@@ -77,6 +80,10 @@ class ChoiceReader:
             self._take_blocks(delta, events)
         elif delta.reasoning_content or delta.reasoning:
             self._think(_read_thought(delta), "openai", events)
+        if delta.reasoning_details:
+            if self._details is None:
+                self._details = DetailsReader()
+            self._details.take(delta.reasoning_details)
         content = delta.content
         if content:
             text = content if isinstance(content, str) else _join_texts(content)
@@ -121,6 +128,10 @@ class ChoiceReader:
         self.is_finished = True
         self._end_thought(events)
         self._calls.finish(events)
+        # Some come behind the calls that they belong to.
+        extra = None if self._details is None else self._details.build()
+        if extra is not None:
+            events.append(ThoughtEnded("openai", choice=self._index, extra=extra))
         if not self._has_citations:
             events.extend(Cited(source, self._index) for source in sources)
         known = _REASONS.get(reason or "stop", "stop")

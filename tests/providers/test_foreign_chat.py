@@ -27,8 +27,9 @@ from proxy.providers.openai_compatible import KINDS
 from proxy.providers.registry import find_kind, find_type
 from proxy.wire.anthropic_events import AnthropicEvents, read_anthropic_events
 from proxy.wire.base import Ask, StreamReader
-from proxy.wire.dialects import find_dialect
+from proxy.wire.dialects import find_dialect, read_chat
 from proxy.wire.gathered_answer import GatheredAnswer, gather_answer
+from proxy.wire.kept_reasoning import fill_reasoning
 from proxy.wire.openai_events import OpenAIEvents, read_openai_events
 from proxy.wire.openai_stream import OpenAIStream
 from tests.providers.asking import build
@@ -281,6 +282,38 @@ def test_estimates_count_the_clients_own_prompt() -> None:
     read_all(reader, [HI + STOP + DONE])
     assert reader.usage is not None
     assert (reader.usage.input_tokens, reader.usage.output_tokens) == (10, 1)
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_openrouter_gets_its_details_back(streams: bool) -> None:
+    """What was thought before a call is kept with it, and sent again as it came."""
+    details = [{"type": "reasoning.text", "text": "Hm", "index": 0, "signature": "s"}]
+    call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}
+    said = {"reasoning": "Hm", "reasoning_details": details, "tool_calls": [call]}
+    ask = ask_for(stream=streams)
+    provider = find_type("openrouter")
+    if streams:
+        stream = event(chunk(said)) + event(chunk({}, "tool_calls")) + DONE
+        read_all(provider.open_stream(ask, 1 << 20), [stream])
+    else:
+        choice = {"index": 0, "message": said, "finish_reason": "tool_calls"}
+        provider.read_answer(ask, json.dumps({"choices": [choice]}).encode())
+    (kept,) = ask.kept
+    messages = [
+        {"role": "user", "content": "hi"},
+        {
+            "role": "assistant",
+            "content": [{"type": "tool_use", "id": "c", "name": "f", "input": {}}],
+        },
+        {
+            "role": "user",
+            "content": [{"type": "tool_result", "tool_use_id": "c", "content": "1"}],
+        },
+    ]
+    later = ask_for(messages=messages)
+    later.chat = fill_reasoning(read_chat(later), "openai", {"c": kept}.get).chat
+    sent = json.loads(build("openrouter", later).body)["messages"][1]
+    assert (sent["reasoning"], sent["reasoning_details"]) == ("Hm", details)
 
 
 def test_own_operations_are_not_foreign() -> None:

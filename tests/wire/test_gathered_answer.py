@@ -55,6 +55,7 @@ def test_thoughts_are_kept_apart() -> None:
             ThoughtEnded("anthropic", "s1"),
             ThoughtEnded("anthropic", "hidden", is_redacted=True),
             ThoughtEnded("openai"),
+            ThoughtEnded("openai", extra=Raw(b"[]")),
             Thinking("c", "gemini"),
             Finished("stop"),
         ]
@@ -62,6 +63,7 @@ def test_thoughts_are_kept_apart() -> None:
     assert answer.choices[0].thoughts == [
         Thought("ab", "anthropic", "s1"),
         Thought("", "anthropic", "hidden", is_redacted=True),
+        Thought("", "openai", extra=Raw(b"[]")),
         Thought("c", "gemini"),
     ]
 

@@ -117,6 +117,21 @@ def test_calls_end_with_their_choice_and_give_its_reason() -> None:
     ]
 
 
+def test_openrouters_details_come_at_the_end() -> None:
+    """What its models want back is told once, as one list, wherever its pieces came."""
+    call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}
+    events = read(
+        {"reasoning": "a", "reasoning_details": [{"index": 0, "text": "a"}]},
+        {"tool_calls": [call], "reasoning_details": [{"index": 0, "signature": "s"}]},
+        reason="tool_calls",
+    )
+    extra = Raw(b'[{"index":0,"text":"a","signature":"s"}]')
+    assert events[-2:] == [
+        ThoughtEnded("openai", extra=extra),
+        Finished("tool_calls", raw="tool_calls"),
+    ]
+
+
 def test_the_deprecated_call_is_a_call() -> None:
     """`function_call` is one call, which has an id of ours."""
     events = read(
