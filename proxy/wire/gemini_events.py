@@ -30,7 +30,6 @@ from proxy.wire.json_text import MAX_VALUES, holds_too_many_values, mend_text
 from proxy.wire.openai_error import KNOWN_REJECTIONS, NO_VALUE, check_no_error
 from proxy.wire.sse import EventSplitter, EventTooLarge, ServerSentEvent
 
-MAX_INDEX = 127
 _UNUSABLE = "upstream_unusable_answer"
 
 
@@ -135,8 +134,11 @@ class GeminiEvents:
         index = candidate.index
         reader = self._candidates.get(index)
         if reader is None:
-            if not 0 <= index <= MAX_INDEX:
+            if index < 0:
                 raise _malformed()
+            if index >= self._choices:
+                # Nobody has asked for it, and no client would know where to put it.
+                return
             reader = self._candidates[index] = CandidateReader(index)
         reader.take(candidate, out)
 
@@ -208,10 +210,17 @@ def read_gemini_events(body: bytes, choices: int) -> tuple[list[Event], tuple[An
 
     Raises:
         UpstreamError: an error inside the 200, or a body that is not Gemini's.
+        UpstreamTooLarge: more values than MAX_VALUES in `json_text.py`.
         UpstreamTruncated: fewer candidates than were asked for, or one without its end.
 
     Source: wire-formats §3.2; tests/wire/test_gemini_events.py.
     """
+    if holds_too_many_values(body):
+        # Log probabilities of a long answer come to that: the client has asked for them.
+        raise UpstreamTooLarge(
+            "The provider's answer has more parts than this proxy accepts.",
+            code="answer_too_large",
+        )
     reader = GeminiEvents(choices, 0)
     events = reader.read_whole(body)
     if reader.error is not None:

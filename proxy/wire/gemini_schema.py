@@ -27,6 +27,8 @@ _KEPT = frozenset(
         *("minProperties", "maxProperties"),
     )
 )
+_LONGEST_EMPTY_BYTES = 4096
+"""A schema that says nothing is not longer: no other is taken apart to see whether it does."""
 _TEXTS = ("title", "description", "format", "pattern")
 _UNIONS = ("anyOf", "oneOf")
 
@@ -37,6 +39,8 @@ _encode = msgspec.json.encode
 
 def is_empty_schema(schema: Raw) -> bool:
     """Return whether it describes an object without any property: older models refuse such."""
+    if len(memoryview(schema)) > _LONGEST_EMPTY_BYTES:
+        return False
     try:
         found = _decode_any(schema)
     except (ValueError, RecursionError):

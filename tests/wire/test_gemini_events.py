@@ -138,7 +138,7 @@ def test_a_stream_that_is_cut_is_no_success(places: int) -> None:
     [
         (b"", 1),
         (stream(said(text("a"), finish="STOP")), 2),
-        (stream(answer(candidate(text("a"), finish="STOP"), candidate(text("b"), index=1))), 1),
+        (stream(answer(candidate(text("a"), finish="STOP"), candidate(text("b"), index=1))), 2),
         (stream(said(text("a"), usageMetadata=USAGE)), 1),
         (stream({"usageMetadata": USAGE}), 1),
         (b": comment\n\n", 1),
@@ -239,7 +239,6 @@ def test_before_anything_was_said_a_refusal_is_told_in_googles_words() -> None:
         b'data: {"candidates":5}\n\n',
         b'data: {"candidates":[{"content":{"parts":[{"text":5}]}}]}\n\n',
         b'data: {"candidates":[{"index":-1}]}\n\n',
-        b'data: {"candidates":[{"index":128}]}\n\n',
         b"data: " + b"[" * 5000 + b"]" * 5000 + b"\n\n",
     ],
 )
@@ -285,6 +284,22 @@ def test_an_event_has_a_cap() -> None:
     many = b'data: {"candidates":[' + b"{}," * 2_000_000 + b"{}]}\n\n"
     events, error = read(good + many, max_event_bytes=1 << 26)
     assert events == [STARTED, Said("a")] and isinstance(error, e.UpstreamTooLarge)
+
+
+def test_a_whole_answer_has_a_cap_that_blames_nobody() -> None:
+    """Who asks for the probabilities of a long answer has no provider taken for a bad one."""
+    body = b'{"candidates":[' + b"{}," * 2_000_000 + b"{}]}"
+    with pytest.raises(e.UpstreamTooLarge) as caught:
+        read_gemini_events(body, 1)
+    assert caught.value.code == "answer_too_large"
+
+
+def test_a_candidate_that_nobody_has_asked_for_is_passed_over() -> None:
+    """It is neither told nor waited for."""
+    extra = candidate(text("b"), index=1)
+    events, error = read(stream(answer(candidate(text("a"), finish="STOP"), extra)))
+    assert events == [STARTED, Said("a"), Finished("stop", raw="STOP")]
+    assert error is None
 
 
 def test_empty_events_are_signs_of_life() -> None:
