@@ -2,14 +2,18 @@
 
 import asyncio
 import time
+from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from tests.fakes.proxy_server import AUTH, DONE, build_chat, build_chunk, proxying
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
+
+PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 
 
 @pytest.mark.parametrize("silent_before_its_head", [True, False])
@@ -106,3 +110,58 @@ async def test_a_json_answer_gets_no_comments() -> None:
         session.post(server.url + "/chat/completions", json=build_chat(), headers=AUTH) as answer,
     ):
         assert answer.status == 504
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
+async def test_anthropics_clients_get_pings(kind: str) -> None:
+    """Before and between events, in the client's dialect, whether bytes pass or are translated."""
+    seen, ended = asyncio.Event(), asyncio.Event()
+    if kind == "openai":
+        first, last = build_chunk("he"), build_chunk(finish="stop") + DONE
+    else:
+        message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m"}
+        usage = {"input_tokens": 1, "output_tokens": 1}
+        text = {"type": "text", "text": ""}
+        delta = {"type": "text_delta", "text": "he"}
+        stop = {"stop_reason": "end_turn", "stop_sequence": None}
+        first = build_named("message_start", message={**message, "content": [], "usage": usage})
+        first += build_named("content_block_start", index=0, content_block=text)
+        first += build_named("content_block_delta", index=0, delta=delta)
+        last = build_named("content_block_stop", index=0)
+        last += build_named("message_delta", delta=stop, usage={"output_tokens": 1})
+        last += build_named("message_stop")
+
+    async def script(connection: UpstreamConnection) -> None:
+        await connection.read_request()
+        await connection.start_chunked()
+        await seen.wait()
+        await connection.chunk(first)
+        await ended.wait()
+        await connection.chunk(last)
+        await connection.chunk(b"")
+        await connection.watch()
+
+    asked = {**build_chat(stream=True), "max_tokens": 9}
+    async with (
+        open_raw_upstream(script) as upstream,
+        proxying(upstream.url, type=kind, commit_delay_s=0.02, keep_alive_s=0.02) as server,
+        aiohttp.ClientSession() as session,
+        session.post(server.url + "/messages", json=asked, headers=AUTH) as answer,
+    ):
+        body = b""
+        while body.count(PING) < 2:
+            body += await answer.content.readany()
+        assert body.replace(PING, b"") == b""
+        seen.set()
+        while b'"he"' not in body or not body.endswith(PING):
+            body += await answer.content.readany()
+        ended.set()
+        body += await answer.read()
+    assert b": keep-alive" not in body
+    assert body.rstrip().endswith(b'{"type":"message_stop"}')
+
+
+def build_named(name: str, **fields: Any) -> bytes:
+    """Return one event as Anthropic sends it."""
+    data = msgspec.json.encode({"type": name, **fields})
+    return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"
