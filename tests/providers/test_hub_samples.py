@@ -141,6 +141,49 @@ def test_what_breaks_off_is_never_a_success(provider: str) -> None:
                 assert word not in read_expected(sample)[2]
 
 
+FINISHES = {
+    "anthropic": re.compile(rb"event: message_delta"),
+    "gemini": re.compile(rb'"finishReason"|"promptFeedback"'),
+    "azure": re.compile(rb'"finish_reason": "'),
+}
+"""Where the event begins that says that an answer is complete."""
+GOOD_STREAMS = [sample for sample in STREAMS if sample in ENDED]
+
+
+def fails(sample: Sample, body: bytes) -> bool:
+    """True if a client of that stream is told that it failed, and nothing of an end."""
+    status, got = receive(sample, lambda _: [body])
+    if status != 200:
+        return status in (502, 503)
+    if b"[DONE]" in got or b"message_stop" in got:
+        return False
+    last = got.rstrip().rsplit(b"\n", 1)[-1].removeprefix(b"data: ")
+    return "error" in json.loads(last)
+
+
+@pytest.mark.parametrize("sample", GOOD_STREAMS, ids=name_sample)
+def test_what_is_cut_before_its_finish_is_never_a_success(sample: Sample) -> None:
+    """Cut at any place in front of the event that has the finish, every stream is an error."""
+    body = read_response(sample[0])[2]
+    finish = FINISHES[sample[0].parent.name].search(body)
+    assert finish is not None
+    whole = body.rindex(b"\n\n", 0, finish.start()) + 2 if b"\n\n" in body[: finish.start()] else 0
+    places = {*range(0, whole, 31), *range(max(whole - 20, 0), whole + 1)}
+    assert [place for place in places if not fails(sample, body[:place])] == []
+    assert not fails(sample, body)
+
+
+@pytest.mark.parametrize("sample", GOOD_STREAMS, ids=name_sample)
+def test_what_is_corrupted_is_never_a_success(sample: Sample) -> None:
+    """An event with content, or with the finish, that is no JSON ends every stream as an error."""
+    body = read_response(sample[0])[2]
+    events = body.split(b"\n\n")
+    for number, event in enumerate(events):
+        if re.search(rb'delta"|candidates|finish', event):
+            broken = [*events[:number], event[:-1], *events[number + 1 :]]
+            assert fails(sample, b"\n\n".join(broken)), event
+
+
 USAGES = [
     # provider, case, prompt, cached, cache-written, output, thoughts in it
     ("anthropic", "usage", 1107, 1000, 100, 2, 1),
