@@ -6,14 +6,21 @@ call, thoughts that have been altered. What is asked is planned as a chat reques
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, NoReturn
+from typing import Any, NoReturn
 
 import msgspec
-from msgspec import Meta, Struct
 
 from proxy.domain.errors import InvalidRequest
+from proxy.simulator.anthropic_shapes import (
+    Block,
+    CountAsked,
+    MessagesAsked,
+    OfferedTool,
+    Prompt,
+    ToolChoice,
+    Turn,
+)
 from proxy.simulator.ask import (
-    Ask,
     ChatAsk,
     CountAsk,
     Function,
@@ -37,110 +44,10 @@ VERSIONS = frozenset(("2023-06-01", _NEWER_VERSION))
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
 
-class Source(Struct):
-    """Where a picture or a document is."""
-
-    type: str
-    media_type: str | None = None
-    data: str | None = None
-    url: str | None = None
-    file_id: str | None = None
-
-
-class Block(Struct):
-    """One block of a message's content; `type` says which fields it needs."""
-
-    type: str
-    text: str | None = None
-    source: Source | None = None
-    id: str | None = None
-    name: str | None = None
-    input: dict[str, Any] | None = None
-    tool_use_id: str | None = None
-    content: "str | list[Block] | None" = None
-    thinking: str | None = None
-    signature: str | None = None
-    data: str | None = None
-
-
-class Turn(Struct):
-    """One message of a conversation."""
-
-    role: str
-    content: str | list[Block]
-
-    @property
-    def blocks(self) -> list[Block]:
-        """The content as blocks, whichever way it was written."""
-        if isinstance(self.content, str):
-            return [Block("text", text=self.content)]
-        return self.content
-
-
-class OfferedTool(Struct):
-    """A tool on offer; one with another `type` than `custom` runs at the provider."""
-
-    name: Annotated[str, Meta(min_length=1, max_length=128)]
-    type: str | None = None
-    input_schema: dict[str, Any] | None = None
-
-
-class ToolChoice(Struct):
-    """Which tools may or must be called."""
-
-    type: str
-    name: str | None = None
-    disable_parallel_tool_use: bool = False
-
-
-class OutputFormat(Struct):
-    """What the answer's text must be."""
-
-    type: str
-    schema: dict[str, Any]
-
-
-class OutputConfig(Struct):
-    """How hard to work, and what the answer's text must be."""
-
-    effort: str | None = None
-    format: OutputFormat | None = None
-
-
-class _Prompt(Ask, forbid_unknown_fields=True, kw_only=True):
-    messages: Annotated[list[Turn], Meta(min_length=1)]
-    system: str | list[Block] | None = None
-    tools: list[OfferedTool] | None = None
-    tool_choice: ToolChoice | None = None
-    thinking: dict[str, Any] | None = None
-    output_config: OutputConfig | None = None
-    cache_control: dict[str, Any] | None = None
-
-
-class _CountPrompt(_Prompt, kw_only=True):
-    pass
-
-
-class _MessagesAsk(_Prompt, kw_only=True):
-    max_tokens: Annotated[int, Meta(ge=1)]
-    stop_sequences: list[Annotated[str, Meta(min_length=1)]] | None = None
-    stream: bool | None = None
-    temperature: Annotated[float, Meta(ge=0, le=1)] | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    service_tier: str | None = None
-    speed: str | None = None
-    container: Any = None
-    inference_geo: Any = None
-    diagnostics: Any = None
-    context_management: Any = None
-    mcp_servers: Any = None
-
-
 def read_messages(body: bytes, headers: Mapping[str, str]) -> ChatAsk:
     """Return what `POST /v1/messages` asks; InvalidRequest says which field is wrong."""
     version = _check_version(headers)
-    ask = parse_ask(body, _MessagesAsk)
+    ask = parse_ask(body, MessagesAsked)
     if version == _NEWER_VERSION:
         for name in _SAMPLING:
             if getattr(ask, name) is not None:
@@ -169,7 +76,7 @@ def read_messages(body: bytes, headers: Mapping[str, str]) -> ChatAsk:
 def read_count(body: bytes, headers: Mapping[str, str]) -> CountAsk:
     """Return what `POST /v1/messages/count_tokens` asks."""
     _check_version(headers)
-    ask = parse_ask(body, _CountPrompt)
+    ask = parse_ask(body, CountAsked)
     texts = [message.text for message in _read_prompt(ask)]
     texts += [msgspec.json.encode(tool).decode() for tool in ask.tools or ()]
     return CountAsk(model=ask.model, metadata=ask.metadata, texts=texts)
@@ -184,7 +91,7 @@ def _check_version(headers: Mapping[str, str]) -> str:
     return version
 
 
-def _read_prompt(ask: _Prompt) -> list[Message]:
+def _read_prompt(ask: Prompt) -> list[Message]:
     """Return the conversation, the system's words first and results in messages of their own."""
     messages: list[Message] = []
     if ask.system is not None:
@@ -199,7 +106,9 @@ def _read_prompt(ask: _Prompt) -> list[Message]:
         elif turn.role in ("assistant", "system"):
             if waiting:
                 _refuse("`tool_use` ids were found without `tool_result` blocks after them.")
-            text, waiting = _read_assistant(turn, must_think=must_think)
+            # Older turns are history: wanted are the thoughts of the one that is gone on with.
+            is_under_way = turn is ask.messages[-2:][0]
+            text, waiting = _read_assistant(turn, must_think=must_think and is_under_way)
             messages.append(Message(turn.role, text))
         else:
             _refuse(f"Unexpected role '{turn.role[:40]}'.")
@@ -208,7 +117,7 @@ def _read_prompt(ask: _Prompt) -> list[Message]:
     return messages
 
 
-def _must_think(ask: _Prompt) -> bool:
+def _must_think(ask: Prompt) -> bool:
     """True if the model thinks, and so wants its thoughts back with its calls."""
     _, knobs = parse_model_name(ask.model)
     return bool(knobs.thoughts) and (ask.thinking or {}).get("type") in ("enabled", "adaptive")
@@ -294,7 +203,7 @@ def _read_tools(tools: list[OfferedTool] | None) -> list[Tool] | None:
     return offered
 
 
-def _read_choice(ask: _Prompt, choice: ToolChoice) -> str | dict[str, Any] | None:
+def _read_choice(ask: Prompt, choice: ToolChoice) -> str | dict[str, Any] | None:
     if ask.tool_choice is None:
         return None
     if not ask.tools:

@@ -10,7 +10,7 @@ from openai import AsyncOpenAI
 
 from tests.end_to_end.asking import ASK
 from tests.end_to_end.hub import FAULTS
-from tests.end_to_end.served import KEY, PROVIDER_KEY, WRONG_KEY, ServedProxy
+from tests.end_to_end.served import KEY, PROVIDER_KEY, WRONG_KEY, ServedProxy, ServedSimulator
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -105,6 +105,21 @@ async def test_anthropics_sdk_raises_the_class_of_the_status(
         assert "prompt is too long" in body["error"]["message"]
     if fault == "limited":
         assert error.response.headers["retry-after"] == "2"
+
+
+async def test_the_sdks_do_not_repeat_what_was_tried(
+    hub: ServedProxy, simulator: ServedSimulator, maker: str
+) -> None:
+    """With the retries that they come with, the provider is still asked once by each of them."""
+    await simulator.clear_ledger()
+    model = f"{maker}/{FAULTS['busy']}"
+    async with AsyncOpenAI(base_url=f"{hub.url}/v1", api_key=KEY) as client:
+        with pytest.raises(openai.InternalServerError):
+            await client.chat.completions.create(model=model, messages=ASK)
+    async with AsyncAnthropic(base_url=hub.url, api_key=KEY) as other:
+        with pytest.raises(anthropic.ServiceUnavailableError):
+            await other.messages.create(model=model, max_tokens=MAX_TOKENS, messages=SAME)
+    assert len(await simulator.read_ledger()) == 2
 
 
 @pytest.mark.parametrize(("fault", "code"), WITHIN)

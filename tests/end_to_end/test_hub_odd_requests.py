@@ -10,7 +10,18 @@ from openai import AsyncOpenAI
 from pydantic import BaseModel
 
 from tests.end_to_end.asking import ASK
-from tests.end_to_end.hub import NOTHING, PIXEL, PIXEL_SEEN, THINKER, TWICE, WEATHER, Book
+from tests.end_to_end.hub import (
+    NOTHING,
+    PIXEL,
+    PIXEL_SEEN,
+    THINKER,
+    THINKING_CALLER,
+    THOUGHT,
+    TRANSLATED,
+    TWICE,
+    WEATHER,
+    Book,
+)
 from tests.end_to_end.served import PROMPT
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -147,6 +158,31 @@ async def test_thinking_that_sees_for_itself(claude_sdk: AsyncAnthropic, maker: 
         thinking={"type": "adaptive", "display": "summarized"},
     )
     assert [block.type for block in answer.content] == ["thinking", "text"]
+
+
+@pytest.mark.parametrize("other", TRANSLATED)
+async def test_loops_that_are_over_bind_nobody(
+    hub_sdk: AsyncOpenAI, maker: str, other: str
+) -> None:
+    """A loop of tools that another vendor's model has brought to its end is history for all."""
+    tools: Any = [{"type": "function", "function": {"name": "get_weather", "parameters": WEATHER}}]
+    first = await hub_sdk.chat.completions.create(
+        model=f"{maker}/{THINKING_CALLER}", messages=ASK, tools=tools, reasoning_effort="low"
+    )
+    calls: Any = first.choices[0].message.tool_calls
+    turn: Any = [
+        *ASK,
+        first.choices[0].message.model_dump(exclude_none=True),
+        {"role": "tool", "tool_call_id": calls[0].id, "content": "23 degrees"},
+        {"role": "assistant", "content": "It is warm."},
+        {"role": "user", "content": "And tomorrow?"},
+    ]
+    second = await hub_sdk.chat.completions.create(
+        model=f"{other}/{THINKING_CALLER}", messages=turn, tools=tools, reasoning_effort="low"
+    )
+    message: Any = second.choices[0].message
+    assert message.tool_calls[0].function.name == "get_weather"
+    assert message.reasoning_content == THOUGHT
 
 
 async def test_older_forms_of_openais_format(hub_sdk: AsyncOpenAI, maker: str) -> None:

@@ -53,6 +53,19 @@ def test_thoughts_come_back_as_they_were() -> None:
         assert status_of(plan) == status
 
 
+def test_thoughts_of_older_loops_are_not_wanted() -> None:
+    """A loop of tools that has come to its end may lack them."""
+    turns = [
+        *USER,
+        {"role": "assistant", "content": [CALL]},
+        {"role": "user", "content": [RESULT]},
+        {"role": "assistant", "content": "It is noon."},
+        *USER,
+    ]
+    plan = messages_plan("sim-tools@3thoughts", messages=turns, tools=TOOLS, thinking=THINKING)
+    assert status_of(plan) == 200
+
+
 def test_pictures_and_documents_are_seen() -> None:
     """`sim-look` says what was shown to it: by bytes, by address, and as a document."""
     source = {"type": "base64", "media_type": "image/png", "data": PIXEL}
