@@ -8,14 +8,13 @@ planned as a chat request (`ask.py`).
 
 import base64
 import re
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from proxy.domain.errors import InvalidRequest
 from proxy.simulator.ask import (
-    MAX_CHOICES,
     ChatAsk,
     CountAsk,
     EmbeddingAsk,
@@ -28,6 +27,16 @@ from proxy.simulator.ask import (
     StreamOptions,
     Tool,
     read_base64,
+)
+from proxy.simulator.gemini_shapes import (
+    Content,
+    CountAsked,
+    EmbedAsked,
+    FunctionResponse,
+    GenerateAsked,
+    GenerationConfig,
+    ToolSet,
+    TurnPart,
 )
 from proxy.simulator.knobs import parse_model_name
 
@@ -52,132 +61,9 @@ _SUBSET = frozenset(
 S = TypeVar("S", bound=Struct)
 
 
-class _Strict(Struct, forbid_unknown_fields=True, rename="camel"):
-    pass
-
-
-class _Blob(_Strict):
-    mime_type: str
-    data: str
-    display_name: str | None = None
-
-
-class _FileData(_Strict):
-    file_uri: str
-    mime_type: str | None = None
-
-
-class _FunctionCall(_Strict):
-    name: str
-    args: dict[str, Any] | None = None
-    id: str | None = None
-
-
-class _FunctionResponse(_Strict):
-    name: str
-    response: dict[str, Any]
-    id: str | None = None
-    parts: list["_Part"] | None = None
-
-
-class _Part(_Strict):
-    text: str | None = None
-    thought: bool | None = None
-    thought_signature: str | None = None
-    inline_data: _Blob | None = None
-    file_data: _FileData | None = None
-    function_call: _FunctionCall | None = None
-    function_response: _FunctionResponse | None = None
-
-
-class _Content(_Strict):
-    parts: Annotated[list[_Part], Meta(min_length=1)]
-    role: str | None = None
-
-
-class _Declaration(_Strict):
-    name: Annotated[str, Meta(min_length=1, max_length=128)]
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    parameters_json_schema: dict[str, Any] | None = None
-    behavior: str | None = None
-    response: dict[str, Any] | None = None
-
-
-class _Tool(Struct, rename="camel"):
-    function_declarations: list[_Declaration] | None = None
-
-
-class _CallingConfig(_Strict):
-    mode: str = "AUTO"
-    allowed_function_names: list[str] | None = None
-
-
-class _ToolConfig(Struct, rename="camel"):
-    function_calling_config: _CallingConfig | None = None
-
-
-class _ThinkingConfig(_Strict):
-    include_thoughts: bool | None = None
-    thinking_budget: int | None = None
-    thinking_level: str | None = None
-
-
-class _GenerationConfig(_Strict):
-    candidate_count: Annotated[int, Meta(ge=1, le=MAX_CHOICES)] | None = None
-    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
-    stop_sequences: Annotated[list[str], Meta(max_length=5)] | None = None
-    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
-    top_p: float | None = None
-    top_k: float | None = None
-    seed: int | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    response_logprobs: bool | None = None
-    logprobs: int | None = None
-    response_mime_type: str | None = None
-    response_schema: dict[str, Any] | None = None
-    response_json_schema: dict[str, Any] | None = None
-    response_modalities: list[str] | None = None
-    thinking_config: _ThinkingConfig | None = None
-    media_resolution: str | None = None
-    speech_config: Any = None
-    image_config: Any = None
-
-
-class _Request(_Strict):
-    contents: Annotated[list[_Content], Meta(min_length=1)]
-    system_instruction: _Content | None = None
-    generation_config: _GenerationConfig = msgspec.field(default_factory=_GenerationConfig)
-    tools: list[_Tool] | None = None
-    tool_config: _ToolConfig | None = None
-    safety_settings: list[dict[str, Any]] | None = None
-    cached_content: str | None = None
-    labels: dict[str, str] | None = None
-    service_tier: str | None = None
-    model: str | None = None
-
-
-class _Count(_Strict):
-    contents: list[_Content] | None = None
-    generate_content_request: _Request | None = None
-
-
-class _Embed(_Strict):
-    model: str
-    content: _Content
-    task_type: str | None = None
-    title: str | None = None
-    output_dimensionality: Annotated[int, Meta(ge=1, le=4096)] | None = None
-
-
-class _EmbedBatch(_Strict):
-    requests: Annotated[list[_Embed], Meta(min_length=1, max_length=2048)]
-
-
 def read_generate(body: bytes, model: str, *, streams: bool) -> ChatAsk:
     """Return what `:generateContent` or `:streamGenerateContent` asks of `model`."""
-    request = _decode(body, _Request)
+    request = _decode(body, GenerateAsked)
     config = request.generation_config
     thinking = config.thinking_config
     if thinking is not None and None not in (thinking.thinking_budget, thinking.thinking_level):
@@ -198,16 +84,16 @@ def read_generate(body: bytes, model: str, *, streams: bool) -> ChatAsk:
 
 def read_count(body: bytes, model: str) -> CountAsk:
     """Return what `:countTokens` asks."""
-    count = _decode(body, _Count)
+    count = _decode(body, CountAsked)
     request = count.generate_content_request
     if request is None:
-        request = _Request(contents=count.contents or [])
+        request = GenerateAsked(contents=count.contents or [])
     return CountAsk(model=model, texts=[item.text for item in _read_contents(request, model)])
 
 
 def read_embed(body: bytes, model: str) -> EmbeddingAsk:
     """Return what `:batchEmbedContents` asks; each of its requests must name the same model."""
-    batch = _decode(body, _EmbedBatch)
+    batch = _decode(body, EmbedAsked)
     if any(item.model != f"models/{model}" for item in batch.requests):
         _refuse("requests[].model must be the model of the path.")
     texts = ["\n".join([part.text or "" for part in item.content.parts]) for item in batch.requests]
@@ -236,7 +122,7 @@ def _camel(value: Any) -> Any:
     return {name: item if name in _AS_THEY_ARE else _camel(item) for name, item in named.items()}
 
 
-def _read_contents(request: _Request, model: str) -> list[Message]:
+def _read_contents(request: GenerateAsked, model: str) -> list[Message]:
     messages: list[Message] = []
     if request.system_instruction is not None:
         words = [part.text or "" for part in request.system_instruction.parts]
@@ -260,7 +146,7 @@ def _read_contents(request: _Request, model: str) -> list[Message]:
     return messages
 
 
-def _read_calls(content: _Content, *, must_sign: bool) -> list[str]:
+def _read_calls(content: Content, *, must_sign: bool) -> list[str]:
     names: list[str] = []
     for part in content.parts:
         signature = part.thought_signature
@@ -273,7 +159,7 @@ def _read_calls(content: _Content, *, must_sign: bool) -> list[str]:
     return names
 
 
-def _read_user(content: _Content, waiting: list[str]) -> list[Message]:
+def _read_user(content: Content, waiting: list[str]) -> list[Message]:
     results = [part.function_response for part in content.parts if part.function_response]
     if [result.name for result in results] != waiting:
         _refuse(
@@ -285,7 +171,7 @@ def _read_user(content: _Content, waiting: list[str]) -> list[Message]:
     return [*messages, Message("user", parts)] if parts else messages
 
 
-def _read_result(result: _FunctionResponse) -> str | list[Part]:
+def _read_result(result: FunctionResponse) -> str | list[Part]:
     said = _say(result.response)
     return [Part("text", said), *map(_read_part, result.parts)] if result.parts else said
 
@@ -297,7 +183,7 @@ def _say(response: dict[str, Any]) -> str:
     return msgspec.json.encode(response).decode()
 
 
-def _read_part(part: _Part) -> Part:
+def _read_part(part: TurnPart) -> Part:
     if part.inline_data is not None:
         read_base64(part.inline_data.data, "contents")
         url = f"data:{part.inline_data.mime_type};base64,{part.inline_data.data}"
@@ -309,7 +195,7 @@ def _read_part(part: _Part) -> Part:
     return Part("text", part.text)
 
 
-def _read_tools(tools: list[_Tool] | None) -> list[Tool] | None:
+def _read_tools(tools: list[ToolSet] | None) -> list[Tool] | None:
     if tools is None:
         return None
     offered = []
@@ -352,7 +238,7 @@ def _lower_types(value: Any) -> Any:
     }
 
 
-def _read_choice(request: _Request) -> str | dict[str, Any] | None:
+def _read_choice(request: GenerateAsked) -> str | dict[str, Any] | None:
     config = None
     if request.tool_config is not None:
         config = request.tool_config.function_calling_config
@@ -369,7 +255,7 @@ def _read_choice(request: _Request) -> str | dict[str, Any] | None:
     return modes[config.mode]
 
 
-def _read_format(config: _GenerationConfig) -> ResponseFormat | None:
+def _read_format(config: GenerationConfig) -> ResponseFormat | None:
     schema = config.response_json_schema
     if config.response_schema is not None:
         _check_subset(config.response_schema)
