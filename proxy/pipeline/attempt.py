@@ -4,6 +4,7 @@ from proxy.domain.catalog import Deployment
 from proxy.domain.errors import NotOffered, ProxyError, UpstreamRejected, UpstreamTimeout
 from proxy.domain.exchange import OutboundRequest
 from proxy.domain.key_mask import hide_secret
+from proxy.domain.model_name import is_plain_name
 from proxy.pipeline.board import Ticket
 from proxy.pipeline.context import Attempt, Exchange
 from proxy.pipeline.incoming import Incoming, Inlet
@@ -102,8 +103,9 @@ def _refuse_dropped(ask: Ask, deployment: Deployment) -> NotOffered:
     """Return the error for a field that would be left out, where that is not wanted."""
     name = ask.dropped[0]
     ask.dropped.clear()  # nothing was left out, since nothing was sent
+    what, param = (f"'{name}'", name) if is_plain_name(name) else ("A field", None)
     return NotOffered(
-        f"'{name}' is not supported by the provider of '{deployment.model}'.", param=name
+        f"{what} is not supported by the provider of '{deployment.model}'.", param=param
     )
 
 

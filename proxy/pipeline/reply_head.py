@@ -1,6 +1,7 @@
 """The headers of our replies: built here, none of a provider's is passed on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from math import ceil, isinf
 from random import uniform
 
@@ -12,6 +13,7 @@ from proxy.domain.errors import (
     UpstreamOverloaded,
     UpstreamQuotaExhausted,
 )
+from proxy.domain.model_name import is_plain_name
 from proxy.pipeline.context import Exchange
 from proxy.wire.dialects import find_dialect
 from proxy.wire.openai_rate_headers import build_rate_headers
@@ -24,6 +26,8 @@ STREAM_HEADERS: Mapping[str, str] = {
 JSON_HEADERS: Mapping[str, str] = {"Content-Type": "application/json"}
 _STAYS = (UpstreamAuthError, UpstreamModelNotFound, UpstreamQuotaExhausted)
 """What only an operator can mend, also where it was known without asking."""
+MAX_DROPPED_NAMES = 32
+"""So many fields that were left out are named; one that is no plain name is `?`."""
 RETRY_WITHIN_S = (1.0, 5.0)
 """When to come back where nobody has said it."""
 
@@ -72,9 +76,16 @@ def _add_way(headers: dict[str, str], exchange: Exchange, alias: str) -> None:
     if fallback is not None:
         headers["x-llm-proxy-fallback"] = fallback
     if exchange.ask is not None and exchange.ask.dropped:
-        headers["x-llm-proxy-dropped-params"] = ",".join(exchange.ask.dropped)
+        headers["x-llm-proxy-dropped-params"] = _write_names(exchange.ask.dropped)
     if exchange.lacks_reasoning:
         headers["x-llm-proxy-reasoning"] = "missing"
+
+
+def _write_names(names: Iterable[str]) -> str:
+    """Return names of fields for a header; what a client has made up may be anything."""
+    shown = (name if is_plain_name(name) and "," not in name else "?" for name in names)
+    plain = dict.fromkeys(shown)
+    return ",".join(islice(plain, MAX_DROPPED_NAMES))
 
 
 def build_stream_head(exchange: Exchange) -> dict[str, str]:

@@ -60,6 +60,23 @@ async def test_a_field_that_would_be_left_out_is_an_error_where_that_is_wanted()
     assert (script.requests, record.attempts, record.provider) == ([], (), None)
 
 
+async def test_a_name_that_a_client_has_made_up_is_no_part_of_an_answer() -> None:
+    """What is no plain name is left out and told of without being repeated."""
+    odd = {"a\r\nset-cookie: x": 1, "seed": 7}
+    script = answering({"candidates": [{"finishReason": "STOP"}]})
+    async with open_raw_upstream(script) as upstream:
+        provider = build_provider(upstream.url, type="gemini")
+        async with serving(build_snapshot(provider)) as server:
+            status, headers, _ = await post(server.url, build_chat(**odd))
+        snapshot = build_snapshot(provider, refuses_unsupported=True)
+        async with serving(snapshot) as server:
+            refused, _, body = await post(server.url, build_chat(**odd))
+    assert (status, headers["x-llm-proxy-dropped-params"]) == (200, "?")
+    assert "set-cookie" not in headers
+    assert (refused, msgspec.json.decode(body)["error"]["param"]) == (400, None)
+    assert b"cookie" not in body
+
+
 async def test_another_provider_is_asked_where_one_would_leave_a_field_out() -> None:
     """With `unsupported_params: error` a request goes on to the one that takes all of it."""
     first, second = answering(ANSWER), answering(ANSWER)

@@ -14,7 +14,12 @@ from proxy.domain.errors import (
 )
 from proxy.domain.exchange import AttemptRecord
 from proxy.pipeline.context import Exchange
-from proxy.pipeline.reply_head import build_error_head, build_head, build_stream_head
+from proxy.pipeline.reply_head import (
+    MAX_DROPPED_NAMES,
+    build_error_head,
+    build_head,
+    build_stream_head,
+)
 from proxy.policy.limits import RateDecision
 from proxy.wire.base import Ask
 from tests.fakes.proxy_server import (
@@ -67,6 +72,17 @@ async def test_fields_that_were_left_out_are_named(exchange: Exchange) -> None:
     exchange.alias = "m"
     exchange.ask = Ask("chat", "m", {}, dropped=["seed", "user"])
     assert build_head(exchange, {})["x-llm-proxy-dropped-params"] == "seed,user"
+
+
+async def test_a_field_that_a_client_has_made_up_makes_no_header(exchange: Exchange) -> None:
+    """Names that are not plain are told of, never written; no name twice, and only so many."""
+    exchange.alias = "m"
+    odd = ["a\r\nSet-Cookie: x", "é", "", "two words", "a,b", "x" * 10_000, "\x00"]
+    exchange.ask = Ask("chat", "m", {}, dropped=["seed", *odd, "seed", "user"])
+    assert build_head(exchange, {})["x-llm-proxy-dropped-params"] == "seed,?,user"
+    exchange.ask.dropped = [f"field_{place}" for place in range(5000)]
+    named = build_head(exchange, {})["x-llm-proxy-dropped-params"].split(",")
+    assert named == exchange.ask.dropped[:MAX_DROPPED_NAMES]
 
 
 async def test_streams_ask_not_to_be_buffered(exchange: Exchange) -> None:
