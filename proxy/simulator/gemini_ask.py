@@ -39,6 +39,7 @@ from proxy.simulator.gemini_shapes import (
     TurnPart,
 )
 from proxy.simulator.knobs import parse_model_name
+from proxy.simulator.signature import is_ours
 
 _BYPASS = base64.b64encode(b"skip_thought_signature_validator").decode()
 _AS_THEY_ARE = frozenset(
@@ -150,7 +151,7 @@ def _read_calls(content: Content, *, must_sign: bool) -> list[str]:
     names: list[str] = []
     for part in content.parts:
         signature = part.thought_signature
-        if signature is not None and signature != _BYPASS and len(read_base64(signature, "")) != 34:
+        if signature not in (None, _BYPASS) and not is_ours(signature or ""):
             _refuse("Thought signature is not valid.")
         if part.function_call is not None:
             if must_sign and not names and signature is None:

@@ -19,3 +19,11 @@ def sign_thought(text: str) -> str:
 def is_signed(text: str, signature: str) -> bool:
     """True if the simulator has thought exactly that."""
     return signature == sign_thought(text)
+
+
+def is_ours(signature: str) -> bool:
+    """True if the simulator has signed something by that, whatever it was."""
+    try:
+        return base64.b64decode(signature, validate=True).startswith(_MAKER)
+    except ValueError:
+        return False

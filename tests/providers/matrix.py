@@ -61,6 +61,8 @@ class Asking:
         self._session = session
         self._url = url + client.path
         self._provider = provider
+        self.lacks_thoughts = False
+        """The last answer said that thoughts were missing which the provider wants back."""
 
     async def ask(self, body: Body) -> tuple[int, aiohttp.ClientResponse, bytes]:
         """Return status, response and body."""
@@ -77,6 +79,7 @@ class Asking:
             raise Refused(error.get("param") or error["details"]["param"])
         assert status == 200, answer
         assert "x-llm-proxy-dropped-params" not in response.headers
+        self.lacks_thoughts = "x-llm-proxy-reasoning" in response.headers
         return answer
 
     async def read(self, body: Body) -> Read:
@@ -118,6 +121,7 @@ async def _thoughts(asking: Asking) -> None:
         assert read.thoughts == " Let me see"
         after = await asking.read(client.answer_calls(body, read))
         assert after.text == "The tool answered: noon"
+        assert not asking.lacks_thoughts
 
 
 async def _json(asking: Asking) -> None:
