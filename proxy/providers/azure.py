@@ -24,6 +24,7 @@ AZURE = Kind(
     key_variables=("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
     appends_v1=False,
     limit_field="max_completion_tokens",
+    has_openai_models=True,
     has_versions=True,
 )
 

@@ -7,22 +7,26 @@ answer to that becomes the client's.
 
 from collections.abc import MutableSequence
 
+import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
+from proxy.domain.chat import ChatRequest
 from proxy.domain.events import Event
 from proxy.domain.exchange import Operation
 from proxy.providers.kind import Kind
+from proxy.providers.openai_models import fit_to_model
 from proxy.wire.base import Ask, CheckedAnswer, StreamReader
 from proxy.wire.dialects import find_dialect, read_chat
 from proxy.wire.json_text import encode
 from proxy.wire.openai_answer import read_openai_answer
-from proxy.wire.openai_chat_writer import LIMIT, write_openai_chat
+from proxy.wire.openai_chat_writer import EFFORT, LIMIT, write_openai_chat
 from proxy.wire.openai_events import OpenAIEvents, read_openai_events
 from proxy.wire.openai_stream import OpenAIStream, Repair
 from proxy.wire.translated_answer import translate_answer
 from proxy.wire.translated_stream import TranslatedStream
 
+_decode_text = msgspec.json.Decoder(str).decode
 _READ_AS_CHAT = frozenset[Operation](("messages", "completions"))
 
 
@@ -31,25 +35,28 @@ def is_foreign(kind: Kind, operation: Operation) -> bool:
     return operation in _READ_AS_CHAT and operation not in kind.operations
 
 
-def build_chat_ask(ask: Ask, kind: Kind, dropped: MutableSequence[str]) -> Ask:
+def build_chat_ask(ask: Ask, kind: Kind, model: str, dropped: MutableSequence[str]) -> Ask:
     """
     Return what a client of another dialect asks, as a client of chat completions would.
 
     Args:
         ask: the client's.
         kind: of the provider; its renames and drops are not yet applied.
+        model: its name at the provider.
         dropped: gets the names of what has no place in a chat completion.
 
     Raises:
         InvalidRequest: a part of it cannot be read; `param` says which.
         NotOffered: it holds what a chat completion cannot carry.
     """
+    chat = read_chat(ask)
     fields: dict[str, Raw | bytes] = {"model": encode(ask.model)}
     fields.update(
-        write_openai_chat(
-            read_chat(ask), dropped, also_takes=kind.also_takes, thoughts_as=kind.thoughts_as
-        )
+        write_openai_chat(chat, dropped, also_takes=kind.also_takes, thoughts_as=kind.thoughts_as)
     )
+    _fit_thinking(fields, chat, kind, dropped)
+    if kind.has_openai_models:
+        fit_to_model(fields, model, dropped)
     if LIMIT in fields:
         fields[kind.limit_field] = fields.pop(LIMIT)
     raw = {name: value if isinstance(value, Raw) else Raw(value) for name, value in fields.items()}
@@ -80,6 +87,19 @@ def read_foreign_answer(
     checked = read_openai_answer(_derive(ask), body, repair)
     events: list[Event] = read_openai_events(checked.body)
     return translate_answer(ask, events, checked.anomalies, as_stream=as_stream)
+
+
+def _fit_thinking(
+    fields: dict[str, Raw | bytes], chat: ChatRequest, kind: Kind, dropped: MutableSequence[str]
+) -> None:
+    """Say how much is to be thought as the provider does."""
+    reasoning = chat.reasoning
+    if reasoning is not None and reasoning.effort == "none" and kind.thinking_off is not None:
+        fields["thinking"] = kind.thinking_off
+        dropped.remove(EFFORT)
+    elif EFFORT in fields:
+        word = _decode_text(fields[EFFORT])
+        fields[EFFORT] = encode(kind.efforts.get(word, word))
 
 
 def _derive(ask: Ask) -> Ask:

@@ -53,6 +53,12 @@ class Kind(Struct, frozen=True):
     that the client writes is sent anyway."""
     thoughts_as: str | None = None
     """The member of an assistant's message in which it takes its own thoughts back."""
+    has_openai_models: bool = False
+    """What its models take is known by OpenAI's names for them (see `openai_models.py`)."""
+    efforts: Mapping[str, str] = field(default_factory=dict)
+    """Its words for efforts that it does not know, for clients of other dialects."""
+    thinking_off: bytes | None = None
+    """Its own field `thinking` where nothing is to be thought; None: it cannot be told so."""
     usage_in_streams: UsageInStreams = "ask"
     maps_developer_role: bool = False
     """The type knows no `developer` role: such messages are sent as `system`."""

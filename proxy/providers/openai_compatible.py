@@ -21,6 +21,7 @@ KINDS: tuple[Kind, ...] = (
         key_variables=("OPENAI_API_KEY",),
         # Its newer models refuse the other name.
         limit_field="max_completion_tokens",
+        has_openai_models=True,
     ),
     Kind(
         type="grok",
@@ -71,6 +72,7 @@ KINDS: tuple[Kind, ...] = (
         operations=_CHAT_EMBEDDINGS,
         drops=frozenset(("logprobs", "top_logprobs", "logit_bias", "store", "metadata")),
         quirk="groq",
+        efforts={"minimal": "low", "xhigh": "high", "max": "high"},
     ),
     Kind(
         type="together",
@@ -109,6 +111,8 @@ KINDS: tuple[Kind, ...] = (
         maps_developer_role=True,
         quirk="regular",
         thoughts_as="reasoning_content",
+        efforts={"minimal": "low", "medium": "high", "xhigh": "high"},
+        thinking_off=b'{"type":"disabled"}',
     ),
     Kind(
         type="lm_studio",

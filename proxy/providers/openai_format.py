@@ -51,7 +51,7 @@ class OpenAIFormat:
         dropped: list[str] = []
         if is_foreign(self._kind, ask.operation):
             path = self._kind.operations["chat"]
-            asked = build_chat_ask(ask, self._kind, dropped)
+            asked = build_chat_ask(ask, self._kind, deployment.model, dropped)
         else:
             path, asked = self._find_path(ask), ask
         fields = self._build_fields(asked, deployment, dropped)

@@ -11,6 +11,8 @@ from proxy.wire.openai_messages import write_messages
 
 LIMIT = "max_completion_tokens"
 """What bounds an answer; not every provider calls it so."""
+EFFORT = "reasoning_effort"
+"""How much is to be thought."""
 _OWN = frozenset(
     (
         *("audio", "modalities", "moderation", "prediction", "prompt_cache_key"),
@@ -81,7 +83,7 @@ def write_openai_chat(
         fields["response_format"] = _encode(_build_format(chat.format))
     effort = _find_effort(chat.reasoning, dropped)
     if effort is not None:
-        fields["reasoning_effort"] = _encode(effort)
+        fields[EFFORT] = _encode(effort)
     if chat.user is not None:
         fields["user"] = _encode(chat.user)
     if chat.service_tier is not None:
@@ -146,7 +148,7 @@ def _find_effort(reasoning: Reasoning | None, dropped: MutableSequence[str]) -> 
         return None
     if reasoning.effort == "none":
         # Models that never think refuse the word, and so do those that always do.
-        dropped.append("reasoning_effort")
+        dropped.append(EFFORT)
         return None
     if reasoning.effort is not None or reasoning.budget_tokens is None:
         return reasoning.effort

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from proxy.domain.errors import (
     NotOffered,
@@ -32,7 +33,7 @@ from proxy.wire.gathered_answer import GatheredAnswer, gather_answer
 from proxy.wire.kept_reasoning import fill_reasoning
 from proxy.wire.openai_events import OpenAIEvents, read_openai_events
 from proxy.wire.openai_stream import OpenAIStream
-from tests.providers.asking import build
+from tests.providers.asking import build, deployment_of
 from tests.wire.chunks import DONE, HI, REGULAR, STOP, USAGE, USAGE_EVENT, chunk, event
 from tests.wire.splits import every_cut, read_all
 
@@ -167,13 +168,60 @@ def test_a_chat_is_sent_with_the_rules_of_the_type(type_name: str) -> None:
     assert ("stream_options" in sent) == (kind.usage_in_streams == "ask")
     assert sent.get("top_k") == (3 if "top_k" in kind.also_takes else None)
     assert ("top_k" in ask.dropped) == ("top_k" not in kind.also_takes)
-    assert "thinking" not in sent
+    assert ("thinking" in sent) == (kind.thinking_off is not None)
 
 
 def test_the_limit_has_the_name_that_the_type_knows() -> None:
     """OpenAI's newer models refuse the old name, other servers do not know the new one."""
     assert "max_completion_tokens" in json.loads(build("openai", ask_for()).body)
     assert "max_tokens" in json.loads(build("vllm", ask_for()).body)
+
+
+@pytest.mark.parametrize(
+    ("type_name", "effort", "sent"),
+    [
+        ("deepseek", "medium", "high"),
+        ("deepseek", "max", "max"),
+        ("groq", "xhigh", "high"),
+        ("groq", "low", "low"),
+        ("openai", "xhigh", "xhigh"),
+    ],
+)
+def test_efforts_have_the_words_of_the_type(type_name: str, effort: str, sent: str) -> None:
+    """An effort that a provider does not know is the nearest one that it does."""
+    ask = ask_for(thinking={"type": "adaptive"}, output_config={"effort": effort})
+    assert json.loads(build(type_name, ask).body)["reasoning_effort"] == sent
+    assert ask.dropped == []
+
+
+def test_that_nothing_is_to_be_thought_is_said_where_it_can_be() -> None:
+    """DeepSeek has a switch for it; where there is none the wish is named as dropped."""
+    ask = ask_for(thinking={"type": "disabled"})
+    assert json.loads(build("deepseek", ask).body)["thinking"] == {"type": "disabled"}
+    assert ask.dropped == []
+    assert "thinking" not in json.loads(build("vllm", ask).body)
+    assert ask.dropped == ["reasoning_effort"]
+
+
+@pytest.mark.parametrize("type_name", ["openai", "azure"])
+def test_openais_models_get_what_they_take(type_name: str) -> None:
+    """A client of messages cannot know which of OpenAI's models refuses what."""
+    for model, names in (("gpt-4o", ["reasoning_effort"]), ("gpt-5", ["temperature"])):
+        ask = ask_for(temperature=0.5)
+        deployment = replace(deployment_of(type_name), model=model)
+        sent = json.loads(find_type(type_name).build_request(ask, deployment, {}).body)
+        assert ask.dropped == names
+        assert {"temperature", "reasoning_effort"} - sent.keys() == set(names)
+
+
+def test_what_a_client_of_chats_sends_is_not_fitted() -> None:
+    """A request in the provider's own dialect goes to the model as it is."""
+    fields = {"temperature": 0.5, "messages": [{"role": "user", "content": "hi"}]}
+    body = json.dumps({"model": "alias", **fields}).encode()
+    ask = find_dialect("chat").parse_ask("chat", body, {})
+    deployment = replace(deployment_of("openai"), model="gpt-5")
+    sent = json.loads(find_type("openai").build_request(ask, deployment, {}).body)
+    assert (sent["temperature"], ask.dropped) == (0.5, [])
 
 
 @pytest.mark.parametrize("type_name", TYPES)
