@@ -11,6 +11,7 @@ from proxy.providers.base import ProviderType
 from proxy.wire.base import Ask
 from proxy.wire.dialects import read_chat
 from proxy.wire.kept_reasoning import fill_reasoning
+from proxy.wire.raw_reasoning import list_bare_turns
 
 
 async def recall(exchange: Exchange, ask: Ask, provider_type: ProviderType, model: str) -> None:
@@ -21,8 +22,12 @@ async def recall(exchange: Exchange, ask: Ask, provider_type: ProviderType, mode
         InvalidRequest: the request has a shape that cannot be read; `param` says which.
     """
     exchange.lacks_reasoning = False
+    ask.recalled = {}
     maker = provider_type.find_maker(ask, model)
     if maker is None or exchange.caller is None:
+        return
+    if ask.operation == "chat" and maker == "openai":
+        await _recall_raw(exchange, ask, exchange.caller.organization_id)
         return
     chat = read_chat(ask)
     if not any(isinstance(part, Call) for message in chat.messages for part in message.parts):
@@ -33,7 +38,28 @@ async def recall(exchange: Exchange, ask: Ask, provider_type: ProviderType, mode
         found = await store.fetch(owner, maker, filled.missing)
         filled = fill_reasoning(filled.chat, maker, found.get)
     ask.chat = filled.chat
-    exchange.lacks_reasoning = bool(filled.missing)
+    # That nothing was thought is known of no answer that was translated from OpenAI's format.
+    exchange.lacks_reasoning = bool(filled.missing) and maker != "openai"
+
+
+async def _recall_raw(exchange: Exchange, ask: Ask, owner: str) -> None:
+    """Find the thoughts for a request that is passed on as it came."""
+    turns = list_bare_turns(ask.fields["messages"])
+    if not turns:
+        return
+    store = exchange.runtime.reasoning
+    missing: list[str] = []
+    for ids in turns:
+        found = [kept for each in ids if (kept := store.find(owner, "openai", each)) is not None]
+        if not found:
+            missing.append(ids[0])
+        elif found[0].thoughts:
+            ask.recalled[ids[0]] = found[0]
+    if missing and store.is_shared:
+        fetched = await store.fetch(owner, "openai", tuple(missing))
+        ask.recalled |= {name: kept for name, kept in fetched.items() if kept.thoughts}
+        missing = [each for each in missing if each not in fetched]
+    exchange.lacks_reasoning = bool(missing)
 
 
 def keep_reasoning(exchange: Exchange) -> None:

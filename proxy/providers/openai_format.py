@@ -22,11 +22,13 @@ from proxy.providers.headers import build_headers
 from proxy.providers.kind import Kind
 from proxy.providers.probe_answer import find_probed_model, read_probe_answer
 from proxy.providers.quirks import open_repair
+from proxy.providers.thought_notes import NotedRepair
 from proxy.wire.answer_events import build_answer_events
 from proxy.wire.base import Ask, CheckedAnswer, StreamReader
 from proxy.wire.json_text import build_object, encode
 from proxy.wire.openai_answer import read_openai_answer
-from proxy.wire.openai_stream import OpenAIStream
+from proxy.wire.openai_stream import OpenAIStream, Repair
+from proxy.wire.raw_reasoning import put_thoughts_back
 
 _PROBE = Ask("chat", "", {"messages": Raw(b'[{"role":"user","content":"Hi"}]')})
 _ASK_USAGE = b'{"include_usage":true}'
@@ -71,12 +73,14 @@ class OpenAIFormat:
 
     def find_maker(self, ask: Ask, model: str) -> Maker | None:
         """Return whose thoughts must come back (see `providers/base.py`)."""
-        is_wanted = self._kind.thoughts_as is not None and is_foreign(self._kind, ask.operation)
-        return "openai" if is_wanted else None
+        if self._kind.thoughts_as is None:
+            return None
+        is_said = ask.operation == "chat" or is_foreign(self._kind, ask.operation)
+        return "openai" if is_said else None
 
     def open_stream(self, ask: Ask, max_event_bytes: int) -> StreamReader:
         """Return the reader for one streamed answer (see `providers/base.py`)."""
-        repair = open_repair(self._kind.quirk)
+        repair = self._open_repair(ask)
         if is_foreign(self._kind, ask.operation):
             return open_foreign_stream(ask, max_event_bytes, repair)
         return OpenAIStream(ask, max_event_bytes, repair)
@@ -84,7 +88,7 @@ class OpenAIFormat:
     def read_answer(self, ask: Ask, body: bytes) -> CheckedAnswer:
         """Check a complete answer (see `providers/base.py`)."""
         # Vectors have no quirks, and taking thousands of floats apart is not free.
-        repair = None if ask.operation == "embeddings" else open_repair(self._kind.quirk)
+        repair = None if ask.operation == "embeddings" else self._open_repair(ask)
         if is_foreign(self._kind, ask.operation):
             return read_foreign_answer(ask, body, repair)
         return read_openai_answer(ask, body, repair)
@@ -137,6 +141,13 @@ class OpenAIFormat:
         ask = Ask("chat", model, {"model": Raw(encode(model)), **fields})
         return replace(self.build_request(ask, Deployment(provider, model), {}), clocks=clocks)
 
+    def _open_repair(self, ask: Ask) -> Repair | None:
+        """Return fresh repairs, which note thoughts that a client will lose."""
+        repair = open_repair(self._kind.quirk)
+        if repair is None or self._kind.thoughts_as is None or ask.operation != "chat":
+            return repair
+        return NotedRepair(repair, ask.kept)
+
     def _build_url(self, provider: Provider, path: str, model: str) -> str:
         """Return where a model's operation is; some types have the model in it."""
         return provider.base_url + path
@@ -183,6 +194,10 @@ class OpenAIFormat:
             fields.pop("stream_options", None)
         elif ask.streams:
             fields["stream_options"] = _ask_for_usage(fields.get("stream_options"))
+        if ask.recalled and kind.thoughts_as is not None:
+            fields["messages"] = put_thoughts_back(
+                fields["messages"], ask.recalled, kind.thoughts_as
+            )
         if kind.maps_developer_role and ask.operation == "chat":
             fields["messages"] = _without_developer(fields["messages"])
         return fields

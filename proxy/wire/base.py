@@ -50,6 +50,9 @@ class Ask(Struct):
     """What is asked, dialects aside; None as long as nobody has had to read it."""
     dropped: list[str] = field(default_factory=list)
     """Fields that the chosen provider does not take and that were therefore left out."""
+    recalled: dict[str, KeptReasoning] = field(default_factory=dict)
+    """What was kept for calls of this request, by the first of each turn: where bytes pass, and
+    the chosen provider wants it."""
     kept: list[KeptReasoning] = field(default_factory=list)
     """What was thought before calls of a complete answer; clients seldom send it back."""
 

@@ -120,6 +120,64 @@ async def test_what_nobody_has_kept_is_told_as_missing() -> None:
     assert "x-llm-proxy-reasoning" not in headers
 
 
+PASSED = {"id": "c", "object": "chat.completion", "created": 1, "model": "m"}
+
+
+def deepseek(streams: bool, thought: str | None) -> Recorder:
+    """Return a script that calls a tool in DeepSeek's format, after a thought or without."""
+    function = {"name": "f", "arguments": "{}"}
+    call = {"id": "call_1", "type": "function", "function": function}
+    said: dict[str, Any] = {"role": "assistant", "content": ""}
+    said |= {"reasoning_content": thought} if thought else {}
+    if not streams:
+        message = {**said, "tool_calls": [call]}
+        choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+        return answering({**PASSED, "choices": [choice]})
+    choices: list[dict[str, Any]] = [
+        {"index": 0, "delta": said, "finish_reason": None},
+        {"index": 0, "delta": {"tool_calls": [{"index": 0, **call}]}, "finish_reason": None},
+        {"index": 0, "delta": {}, "finish_reason": "tool_calls"},
+    ]
+    chunk = {**PASSED, "object": "chat.completion.chunk"}
+    events = [msgspec.json.encode({**chunk, "choices": [choice]}) for choice in choices]
+    return Recorder(*(b"data: " + each + b"\n\n" for each in events), b"data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize("thought", ["I must look", None])
+async def test_deepseek_gets_its_thoughts_back_where_bytes_pass(
+    streams: bool, thought: str | None
+) -> None:
+    """The raw messages get `reasoning_content`; where nothing was thought nothing is missing."""
+    script = deepseek(streams, thought)
+    again = answer_again(ASKED["messages"], "call_1")["messages"]
+    async with open_raw_upstream(script) as upstream:
+        provider = build_provider(upstream.url, type="deepseek", models=(MODEL,))
+        async with serving(build_snapshot(provider)) as server:
+            _, headers = await ask(server, messages=again, stream=streams)
+            assert headers["x-llm-proxy-reasoning"] == "missing"
+            status, headers = await ask(server, messages=again, stream=streams)
+    assert status == 200
+    assert "x-llm-proxy-reasoning" not in headers
+    assert script.body(0)["messages"] == again
+    assert script.body(1)["messages"][1].get("reasoning_content") == thought
+
+
+async def test_thoughts_of_one_provider_go_to_no_other() -> None:
+    """A failover to a provider that wants none sends the messages as they came."""
+    first, second = deepseek(False, "I must look"), answering({**PASSED, "choices": []})
+    again = answer_again(ASKED["messages"], "call_1")["messages"]
+    async with open_raw_upstream(first) as one, open_raw_upstream(second) as two:
+        a = build_provider(one.url, name="a", type="deepseek", models=(MODEL,))
+        b = build_provider(two.url, name="b", models=(MODEL,))
+        async with serving(build_snapshot(a, b)) as server:
+            await ask(server)
+            first.status = 500
+            await ask(server, messages=again)
+    assert first.body(1)["messages"][1]["reasoning_content"] == "I must look"
+    assert second.body(0)["messages"] == again
+
+
 async def test_an_answer_that_breaks_leaves_nothing_behind() -> None:
     """What was thought in a stream without its end is not kept."""
     script = stream()
