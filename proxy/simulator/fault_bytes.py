@@ -53,8 +53,8 @@ def dress_frames(dress: Callable[[bytes], bytes]) -> Callable[[Draft], tuple[Ste
 
 
 def two_data_lines(frame: bytes) -> bytes:
-    """Break an event's JSON after its first comma into two `data:` lines."""
-    return frame.replace(b",", b",\ndata: ", 1)
+    """Break an event's JSON behind its first brace into two `data:` lines."""
+    return frame.replace(b"data: {", b"data: {\ndata: ", 1)
 
 
 def add_bom(draft: Draft) -> tuple[Step, ...]:

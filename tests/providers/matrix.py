@@ -182,11 +182,13 @@ FEATURES: dict[str, Feature] = {
 
 
 @asynccontextmanager
-async def facing(client: str, provider: str) -> AsyncIterator[Asking]:
+async def facing(
+    client: str, provider: str, models: tuple[str, ...] = MODELS
+) -> AsyncIterator[Asking]:
     """Serve a provider of that type, and give a client in front of it."""
     simulator = await open_simulator()
     try:
-        fields: dict[str, Any] = {**PROVIDERS[provider], "type": provider, "models": MODELS}
+        fields: dict[str, Any] = {**PROVIDERS[provider], "type": provider, "models": models}
         fields["base_url"] = simulator.url + fields["base_url"]
         async with (
             serving(build_snapshot(build_provider(**fields))) as server,
