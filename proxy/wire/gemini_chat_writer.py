@@ -13,7 +13,12 @@ from proxy.domain.chat import ChatRequest, Format, Tool, ToolChoice
 from proxy.domain.errors import NotOffered
 from proxy.wire.gemini_contents import ContentsWriter
 from proxy.wire.gemini_models import GeminiModel, build_thinking, read_model
-from proxy.wire.gemini_schema import is_empty_schema, write_json_schema, write_openapi_schema
+from proxy.wire.gemini_schema import (
+    PartsLeft,
+    is_empty_schema,
+    write_json_schema,
+    write_openapi_schema,
+)
 from proxy.wire.json_text import encode
 
 MAX_STOPS = 5
@@ -95,7 +100,8 @@ def _write_prompt(chat: ChatRequest, model: GeminiModel, dropped: list[str]) -> 
         tools = tuple(tool for tool in tools if tool.name in choice.names)
     if not tools:
         return body
-    body["tools"] = [{"functionDeclarations": [_write_tool(tool, model) for tool in tools]}]
+    left = PartsLeft()
+    body["tools"] = [{"functionDeclarations": [_write_tool(tool, model, left) for tool in tools]}]
     if choice is not None:
         body["toolConfig"] = {"functionCallingConfig": _write_choice(choice)}
     if any(tool.is_strict for tool in tools):
@@ -105,7 +111,7 @@ def _write_prompt(chat: ChatRequest, model: GeminiModel, dropped: list[str]) -> 
     return body
 
 
-def _write_tool(tool: Tool, model: GeminiModel) -> dict[str, Any]:
+def _write_tool(tool: Tool, model: GeminiModel, left: PartsLeft) -> dict[str, Any]:
     written: dict[str, Any] = {"name": tool.name}
     if tool.description:
         written["description"] = tool.description
@@ -114,7 +120,7 @@ def _write_tool(tool: Tool, model: GeminiModel) -> dict[str, Any]:
     if model.takes_json_schema:
         written["parametersJsonSchema"] = write_json_schema(tool.parameters)
     else:
-        written["parameters"] = write_openapi_schema(tool.parameters)
+        written["parameters"] = write_openapi_schema(tool.parameters, left)
     return written
 
 
@@ -197,7 +203,7 @@ def _write_format(
     if model.takes_json_schema:
         config["responseJsonSchema"] = write_json_schema(wanted.schema)
     else:
-        config["responseSchema"] = write_openapi_schema(wanted.schema)
+        config["responseSchema"] = write_openapi_schema(wanted.schema, PartsLeft())
 
 
 def _take(extra: dict[str, Raw], name: str) -> Raw | None:

@@ -16,7 +16,7 @@ from msgspec import Raw
 from proxy.wire.json_text import build_object
 
 MAX_PARTS = 100_000
-"""References may name one schema from many places: so much is written out at most."""
+"""References may name one schema from many places: so much of a request is written out at most."""
 MAX_DEPTH = 32
 
 _KEPT = frozenset(
@@ -64,29 +64,46 @@ def write_json_schema(schema: Raw) -> Raw:
     return Raw(build_object(fields))
 
 
-def write_openapi_schema(schema: Raw) -> Raw:
+class PartsLeft:
+    """How much of a request's schemas may still be written out: it has up to 2048 of them."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = MAX_PARTS
+
+
+def write_openapi_schema(schema: Raw, left: PartsLeft) -> Raw:
     """
     Return what of a JSON schema the subset of OpenAPI can say.
 
     References are written out; of one that leads to itself nothing but its type is left.
     `allOf` is joined, `oneOf` becomes `anyOf`, a null among types `nullable`, `const` an
-    `enum`; everything else that the subset lacks is left out, so that it only grows wider.
+    `enum`; everything else that the subset lacks is left out, so that it only grows wider. What
+    cannot be read, such as a number that is no float, is returned as it is: Gemini refuses it.
+
+    Args:
+        schema: of a tool's parameters, or of an answer.
+        left: of the request; behind its end all that is said of a value is that it is an object.
 
     Source: wire-formats §3.2; tests/wire/test_gemini_schema.py.
     """
-    found = _decode_any(schema)
-    writer = _Writer(found if isinstance(found, dict) else {})
+    try:
+        found = _decode_any(schema)
+    except (ValueError, RecursionError):
+        return schema
+    writer = _Writer(found if isinstance(found, dict) else {}, left)
     return Raw(_encode(writer.write(found, 0, ())))
 
 
 class _Writer:
-    def __init__(self, root: dict[str, Any]) -> None:
+    def __init__(self, root: dict[str, Any], left: PartsLeft) -> None:
         self._root = root
-        self._left = MAX_PARTS
+        self._left = left
 
     def write(self, schema: Any, depth: int, followed: tuple[str, ...]) -> dict[str, Any]:
-        self._left -= _weigh(schema)
-        if not isinstance(schema, dict) or depth > MAX_DEPTH or self._left < 0:
+        self._left.count -= _weigh(schema)
+        if not isinstance(schema, dict) or depth > MAX_DEPTH or self._left.count < 0:
             return {"type": "object"}
         reference = schema.get("$ref")
         if isinstance(reference, str):
@@ -99,7 +116,7 @@ class _Writer:
                 schema["$ref"] = target["$ref"]
                 return self.write(schema, depth + 1, followed)
         schema = _join_all(schema)
-        self._left -= _weigh(schema)
+        self._left.count -= _weigh(schema)
         written = {name: value for name, value in schema.items() if name in _KEPT}
         _write_type(schema, written)
         self._write_parts(schema, written, depth, followed)
@@ -117,7 +134,9 @@ class _Writer:
             }
             required = written.get("required")
             if isinstance(required, list):
-                written["required"] = [name for name in required if name in properties]
+                written["required"] = [
+                    name for name in required if isinstance(name, str) and name in properties
+                ]
         else:
             written.pop("required", None)
         if "items" in schema or written.get("type") == "array":
@@ -172,8 +191,11 @@ def _join_all(schema: dict[str, Any]) -> dict[str, Any]:
     for part in (*parts, {k: v for k, v in schema.items() if k != "allOf"}):
         if not isinstance(part, dict):
             continue
-        properties = {**joined.get("properties", {}), **_read_object(part.get("properties"))}
-        required = [*joined.get("required", []), *_read_list(part.get("required"))]
+        properties = {
+            **_read_object(joined.get("properties")),
+            **_read_object(part.get("properties")),
+        }
+        required = [*_read_list(joined.get("required")), *_read_list(part.get("required"))]
         joined.update(part)
         if properties:
             joined["properties"] = properties

@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from proxy.wire.gemini_schema import is_empty_schema, write_json_schema, write_openapi_schema
+from proxy.wire.gemini_schema import (
+    PartsLeft,
+    is_empty_schema,
+    write_json_schema,
+    write_openapi_schema,
+)
 
 
 def raw(value: object) -> Raw:
@@ -17,7 +22,7 @@ def raw(value: object) -> Raw:
 
 
 def openapi(value: object) -> dict[str, Any]:
-    written: dict[str, Any] = json.loads(bytes(write_openapi_schema(raw(value))))
+    written: dict[str, Any] = json.loads(bytes(write_openapi_schema(raw(value), PartsLeft())))
     types.Schema.model_validate(written)
     return written
 
@@ -122,8 +127,26 @@ def test_references_that_multiply_are_bounded() -> None:
     for step in range(1, 31):
         inner = {"$ref": f"#/$defs/d{step - 1}"}
         definitions[f"d{step}"] = {"type": "object", "properties": {"a": inner, "b": inner}}
-    written = write_openapi_schema(raw({"$ref": "#/$defs/d30", "$defs": definitions}))
+    written = write_openapi_schema(raw({"$ref": "#/$defs/d30", "$defs": definitions}), PartsLeft())
     assert len(bytes(written)) < 10_000_000
+
+
+def test_all_schemas_of_a_request_have_one_bound() -> None:
+    """What a request has written out once it has not again for each of its tools."""
+    definitions: dict[str, Any] = {"d0": {"type": "string", "description": "x" * 1000}}
+    for step in range(1, 31):
+        inner = {"$ref": f"#/$defs/d{step - 1}"}
+        definitions[f"d{step}"] = {"type": "object", "properties": {"a": inner, "b": inner}}
+    schema = raw({"$ref": "#/$defs/d30", "$defs": definitions})
+    left = PartsLeft()
+    write_openapi_schema(schema, left)
+    assert bytes(write_openapi_schema(schema, left)) == b'{"type":"object"}'
+
+
+def test_a_number_that_is_no_float_is_for_gemini_to_refuse() -> None:
+    """A schema that cannot be read goes as it came."""
+    schema = Raw(b'{"type":"number","minimum":1e999}')
+    assert write_openapi_schema(schema, PartsLeft()) is schema
 
 
 @pytest.mark.parametrize(
@@ -173,11 +196,12 @@ _SCHEMAS = st.recursive(
         {},
         optional={
             "type": st.sampled_from(["object", "array", 5]),
-            "properties": st.dictionaries(st.text(max_size=2), inner, max_size=2),
+            "properties": st.sampled_from([5, {"a": {}}])
+            | st.dictionaries(st.text(max_size=2), inner, max_size=2),
             "items": inner,
             "anyOf": st.lists(inner, max_size=2),
             "allOf": st.lists(inner, max_size=2),
-            "required": st.sampled_from([["a"], "a", None]),
+            "required": st.sampled_from([["a"], [["a"], {}], "a", 5, None]),
             "$ref": st.sampled_from(["#", "#/properties/a", 7]),
             "enum": st.sampled_from([["a"], [1], "x"]),
         },
@@ -189,4 +213,4 @@ _SCHEMAS = st.recursive(
 @given(_SCHEMAS)
 def test_any_json_becomes_an_object(schema: object) -> None:
     """Whatever a client calls a schema, writing it ends, and gives an object."""
-    assert isinstance(json.loads(bytes(write_openapi_schema(raw(schema)))), dict)
+    assert isinstance(json.loads(bytes(write_openapi_schema(raw(schema), PartsLeft()))), dict)
