@@ -71,7 +71,7 @@ def read_grounding(raw: Raw, text: str | None) -> list[Citation]:
         found = _decode_grounding(raw)
     except (ValueError, RecursionError):
         return []
-    return list(islice(_list(found, text), MAX_CITATIONS))
+    return list(islice(_list(found, _Text(text)), MAX_CITATIONS))
 
 
 def read_citations(raw: Raw, text: str | None) -> list[Citation]:
@@ -81,14 +81,23 @@ def read_citations(raw: Raw, text: str | None) -> list[Citation]:
     except (ValueError, RecursionError):
         return []
     sources = (found.citations or found.citation_sources)[:MAX_CITATIONS]
+    said = _Text(text)
     return [
-        _cite(_Web(source.uri, source.title), _Segment(source.start_index, source.end_index), text)
+        _cite(_Web(source.uri, source.title), _Segment(source.start_index, source.end_index), said)
         for source in sources
         if source.uri or source.title
     ]
 
 
-def _list(found: _Grounding, text: str | None) -> Iterator[Citation]:
+class _Text:
+    """An answer's text, encoded once for all of its sources."""
+
+    def __init__(self, text: str | None) -> None:
+        self.text = text
+        self.encoded = b"" if text is None or text.isascii() else text.encode()
+
+
+def _list(found: _Grounding, said: _Text) -> Iterator[Citation]:
     chunks = [
         chunk.web or chunk.retrieved_context or chunk.maps for chunk in found.grounding_chunks
     ]
@@ -98,22 +107,22 @@ def _list(found: _Grounding, text: str | None) -> Iterator[Citation]:
         for index in support.grounding_chunk_indices:
             web = chunks[index] if 0 <= index < len(chunks) else None
             if web is not None:
-                yield _cite(web, support.segment or _Segment(), text)
+                yield _cite(web, support.segment or _Segment(), said)
 
 
-def _cite(web: _Web, segment: _Segment, text: str | None) -> Citation:
-    start, end = _find_place(segment, text)
+def _cite(web: _Web, segment: _Segment, said: _Text) -> Citation:
+    start, end = _find_place(segment, said)
     return Citation(url=web.uri, title=web.title, quoted=segment.text, start=start, end=end)
 
 
-def _find_place(segment: _Segment, text: str | None) -> tuple[int | None, int | None]:
+def _find_place(segment: _Segment, said: _Text) -> tuple[int | None, int | None]:
     """Return where the segment is, in characters; None where that is not sure."""
     start, end, quoted = segment.start_index, segment.end_index, segment.text
+    text, encoded = said.text, said.encoded
     if text is None or end is None or not 0 <= start <= end:
         return None, None
     if text.isascii():
         return (start, end) if end <= len(text) else (None, None)
-    encoded = text.encode()
     try:
         words = encoded[start:end].decode()
         before = len(encoded[:start].decode())
