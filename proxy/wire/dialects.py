@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from msgspec import Raw
+
 from proxy.domain.chat import ChatRequest
+from proxy.domain.errors import InvalidRequest
 from proxy.domain.exchange import Operation
 from proxy.wire.anthropic_dialect import AnthropicDialect
 from proxy.wire.base import Ask
 from proxy.wire.dialect import Dialect
+from proxy.wire.json_text import holds_too_many_values
 from proxy.wire.openai_dialect import OpenAIDialect
 
 _OPENAI = OpenAIDialect()
@@ -23,6 +27,11 @@ _DIALECTS: Mapping[Operation, Dialect] = MappingProxyType(
 )
 
 
+MAX_VALUES = 500_000
+"""Most values of one field that is read for another dialect: each may cost a hundred bytes, and
+ten million of them fit into a body."""
+
+
 def find_dialect(operation: Operation) -> Dialect:
     """Return how clients of an operation speak."""
     return _DIALECTS[operation]
@@ -33,8 +42,18 @@ def read_chat(ask: Ask) -> ChatRequest:
     Return what is asked, for a provider that speaks another dialect; read at the first time.
 
     Raises:
-        InvalidRequest: a part of it has a shape that cannot be read; `param` says which.
+        InvalidRequest: a part of it has a shape that cannot be read, or more values than are taken
+            apart here; `param` says which.
     """
     if ask.chat is None:
+        for name, raw in ask.fields.items():
+            _check_values(name, raw)
         ask.chat = find_dialect(ask.operation).read_chat(ask)
     return ask.chat
+
+
+def _check_values(name: str, raw: Raw) -> None:
+    if len(memoryview(raw)) > MAX_VALUES and holds_too_many_values(bytes(raw), MAX_VALUES):
+        raise InvalidRequest(
+            f"'{name}' holds more than {MAX_VALUES} values.", param=name, code="too_many_values"
+        )

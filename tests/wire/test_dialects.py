@@ -5,12 +5,14 @@ from collections.abc import Sequence
 import pytest
 from msgspec import Raw
 
+from proxy.domain.chat import Text
+from proxy.domain.errors import InvalidRequest
 from proxy.domain.events import Event
 from proxy.domain.exchange import Operation
 from proxy.wire.anthropic_events import AnthropicEvents, read_anthropic_events
 from proxy.wire.base import Ask
 from proxy.wire.dialect import EventReader
-from proxy.wire.dialects import find_dialect, read_chat
+from proxy.wire.dialects import MAX_VALUES, find_dialect, read_chat
 from proxy.wire.openai_events import OpenAIEvents, read_openai_events
 from proxy.wire.openai_stream import OpenAIStream
 from tests.wire.contract_dialect import DialectContract
@@ -78,6 +80,26 @@ class TestAnthropic(DialectContract):
 def test_each_operation_has_its_dialect(operation: Operation, name: str) -> None:
     """What a client asks for says how it speaks."""
     assert find_dialect(operation).name == name
+
+
+@pytest.mark.parametrize(
+    ("operation", "name"), [("chat", "messages"), ("messages", "messages"), ("chat", "tool_choice")]
+)
+def test_a_body_of_countless_values_is_not_taken_apart(operation: Operation, name: str) -> None:
+    """Ten million empty objects fit into a body, and would fill the memory."""
+    ask = Ask(
+        operation, "m", {"messages": MESSAGES, name: Raw(b"[" + b"{}," * MAX_VALUES + b"{}]")}
+    )
+    with pytest.raises(InvalidRequest) as refusal:
+        read_chat(ask)
+    assert (refusal.value.param, refusal.value.code) == (name, "too_many_values")
+
+
+def test_a_long_text_is_no_reason_to_refuse() -> None:
+    """Only values count: what stands in a string may be as long as a body."""
+    words = b"[{,:" * MAX_VALUES
+    ask = Ask("chat", "m", {"messages": Raw(b'[{"role":"user","content":"' + words + b'"}]')})
+    assert read_chat(ask).messages[0].parts == (Text(words.decode()),)
 
 
 def test_a_chat_is_read_once() -> None:
