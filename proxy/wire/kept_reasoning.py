@@ -136,8 +136,13 @@ def _close(turn: _Turn) -> KeptReasoning | None:
 
 
 def _has_own(parts: tuple[Part, ...], maker: Maker) -> bool:
+    # Who signs its thoughts takes none back without the signature.
     return any(
-        (isinstance(part, Thought) and part.maker == maker)
+        (
+            isinstance(part, Thought)
+            and part.maker == maker
+            and (maker == "openai" or part.signature is not None)
+        )
         or (isinstance(part, Call) and part.signature is not None and maker == "gemini")
         for part in parts
     )
@@ -149,5 +154,7 @@ def _put_back(parts: tuple[Part, ...], kept: KeptReasoning) -> tuple[Part, ...]:
         if isinstance(part, Call) and part.id in kept.signatures
         else part
         for part in parts
+        # What is left of the same thoughts is in the way of them.
+        if not (isinstance(part, Thought) and part.maker == kept.maker)
     ]
     return (*kept.thoughts, *signed)

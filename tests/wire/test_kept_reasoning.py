@@ -130,6 +130,14 @@ def test_who_sends_thoughts_back_has_them_untouched(
     assert (filled.chat, filled.missing) == (chat, ())
 
 
+def test_a_thought_that_has_lost_its_signature_is_none() -> None:
+    """Anthropic would refuse it: what was kept takes its place."""
+    chat = build_chat(Thought("I see", "anthropic"), CALL)
+    filled = fill_reasoning(chat, "anthropic", {"a": KEPT}.get)
+    assert filled.chat.messages[1].parts == (*THOUGHTS, CALL)
+    assert filled.missing == ()
+
+
 def test_a_signed_call_is_gemini_s_own() -> None:
     """A client that has kept the signature needs nothing of ours."""
     chat = build_chat(Call("a", "f", signature="s"))
