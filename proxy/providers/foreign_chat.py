@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from proxy.domain.chat import ChatRequest
+from proxy.domain.chat import ChatRequest, Format, Message, Text
 from proxy.domain.events import Event
 from proxy.domain.exchange import Operation
 from proxy.providers.kind import Kind
@@ -26,6 +26,7 @@ from proxy.wire.openai_stream import OpenAIStream, Repair
 from proxy.wire.translated_answer import translate_answer
 from proxy.wire.translated_stream import TranslatedStream
 
+_SCHEMA_WORDS = "Answer with nothing but JSON that fits this JSON schema: "
 _decode_text = msgspec.json.Decoder(str).decode
 _READ_AS_CHAT = frozenset[Operation](("messages", "completions"))
 
@@ -50,6 +51,8 @@ def build_chat_ask(ask: Ask, kind: Kind, model: str, dropped: MutableSequence[st
         NotOffered: it holds what a chat completion cannot carry.
     """
     chat = read_chat(ask)
+    if not kind.has_schemas:
+        chat = _ask_for_schema(chat, dropped)
     fields: dict[str, Raw | bytes] = {"model": encode(ask.model)}
     fields.update(
         write_openai_chat(chat, dropped, also_takes=kind.also_takes, thoughts_as=kind.thoughts_as)
@@ -87,6 +90,16 @@ def read_foreign_answer(
     checked = read_openai_answer(_derive(ask), body, repair)
     events: list[Event] = read_openai_events(checked.body)
     return translate_answer(ask, events, checked.anomalies, as_stream=as_stream)
+
+
+def _ask_for_schema(chat: ChatRequest, dropped: MutableSequence[str]) -> ChatRequest:
+    """Return a request that asks in words for what its format cannot be bound to."""
+    if chat.format is None or chat.format.schema is None:
+        return chat
+    dropped.append("response_format")
+    words = Text(f"{_SCHEMA_WORDS}{bytes(chat.format.schema).decode()}")
+    messages = (Message("system", (words,)), *chat.messages)
+    return replace(chat, messages=messages, format=Format())
 
 
 def _fit_thinking(

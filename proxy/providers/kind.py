@@ -53,6 +53,9 @@ class Kind(Struct, frozen=True):
     that the client writes is sent anyway."""
     thoughts_as: str | None = None
     """The member of an assistant's message in which it takes its own thoughts back."""
+    has_schemas: bool = True
+    """An answer's JSON can be bound to a schema; else clients of other dialects get JSON that is
+    only asked to fit."""
     has_openai_models: bool = False
     """What its models take is known by OpenAI's names for them (see `openai_models.py`)."""
     efforts: Mapping[str, str] = field(default_factory=dict)

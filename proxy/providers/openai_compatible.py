@@ -113,6 +113,7 @@ KINDS: tuple[Kind, ...] = (
         thoughts_as="reasoning_content",
         efforts={"minimal": "low", "medium": "high", "xhigh": "high"},
         thinking_off=b'{"type":"disabled"}',
+        has_schemas=False,
     ),
     Kind(
         type="lm_studio",

@@ -203,6 +203,20 @@ def test_that_nothing_is_to_be_thought_is_said_where_it_can_be() -> None:
     assert ask.dropped == ["reasoning_effort"]
 
 
+def test_a_schema_is_asked_for_in_words_where_it_cannot_be_had() -> None:
+    """DeepSeek knows JSON without a schema: the client is told that nothing bound the answer."""
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    ask = ask_for(output_config={"format": {"type": "json_schema", "schema": schema}})
+    sent = json.loads(build("deepseek", ask).body)
+    assert sent["response_format"] == {"type": "json_object"}
+    words = sent["messages"][0]
+    assert words["role"] == "system" and "JSON" in words["content"]
+    assert json.loads(words["content"].partition("schema: ")[2]) == schema
+    assert "response_format" in ask.dropped
+    assert json.loads(build("vllm", ask).body)["response_format"]["type"] == "json_schema"
+    assert "response_format" not in ask.dropped
+
+
 @pytest.mark.parametrize("type_name", ["openai", "azure"])
 def test_openais_models_get_what_they_take(type_name: str) -> None:
     """A client of messages cannot know which of OpenAI's models refuses what."""
