@@ -34,6 +34,7 @@ OPERATIONS: tuple[Operation, ...] = ("chat", "messages", "completions")
 MODELS = {"anthropic": "claude-sonnet-4-6", "gemini": "gemini-3-pro", "azure": "my-deployment"}
 AZURE_URL = "https://it.openai.azure.com"
 NOW = 1_760_000_000
+KEY = "sk-canary"
 REQUEST_ID = "req-of-ours"
 
 Sample = tuple[Path, Operation]
@@ -95,7 +96,7 @@ def find_deployment(case: Path) -> Deployment:
         name="it",
         type=name,
         base_url=(kind and kind.base_url) or AZURE_URL,
-        api_key=Secret("sk-canary"),
+        api_key=Secret(KEY),
         api_version=facts.get("api_version"),
     )
     return Deployment(provider, facts.get("model", MODELS[name]))
@@ -109,7 +110,17 @@ def send(sample: Sample) -> dict[str, Any]:
         request = find_type(case.parent.name).build_request(ask, find_deployment(case), {})
     except ProxyError as error:
         return {"refused": {"message": error.message, "param": error.param}}
-    return {"url": request.url, "dropped": ask.dropped, "body": json.loads(request.body)}
+    headers = {
+        name: value.replace(KEY, "<key>")
+        for name, value in request.headers.items()
+        if name != "User-Agent"  # it has our version in it
+    }
+    return {
+        "url": request.url,
+        "headers": headers,
+        "dropped": ask.dropped,
+        "body": json.loads(request.body),
+    }
 
 
 def receive(sample: Sample, cut: Cut = lambda body: [body]) -> tuple[int, bytes]:

@@ -7,6 +7,7 @@ What a case consists of stands in `hub_samples.py`. What clients get is read by 
 import json
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from anthropic.types import Message
@@ -15,10 +16,14 @@ from openai.types import Completion
 from openai.types.chat import ChatCompletion
 
 from proxy.domain.errors import UpstreamError
+from proxy.simulator.generator import build_plan
+from proxy.simulator.signature import sign_thought
 from tests.providers.hub_reading import accumulate_chat, accumulate_message, values_of
 from tests.providers.hub_samples import (
+    NOW,
     PROVIDERS,
     Sample,
+    find_deployment,
     find_error,
     list_samples,
     name_sample,
@@ -28,6 +33,7 @@ from tests.providers.hub_samples import (
     receive,
     send,
 )
+from tests.simulator.asking import body_of, status_of
 from tests.wire.splits import every_cut
 
 ALL = list_samples()
@@ -68,9 +74,33 @@ def settle(sample: Sample, body: bytes) -> bytes:
 
 @each
 def test_the_provider_gets_what_the_sample_says(sample: Sample) -> None:
-    """Address and body that go out are the expected ones, and so is what was left out."""
+    """Address, headers and body that go out are the expected ones, and what was left out."""
     case, operation = sample
     assert send(sample) == read_json(case / f"sent.{operation}.json")
+
+
+@each
+def test_the_vendor_would_take_what_is_sent(sample: Sample) -> None:
+    """The simulator, as strict as the vendors and no part of the hub, takes each request."""
+    sent = send(sample)
+    model = find_deployment(sample[0]).model
+    body = json.dumps(sent["body"] | {"model": "sim-echo"})
+    if sample[0].parent.name == "gemini":
+        body = json.dumps(sent["body"])
+    # Signatures that the vendors have made are not the simulator's.
+    body = body.replace("EqQBCkYIBxgC", sign_thought("Oslo is in Norway."))
+    url = urlsplit(sent["url"].replace(model, "sim-echo"))
+    headers = {name.lower(): value for name, value in sent["headers"].items()}
+    plan = build_plan(
+        "POST",
+        url.path,
+        body.encode(),
+        created_at=NOW,
+        face="http",
+        headers=headers,
+        query=url.query,
+    )
+    assert status_of(plan) == 200, body_of(plan)
 
 
 @each
