@@ -7,6 +7,8 @@ Whether a loop of calls may go on with thinking, in messages of Anthropic's own 
 import msgspec
 from msgspec import Raw, Struct
 
+from proxy.wire.json_text import MAX_NAMES, holds_too_many_values
+
 _THOUGHTS = ("thinking", "redacted_thinking")
 
 _RESULT = b'"tool_use_id"'
@@ -37,6 +39,8 @@ def lacks_thoughts(messages: Raw) -> bool:
 
     Source: wire-formats §3.1; tests/wire/test_anthropic_loops.py.
     """
+    if holds_too_many_values(bytes(messages), MAX_NAMES):
+        return False
     try:
         turns = _decode_turns(messages)
     except (ValueError, RecursionError):

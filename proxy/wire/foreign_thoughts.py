@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from proxy.wire.json_text import encode
+from proxy.wire.json_text import MAX_NAMES, encode, holds_too_many_values
 from proxy.wire.openai_error import NO_VALUE
 from proxy.wire.thought_signature import MARK
 
@@ -54,11 +54,11 @@ def strip_foreign_thoughts(messages: Raw) -> Raw:
         but foreign thoughts is gone.
 
     Raises:
-        Nothing: what cannot be read is the provider's to refuse.
+        Nothing: what cannot be read, or would fill the memory, is the provider's to refuse.
 
     Source: wire-formats §2.8; tests/wire/test_foreign_thoughts.py.
     """
-    if _MARKED not in bytes(messages):
+    if _MARKED not in bytes(messages) or holds_too_many_values(bytes(messages), MAX_NAMES):
         return messages
     try:
         kept = [_strip_message(raw) for raw in _decode_items(messages)]

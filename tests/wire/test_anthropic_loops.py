@@ -7,6 +7,7 @@ import pytest
 from msgspec import Raw
 
 from proxy.wire.anthropic_loops import answers_foreign_call, lacks_thoughts
+from proxy.wire.json_text import MAX_NAMES
 
 USER = {"role": "user", "content": "Hi"}
 CALL = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
@@ -56,3 +57,10 @@ def test_only_the_loop_that_goes_on_must_have_thoughts(messages: Any, lacks: boo
 def test_the_last_result_tells_whose_call_it_was(text: bytes, is_foreign: bool) -> None:
     """Claude's own calls have ids of one form; any other may be another vendor's."""
     assert answers_foreign_call(Raw(text)) == is_foreign
+
+
+def test_more_blocks_than_anybody_sends_are_not_taken_apart() -> None:
+    """Of millions of empty blocks nothing is said: they would fill the memory."""
+    call = b'{"role":"assistant","content":[{"type":"tool_use"}' + b",{}" * MAX_NAMES + b"]}"
+    assert not lacks_thoughts(Raw(b"[" + call + b"]"))
+    assert lacks_thoughts(Raw(b'[{"role":"assistant","content":[{"type":"tool_use"}]}]'))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from proxy.wire.foreign_thoughts import strip_foreign_thoughts
+from proxy.wire.json_text import MAX_NAMES, encode
 
 TEXT = {"type": "text", "text": "hi"}
 OWN = {"type": "thinking", "thinking": "Hm", "signature": "EqQ="}
@@ -74,3 +75,10 @@ def test_words_that_only_look_like_a_mark_stay(message: Any) -> None:
 def test_nothing_is_raised(text: bytes) -> None:
     """What is no list of messages comes back as it is, or as a list that says the same."""
     strip_foreign_thoughts(Raw(b'"lp1.' + text))
+
+
+def test_more_values_than_anybody_sends_are_not_taken_apart() -> None:
+    """Millions of small values would fill the memory: Anthropic gets them as they came."""
+    items = b'{"role":"assistant","content":[' + encode(FOREIGN) + b",0" * MAX_NAMES + b"]}"
+    messages = Raw(b"[" + items + b"]")
+    assert strip_foreign_thoughts(messages) is messages
