@@ -45,6 +45,9 @@ def test_an_aim_never_asks_for_less_and_aiohttp_never_for_more() -> None:
         ("rss_idle_mb", 60),
         ("rss_busy_mb", 85),
         ("start_s", 1.0),
+        ("chat_anthropic_cpu_us_per_chunk", 60),
+        ("messages_openai_cpu_us_per_chunk", 60),
+        ("chat_gemini_cpu_us_per_chunk", 60),
     ],
 )
 def test_what_must_be_is_with_the_own_client(name: str, limit: float) -> None:
