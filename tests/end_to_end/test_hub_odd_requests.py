@@ -27,6 +27,9 @@ from tests.end_to_end.served import PROMPT
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
 MAX_TOKENS = 2000
+OPENAI_TOOLS: Any = [
+    {"type": "function", "function": {"name": "get_weather", "parameters": WEATHER}}
+]
 WORDS = 'Grüße, 你好, 🦊 "quoted" \\ back\r\nand\tnext </script> @0000000000 \u2028 end.'
 LONG = "word " * 1_500
 
@@ -165,9 +168,8 @@ async def test_loops_that_are_over_bind_nobody(
     hub_sdk: AsyncOpenAI, maker: str, other: str
 ) -> None:
     """A loop of tools that another vendor's model has brought to its end is history for all."""
-    tools: Any = [{"type": "function", "function": {"name": "get_weather", "parameters": WEATHER}}]
     first = await hub_sdk.chat.completions.create(
-        model=f"{maker}/{THINKING_CALLER}", messages=ASK, tools=tools, reasoning_effort="low"
+        model=f"{maker}/{THINKING_CALLER}", messages=ASK, tools=OPENAI_TOOLS, reasoning_effort="low"
     )
     calls: Any = first.choices[0].message.tool_calls
     turn: Any = [
@@ -178,11 +180,48 @@ async def test_loops_that_are_over_bind_nobody(
         {"role": "user", "content": "And tomorrow?"},
     ]
     second = await hub_sdk.chat.completions.create(
-        model=f"{other}/{THINKING_CALLER}", messages=turn, tools=tools, reasoning_effort="low"
+        model=f"{other}/{THINKING_CALLER}",
+        messages=turn,
+        tools=OPENAI_TOOLS,
+        reasoning_effort="low",
     )
     message: Any = second.choices[0].message
     assert message.tool_calls[0].function.name == "get_weather"
     assert message.reasoning_content == THOUGHT
+
+
+@pytest.mark.parametrize("maker", TRANSLATED)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_thoughts_that_the_client_has_lost_are_remembered(
+    hub_sdk: AsyncOpenAI, maker: str, stream: bool
+) -> None:
+    """A client that sends back the call alone goes on with its thoughts; a stranger's is missed."""
+    model, more = f"{maker}/{THINKING_CALLER}", {"tools": OPENAI_TOOLS, "reasoning_effort": "low"}
+    text = f"{maker} {stream}"
+    ask: Any = [{"role": "user", "content": text}]
+    options: Any = more
+    if stream:
+        async with hub_sdk.chat.completions.stream(model=model, messages=ask, **options) as events:
+            first: Any = await events.get_final_completion()
+    else:
+        first = await hub_sdk.chat.completions.create(model=model, messages=ask, **options)
+    [call] = first.choices[0].message.tool_calls
+    function = {"name": call.function.name, "arguments": call.function.arguments}
+
+    def go_on(call_id: str) -> Any:
+        call = {"id": call_id, "type": "function", "function": function}
+        return [
+            *ask,
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": call_id, "content": "23 degrees"},
+        ]
+
+    for call_id, told in ((call.id, None), ("call_of_nobody", "missing")):
+        raw = await hub_sdk.chat.completions.with_raw_response.create(
+            model=model, messages=go_on(call_id), **options
+        )
+        assert raw.parse().choices[0].message.content == "The tool answered: 23 degrees"
+        assert raw.headers.get("x-llm-proxy-reasoning") == told
 
 
 async def test_older_forms_of_openais_format(hub_sdk: AsyncOpenAI, maker: str) -> None:
