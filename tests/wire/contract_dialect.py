@@ -5,11 +5,13 @@ An answer that the one has written and the other has read is the same answer. Wh
 pair makes a class of `DialectContract`; tests/wire/test_dialects.py has those that there are.
 """
 
+import json
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import strategies as st
 
 from proxy.domain.chat import Maker
 from proxy.domain.events import (
@@ -48,6 +50,23 @@ ANSWERS: dict[str, list[Event]] = {
     "two calls behind text": [*TEXT, *FIRST_CALL, *SECOND_CALL, Finished("tool_calls")],
     "no words": [Finished("stop")],
 }
+
+
+WORDS = st.text(min_size=1, max_size=4)
+
+
+@st.composite
+def any_answer(draw: st.DrawFn) -> list[Event]:
+    """Any text, then any calls, in any pieces; no arguments are `{}`."""
+    events: list[Event] = [Said(text) for text in draw(st.lists(WORDS, max_size=3))]
+    calls = draw(st.lists(st.dictionaries(WORDS, WORDS, max_size=2), max_size=3))
+    for index, arguments in enumerate(calls):
+        text = json.dumps(arguments)
+        place = draw(st.integers(1, len(text)))
+        events.append(CallStarted(index, f"call_{index}", f"f{index}"))
+        events += [CallArguments(index, piece) for piece in (text[:place], text[place:]) if piece]
+        events.append(CallEnded(index))
+    return [*events, Finished("tool_calls" if calls else "stop")]
 
 
 def what_is_said(events: Sequence[Event]) -> Any:

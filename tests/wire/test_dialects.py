@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Raw
 
 from proxy.domain.chat import Text
@@ -15,7 +17,8 @@ from proxy.wire.dialect import EventReader
 from proxy.wire.dialects import MAX_VALUES, find_dialect, read_chat
 from proxy.wire.openai_events import OpenAIEvents, read_openai_events
 from proxy.wire.openai_stream import OpenAIStream
-from tests.wire.contract_dialect import DialectContract
+from tests.wire.contract_dialect import DialectContract, any_answer, what_is_said
+from tests.wire.splits import cut
 
 MESSAGES = Raw(b'[{"role":"user","content":"hi"}]')
 
@@ -65,6 +68,19 @@ class TestAnthropic(DialectContract):
     def shortest_success(self, whole: bytes) -> int:
         """The event with the reason is the end, whatever comes behind it."""
         return whole.index(b"\n\nevent: message_stop")
+
+
+@pytest.mark.parametrize("pair", [TestOpenAI(), TestAnthropic()], ids=["openai", "anthropic"])
+@given(events=any_answer(), places=st.lists(st.integers(0, 10_000), max_size=6))
+def test_any_answer_is_the_same_when_it_was_written_and_read(
+    pair: DialectContract, events: list[Event], places: list[int]
+) -> None:
+    """Any text and any calls, as a stream cut anywhere and as a whole answer."""
+    whole = pair.complete(events)
+    said = what_is_said(whole)
+    assert what_is_said(pair.read(cut(pair.write(whole), places))) == said
+    body = pair.dialect.write_answer(pair.ask(streams=False), whole)
+    assert what_is_said(pair.read_whole(body)) == said
 
 
 @pytest.mark.parametrize(
