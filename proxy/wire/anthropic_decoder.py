@@ -60,6 +60,14 @@ _REASONS: dict[str, FinishReason] = {
 """All others are `tool_calls` where there have been calls, else `stop`."""
 
 
+_MOST_OPEN = 16
+"""Blocks come one after the other; what has begun is kept, so that there is an end to it."""
+_MOST_CITED_BYTES = 4 * 1024 * 1024
+"""So much is kept of where words come from; what is more of it is passed over."""
+_CITATION_BYTES = 200
+"""What keeping one takes, beside its text."""
+
+
 class _Open(Struct):
     """A block that has begun and has not ended."""
 
@@ -85,6 +93,8 @@ class AnthropicDecoder:
     """
 
     def __init__(self, unwraps: str | None = None) -> None:
+        self.kind = ""
+        """The type of the last event."""
         self.is_over = False
         """`message_stop` has arrived."""
         self.is_finished = False
@@ -104,6 +114,7 @@ class AnthropicDecoder:
         self._stop_sequence: str | None = None
         self._explanation: str | None = None
         self._has_total = False
+        self._cited_room = _MOST_CITED_BYTES
 
     def decode(self, data: bytes) -> list[Event]:
         """
@@ -121,15 +132,14 @@ class AnthropicDecoder:
 
         Source: wire-formats §3.1; tests/wire/test_anthropic_decoder.py.
         """
-        if len(data) > MAX_VALUES and holds_too_many_values(data):
-            raise UpstreamTooLarge("The provider sent an event of more parts than are accepted.")
+        check_values(data)
         if not data.isascii():
             data.decode()
         try:
             event = decode_event(data)
         except msgspec.ValidationError:
             return self._pass_over(data)
-        kind = event.type
+        kind = self.kind = event.type
         if kind == "content_block_delta":
             if event.delta is None:
                 raise build_malformed()
@@ -230,12 +240,20 @@ class AnthropicDecoder:
             # Each is all of it.
             block.signature = delta.signature or block.signature
         elif kind == "citations_delta" and bytes(delta.citation) not in EMPTY:
-            block.citations.append(delta.citation)
+            self._cite(block, delta.citation)
         return []
+
+    def _cite(self, block: _Open, citation: Raw) -> None:
+        self._cited_room -= len(memoryview(citation)) + _CITATION_BYTES
+        if self._cited_room >= 0:
+            # A copy: it would keep all of its event.
+            block.citations.append(Raw(bytes(citation)))
 
     def _start_block(self, index: int, block: Block) -> list[Event]:
         if index in self._open or not self._has_started:
             raise build_malformed()
+        if len(self._open) >= _MOST_OPEN:
+            raise UpstreamTooLarge("The provider sent more at once than is accepted.")
         kind = block.type
         opened = self._open[index] = _Open(
             kind if kind in SHOWN else "", signature=block.signature, start=self._characters
@@ -243,7 +261,8 @@ class AnthropicDecoder:
         self.is_finished = False
         if kind == "text":
             if bytes(block.citations).startswith(b"["):
-                opened.citations.extend(decode_items(block.citations))
+                for citation in decode_items(block.citations):
+                    self._cite(opened, citation)
             return self._say(block.text)
         if kind == "thinking":
             return self._think(block.thinking)
@@ -333,6 +352,7 @@ class AnthropicDecoder:
     def _pass_over(self, data: bytes) -> list[Event]:
         """Take an event whose fields are not what we know: no fault if its type is new."""
         event = decode_loose(data)
+        self.kind = event.type
         if event.type == "content_block_start" and find_type(event.content_block) not in SHOWN:
             if not isinstance(event.index, int):
                 raise build_malformed()
@@ -343,6 +363,12 @@ class AnthropicDecoder:
         if not is_new:
             raise build_malformed()
         return []
+
+
+def check_values(data: bytes) -> None:
+    """Raise UpstreamTooLarge if an event has more values than MAX_VALUES in `json_text.py`."""
+    if len(data) > MAX_VALUES and holds_too_many_values(data):
+        raise UpstreamTooLarge("The provider sent an event of more parts than are accepted.")
 
 
 def build_malformed() -> UpstreamProtocolError:

@@ -1,5 +1,6 @@
 """Anthropic's answers, streamed or whole -> events, whatever way the bytes were split."""
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -14,19 +15,21 @@ from proxy.domain.errors import (
 )
 from proxy.domain.events import Event
 from proxy.domain.exchange import Anomaly
-from proxy.wire.anthropic_decoder import AnthropicDecoder, build_malformed
-from proxy.wire.anthropic_shapes import decode_any
+from proxy.wire.anthropic_decoder import AnthropicDecoder, build_malformed, check_values
+from proxy.wire.anthropic_shapes import TYPES, decode_any
 from proxy.wire.json_text import mend_text
 from proxy.wire.openai_error import KNOWN_REJECTIONS, read_error_object
 from proxy.wire.sse import EventSplitter, EventTooLarge, ServerSentEvent
 from proxy.wire.translated_stream import CONTENT
+
+_PLAIN_NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
 class Taken(Struct, gc=False):
     """One event of the provider's, and what it says."""
 
     name: str
-    """Of its `event:` line; "" if it had none."""
+    """What its `event:` line is to say; "": a client of the same dialect is not to get it."""
     data: bytes
     events: list[Event]
 
@@ -112,6 +115,8 @@ class AnthropicFeed:
     def _take_event(self, block: ServerSentEvent | bytes) -> Taken | None:
         name, data = ("", block) if isinstance(block, bytes) else (block.name, block.data)
         data = data.strip()
+        if name == "error" or b"\n" in data:
+            check_values(data)
         if b"\n" in data:
             # Line ends are legal between JSON's tokens, where a space means the same and keeps
             # the event on one line; inside a string they are not.
@@ -124,18 +129,28 @@ class AnthropicFeed:
             raise read_error_object(_decode_or_none(data))
         self.event_count += 1
         try:
-            return Taken(name, data, self.decoder.decode(data))
+            events = self.decoder.decode(data)
+            return Taken(self._choose_name(name), data, events)
         except (ValueError, RecursionError):
             pass
         mended = mend_text(data)
         if mended == data:
             raise build_malformed()
         try:
-            taken = Taken(name, mended, self.decoder.decode(mended))
+            events = self.decoder.decode(mended)
         except (ValueError, RecursionError):
             raise build_malformed() from None
         self.decoder.anomalies.add("utf8_replaced")
-        return taken
+        return Taken(self._choose_name(name), mended, events)
+
+    def _choose_name(self, said: str) -> str:
+        """Return the name of an event: its type, so that no client reads more into it than we."""
+        kind = self.decoder.kind
+        if kind in TYPES:
+            return kind
+        if not kind and (said == "ping" or said not in TYPES):
+            kind = said
+        return kind if _PLAIN_NAME.fullmatch(kind) else ""
 
     def _without_words(self, error: ProxyError) -> ProxyError:
         """Keep a provider's own words out of a stream that has begun: nobody can resend it."""

@@ -1,19 +1,17 @@
 """
 Anthropic's answers for clients of Anthropic's dialect: checked, and passed on as they came.
 
-Of a stream whole events go through, each with its `event:` line, pings among them; comments and
-fields that no client reads do not.
+Of a stream whole events go through, pings among them, each with its type in its `event:` line;
+comments and fields that no client reads do not.
 """
 
 import msgspec
-from msgspec import Raw
 
 from proxy.domain.errors import ProxyError, UpstreamProtocolError
 from proxy.domain.events import Counted
 from proxy.domain.exchange import Anomaly
 from proxy.domain.usage import Usage
 from proxy.wire.anthropic_events import AnthropicFeed, Taken, decode_whole
-from proxy.wire.anthropic_shapes import find_type
 from proxy.wire.base import Ask, CheckedAnswer
 from proxy.wire.openai_usage import MOST_TOKENS
 from proxy.wire.usage_estimate import estimate_usage
@@ -90,8 +88,8 @@ class AnthropicStream:
         out = []
         for one in taken:
             self._note(one)
-            name = one.name or find_type(Raw(one.data))
-            out.append(b"event: " + name.encode() + b"\ndata: " + one.data + b"\n\n")
+            if one.name:
+                out.append(b"event: " + one.name.encode() + b"\ndata: " + one.data + b"\n\n")
         self.has_content = self._feed.has_content
         self.is_over = self._feed.decoder.is_over
         return b"".join(out)

@@ -357,3 +357,18 @@ def test_too_many_values_are_not_taken_apart() -> None:
     with pytest.raises(UpstreamTooLarge) as excess:
         AnthropicDecoder().decode_answer(bomb)
     assert excess.value.code == "answer_too_large"
+
+
+def test_blocks_that_never_end_are_not_kept_for_ever() -> None:
+    """A stream that begins block after block and ends none is refused before it fills memory."""
+    with pytest.raises(UpstreamTooLarge):
+        decode([start(), *(block(index, "text", text="") for index in range(1000))])
+
+
+def test_sources_are_kept_to_a_limit_and_without_their_events() -> None:
+    """Of sources without end only so many are kept, none with what else its event has held."""
+    source = {"type": "char_location", "cited_text": "x" * 10_000}
+    cited = delta(0, "citations_delta", citation=source, junk="y" * 100_000)
+    values = [start(), block(0, "text", text=""), *[cited] * 1000, stop(0), end(), OVER]
+    found = [event for event in decode(values) if isinstance(event, Cited)]
+    assert 300 < len(found) < 500

@@ -21,6 +21,7 @@ from proxy.domain.errors import (
 from proxy.domain.events import Counted, Event, Finished, Said
 from proxy.domain.usage import Usage
 from proxy.wire.anthropic_events import AnthropicEvents, AnthropicFeed, read_anthropic_events
+from proxy.wire.json_text import MAX_VALUES
 from tests.wire.anthropic_chunks import (
     HI,
     OVER,
@@ -266,3 +267,11 @@ def test_a_block_left_open_is_truncated() -> None:
     values = [start(), block(0, "text"), text(0, "Hi"), end()]
     assert isinstance(read([stream(values)])[1].error, UpstreamTruncated)
     assert read([stream([*values, stop(0)])])[1].error is None
+
+
+@pytest.mark.parametrize("head", [b"event: error\ndata: ", b"data:\ndata: "])
+def test_too_many_values_are_not_taken_apart_anywhere(head: bytes) -> None:
+    """An error, and an event of several lines, of millions of empty lists is not decoded."""
+    reader = AnthropicEvents(1 << 24)
+    assert reader.feed(head + b"[" + b"[]," * MAX_VALUES + b"[]]\n\n") == []
+    assert isinstance(reader.error, UpstreamTooLarge)

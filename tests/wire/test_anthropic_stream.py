@@ -163,3 +163,28 @@ def test_a_count_of_tokens_passes_and_costs_nothing() -> None:
     for body in (b"{}", b"", b'{"input_tokens":-1}', b'{"input_tokens":"3"}'):
         with pytest.raises(UpstreamProtocolError):
             read_token_count(body)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("message_stop2", "message_stop"),
+        (None, "message_stop"),
+        (None, "content_block_delta"),
+        ("x\n\nevent: message_stop\ndata: {}", ""),
+    ],
+)
+def test_no_name_says_more_than_its_event(kind: str | None, name: str) -> None:
+    """An event is called what we have read it as: no `event:` line, and no type, ends an answer."""
+    value = {"delta": {"type": "text_delta", "text": "unseen"}} | ({"type": kind} if kind else {})
+    data = f"event: {name}\ndata: {json.dumps(value)}\n\n".encode()
+    out = read_all(open_stream(), [stream(HI[:4]) + data])
+    names = [line[7:].decode() for line in out.split(b"\n") if line.startswith(b"event: ")]
+    assert names == [value["type"] for value in HI[:4]] + ["message_stop2"] * (
+        kind == "message_stop2"
+    )
+
+
+def test_a_ping_without_a_type_passes() -> None:
+    """A sign of life is one by its name alone."""
+    assert open_stream().feed(b"event: ping\ndata: {}\n\n") == b"event: ping\ndata: {}\n\n"
