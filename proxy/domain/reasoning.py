@@ -25,4 +25,5 @@ class KeptReasoning(Struct, frozen=True):
         texts = sum(len(each.text) + len(each.signature or "") for each in self.thoughts)
         extras = sum(len(memoryview(each.extra)) for each in self.thoughts if each.extra)
         signed = sum(len(each) for each in self.signatures.values())
-        return 200 + texts + extras + signed + 50 * len(self.call_ids)
+        ids = sum(50 + len(each) for each in self.call_ids)
+        return 200 + texts + extras + signed + ids

@@ -16,6 +16,7 @@ from proxy.domain.reasoning import KeptReasoning
 
 MOST_BYTES = 256 * 1024
 """Of one turn; what was thought beyond it is not kept, since only all of it is of use."""
+_EVENT_BYTES = 8
 NOTED = Thinking | ThoughtEnded | CallStarted
 """The events that `Gatherer.note` wants to see; it passes over all others."""
 
@@ -55,14 +56,16 @@ class Gatherer:
         turn = self._turns.get(event.choice)
         if turn is None:
             turn = self._turns[event.choice] = _Turn()
+        self._room_bytes -= _weigh(event)
+        if self._room_bytes < 0:
+            # All of it is of no use any more, and there may be no end to what still comes.
+            self._turns.clear()
+            return
         if isinstance(event, Thinking):
             turn.maker = event.maker
-            self._room_bytes -= len(event.text)
-            if self._room_bytes >= 0:
-                turn.texts.append(event.text)
+            turn.texts.append(event.text)
         elif isinstance(event, ThoughtEnded):
             turn.maker = event.maker
-            self._room_bytes -= len(event.signature or "") + len(memoryview(event.extra or b""))
             text = "".join(turn.texts)
             turn.texts.clear()
             turn.thoughts.append(
@@ -71,7 +74,6 @@ class Gatherer:
         else:
             turn.call_ids.append(event.id)
             if event.signature is not None:
-                self._room_bytes -= len(event.signature)
                 turn.signatures[event.id] = event.signature
 
     def finish(self) -> list[KeptReasoning]:
@@ -120,6 +122,16 @@ def fill_reasoning(
     if messages == list(chat.messages):
         return Filled(chat, tuple(missing))
     return Filled(replace(chat, messages=tuple(messages)), tuple(missing))
+
+
+def _weigh(event: Thinking | ThoughtEnded | CallStarted) -> int:
+    """Return how much of the room an event takes; what keeping any takes is in it."""
+    if isinstance(event, Thinking):
+        return _EVENT_BYTES + len(event.text)
+    weight = _EVENT_BYTES + len(event.signature or "")
+    if isinstance(event, CallStarted):
+        return weight + len(event.id)
+    return weight + len(memoryview(event.extra or b""))
 
 
 def _close(turn: _Turn) -> KeptReasoning | None:

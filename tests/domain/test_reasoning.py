@@ -11,4 +11,4 @@ def test_everything_that_is_kept_counts() -> None:
     empty = KeptReasoning("openai").size_bytes
     thought = Thought("t" * 100, "openai", "s" * 50, extra=Raw(b"{}"))
     kept = KeptReasoning("openai", (thought,), {"a": "x" * 30}, ("a", "b"))
-    assert kept.size_bytes - empty == 100 + 50 + 2 + 30 + 2 * 50
+    assert kept.size_bytes - empty == 100 + 50 + 2 + 30 + 2 * (50 + 1)

@@ -16,7 +16,7 @@ from proxy.domain.events import (
 )
 from proxy.domain.reasoning import KeptReasoning
 from proxy.domain.usage import Usage
-from proxy.wire.kept_reasoning import MOST_BYTES, fill_reasoning, gather
+from proxy.wire.kept_reasoning import MOST_BYTES, Gatherer, fill_reasoning, gather
 
 CLAUDE = (
     Started("m"),
@@ -149,3 +149,22 @@ def test_what_is_not_found_is_missing() -> None:
     chat = build_chat(Thought("x", "openai"), Call("z", "f"), CALL)
     filled = fill_reasoning(chat, "anthropic", lambda _: None)
     assert (filled.chat, filled.missing) == (chat, ("z",))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ThoughtEnded("anthropic", "s" * 1000, is_redacted=True),
+        ThoughtEnded("anthropic", "s"),
+        Thinking("t", "anthropic"),
+        CallStarted(0, "i" * 1000, "f"),
+    ],
+)
+def test_an_answer_without_end_is_not_kept_without_end(event: Event) -> None:
+    """Once there is too much of it nothing more is held, whatever it consists of."""
+    gatherer = Gatherer()
+    for _ in range(MOST_BYTES // 8 + 1):
+        gatherer.note(event)
+    held = [turn for turn in gatherer._turns.values()]
+    assert sum(len(t.thoughts) + len(t.texts) + len(t.call_ids) for t in held) == 0
+    assert gatherer.finish() == []
