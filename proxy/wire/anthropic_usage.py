@@ -116,11 +116,14 @@ def _add_iterations(found: _Reported) -> _Counts:
         return found
     summed = _Counts()
     for name in _NAMES:
-        total, counts = getattr(found, name), [getattr(each, name) for each in billed]
-        if min((count or 0 for count in counts), default=0) < 0:
+        total, told = getattr(found, name), [getattr(each, name) for each in billed]
+        counts = [count for count in told if count is not None]
+        if min(counts, default=0) < 0:
             return found
-        # An iteration need not name what it has to do with the cache; the totals do.
-        setattr(summed, name, max(sum(count or 0 for count in counts), total or 0))
+        # An iteration need not name what it has to do with the cache; the totals do, and where
+        # they do not either, what was said before holds.
+        if counts or total is not None:
+            setattr(summed, name, max(sum(counts), total or 0))
     return summed
 
 

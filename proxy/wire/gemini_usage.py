@@ -44,11 +44,12 @@ def parse_gemini_usage(raw: Raw | bytes) -> Usage | None:
         if found.candidates_token_count or found.thoughts_token_count:
             raise ValueError("tokens of an answer without those of its prompt")
         return None
-    inputs = found.prompt_token_count + (found.tool_use_prompt_token_count or 0)
+    by_tools = found.tool_use_prompt_token_count or 0
+    inputs = found.prompt_token_count + by_tools
     said, thoughts = found.candidates_token_count or 0, found.thoughts_token_count or 0
     is_inclusive = thoughts <= said and inputs + said == found.total_token_count
     outputs = said if is_inclusive else said + thoughts
-    if min(found.prompt_token_count, inputs, said, thoughts) < 0 or max(inputs, outputs) > (
+    if min(found.prompt_token_count, by_tools, said, thoughts) < 0 or max(inputs, outputs) > (
         MOST_TOKENS
     ):
         raise ValueError("no counts that an answer can have")

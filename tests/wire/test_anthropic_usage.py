@@ -107,3 +107,10 @@ def test_half_of_the_counts_are_none() -> None:
     assert merge({"input_tokens": 3}) is None
     assert merge({"output_tokens": 3}) is None
     assert merge({}) is None
+
+
+def test_iterations_do_not_undo_what_was_counted_before() -> None:
+    """What neither the totals nor the iterations of a later object name keeps its value."""
+    first = {"input_tokens": 100, "output_tokens": 1, "cache_read_input_tokens": 60}
+    iterations = [{"type": "message", "output_tokens": 20}]
+    assert merge(first, {"output_tokens": 20, "iterations": iterations}) == Usage(160, 20, 60)

@@ -83,6 +83,7 @@ def test_a_missing_count_is_zero() -> None:
         {"promptTokenCount": -1},
         {"promptTokenCount": 1, "candidatesTokenCount": -1},
         {"promptTokenCount": 1, "thoughtsTokenCount": -5, "candidatesTokenCount": 9},
+        {"promptTokenCount": 9, "toolUsePromptTokenCount": -5, "candidatesTokenCount": 9},
         {"promptTokenCount": "1"},
         {"promptTokenCount": 1.5},
         {"promptTokenCount": 10**10},
