@@ -20,6 +20,9 @@ class _Result(Struct, rename="camel", gc=False):
 
 _NEVER = -9999.0
 """What OpenAI says of a token whose probability is no number worth telling."""
+_LONGEST_TOKEN = 1024
+"""In characters. Of a longer one, which no model has, the bytes are not told: as numbers they
+would take many times its own memory."""
 
 _decode = msgspec.json.Decoder(_Result).decode
 
@@ -43,5 +46,5 @@ def _write(token: _Token) -> dict[str, object]:
     return {
         "token": token.token,
         "logprob": _NEVER if token.log_probability is None else token.log_probability,
-        "bytes": list(token.token.encode()),
+        "bytes": list(token.token.encode()) if len(token.token) <= _LONGEST_TOKEN else None,
     }

@@ -14,7 +14,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 MAX_TEXT_CHARACTERS = 16 * 1024 * 1024
-MAX_PIECES = 100_000
+MAX_PIECES = 300_000
+"""Steps of all paths together."""
 _MOST_STEPS = 32
 _LONGEST_PATH = 4096
 
@@ -55,11 +56,13 @@ class ArgumentBuilder:
             ValueError: it has no path, or one that leads nowhere.
             OverflowError: there are too many, or they are too long together.
         """
-        self._pieces += 1
+        steps = _split_path(piece.json_path)
+        # Each step may make an object of its own.
+        self._pieces += len(steps)
         self._characters += len(piece.string_value or "") + len(piece.json_path)
+        self._characters += len(memoryview(piece.number_value))
         if self._pieces > MAX_PIECES or self._characters > MAX_TEXT_CHARACTERS:
             raise OverflowError("arguments are larger than is accepted")
-        steps = _split_path(piece.json_path)
         place: Any = self._root
         for step, after in pairwise(steps):
             place = _enter(place, step, {} if isinstance(after, str) else [])
@@ -78,7 +81,7 @@ def _read_value(piece: PartialArgument) -> object:
     if piece.bool_value is not None:
         return piece.bool_value
     if piece.number_value is not _NOTHING:
-        return piece.number_value
+        return Raw(bytes(piece.number_value))  # a copy: it would keep all of its event
     return None
 
 

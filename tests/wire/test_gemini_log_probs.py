@@ -49,3 +49,12 @@ def test_tokens_are_written_as_openai_does() -> None:
 def test_what_says_nothing_is_none(raw: bytes) -> None:
     """An answer is never lost for its probabilities."""
     assert write_log_probs(Raw(raw)) is None
+
+
+def test_of_a_token_that_cannot_be_no_bytes_are_told() -> None:
+    """Megabytes in the place of a token do not become many times as many."""
+    token = json.dumps({"chosenCandidates": [{"token": "x" * 100_000, "logProbability": -1}]})
+    found = write_log_probs(Raw(token.encode()))
+    assert found is not None
+    assert len(bytes(found)) < 110_000
+    assert json.loads(bytes(found))["content"][0]["bytes"] is None

@@ -1,6 +1,7 @@
 """Tests of `proxy/wire/gemini_partial_args.py`."""
 
 import json
+import sys
 from typing import Any
 
 import msgspec
@@ -103,6 +104,24 @@ def test_arguments_have_a_cap() -> None:
     with pytest.raises(OverflowError):
         for _ in range(MAX_PIECES + 1):
             builder.add(PartialArgument("$.a", ""))
+
+
+def test_steps_count_and_not_only_pieces() -> None:
+    """Deep paths that have nothing in common are refused before they fill memory."""
+    builder = ArgumentBuilder()
+    with pytest.raises(OverflowError):
+        for number in range(MAX_PIECES // 31 + 1):
+            builder.add(PartialArgument(f"$.a{number}" + ".b" * 30, ""))
+
+
+def test_a_number_does_not_keep_its_event() -> None:
+    """What stood beside a number is gone once it has been taken."""
+    text = json.dumps({"jsonPath": "$.a", "numberValue": 15, "junk": "x" * 1000}).encode()
+    before = sys.getrefcount(text)
+    builder = ArgumentBuilder()
+    builder.add(_decode(text))
+    assert sys.getrefcount(text) == before
+    assert builder.build() == '{"a":15}'
 
 
 _PLAIN = st.recursive(
