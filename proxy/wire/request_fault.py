@@ -37,6 +37,11 @@ _NO_ACCESS = re.compile(
     r"[^\n]{0,80}?\b(?:not have access to|must be verified to use) (?:(?:the|this) )?model\b"
 )
 _UNVERIFIED = re.compile(r"(?:your|this|the) organi[sz]ation must be verified to ")
+# Google's, of a file or a cache that a client has named.
+_NO_FILE = re.compile(
+    r"you do not have permission to access the (?:file|cachedcontent|cached content)\b"
+    r"|(?:the )?cached ?content\b[^\n]{0,200}?\bnot found\b"
+)
 _AFFORDED = re.compile(r"can only afford (-?[0-9][0-9,]{0,15})")
 _COST_MARKS = ("fewer max_tokens", "prompt tokens limit exceeded", "can only afford")
 _ASKED = re.compile(
@@ -79,8 +84,7 @@ def find_own_fault(
         )
     if status in (403, 404, 410) and _lacks_model(fault):
         return UpstreamModelNotFound()
-    if status == 403 and _UNVERIFIED.match(_read_said(fault)):
-        # The account may use the model, and only not as this request does.
+    if status == 403 and _is_about_use(_read_said(fault)):
         return _refuse()
     return None
 
@@ -112,6 +116,11 @@ def _lacks_model(fault: UpstreamFault) -> bool:
         return True
     said = _read_said(fault)
     return bool(_NO_MODEL.match(said) or _NO_ACCESS.match(said))
+
+
+def _is_about_use(said: str) -> bool:
+    """Return whether the account may use the model, and only not as this request does."""
+    return bool(_UNVERIFIED.match(said) or _NO_FILE.match(said))
 
 
 def _is_too_costly(fault: UpstreamFault, is_quota: bool) -> bool:

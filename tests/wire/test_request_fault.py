@@ -75,6 +75,30 @@ NOT_FOUND: list[tuple[str, int, object, str]] = [
         MODEL,
     ),
     (
+        "gemini's file of another",
+        403,
+        said(
+            "You do not have permission to access the File abc or it may not exist.",
+            code=403,
+            status="PERMISSION_DENIED",
+        ),
+        REFUSED,
+    ),
+    (
+        "gemini's cache of another",
+        403,
+        said(
+            "CachedContent not found (or permission denied)", code=403, status="PERMISSION_DENIED"
+        ),
+        REFUSED,
+    ),
+    (
+        "gemini's key without permission",
+        403,
+        said("The caller does not have permission", code=403, status="PERMISSION_DENIED"),
+        KEY,
+    ),
+    (
         "openai unverified to stream",
         403,
         said("This organization must be verified to stream this model"),
