@@ -6,9 +6,14 @@ from msgspec import Raw
 
 from proxy.domain.chat import Thought
 from proxy.domain.reasoning import KeptReasoning
+from proxy.wire.json_text import encode
 from proxy.wire.kept_reasoning import MOST_BYTES
 from proxy.wire.openai_details import DetailsReader
 from proxy.wire.openai_stream import Repair
+
+_PIECE_SIZE = 8
+_CHOICE_SIZE = 64
+"""What keeping a piece, or a choice, takes of the room beside its characters."""
 
 
 class _Notes:
@@ -68,18 +73,26 @@ class NotedRepair:
         details = said.get("reasoning_details")
         if not text and not calls and not details:
             return
+        if self._room < 0:
+            return
         notes = self._notes.get(index)
         if notes is None:
             notes = self._notes[index] = _Notes()
-        if isinstance(text, str):
-            self._room -= len(text)
-            if self._room >= 0:
-                notes.texts.append(text)
-        notes.details.take(details)
+            self._room -= _CHOICE_SIZE
+        if isinstance(text, str) and text:
+            self._room -= _PIECE_SIZE + len(text)
+            notes.texts.append(text)
+        if details:
+            self._room -= len(encode(details))
+            notes.details.take(details)
         for call in calls if isinstance(calls, list) else ():
             call_id = call.get("id") if isinstance(call, dict) else None
             if isinstance(call_id, str) and call_id:
+                self._room -= _PIECE_SIZE + len(call_id)
                 notes.call_ids.append(call_id)
+        if self._room < 0:
+            # All of it is of no use any more, and there may be no end to what still comes.
+            self._notes.clear()
 
     def _close(self, index: int) -> None:
         notes = self._notes.pop(index, None)

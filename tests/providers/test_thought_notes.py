@@ -77,11 +77,12 @@ def test_it_is_known_where_nothing_was_thought() -> None:
         (chunk({"reasoning_content": "hm"}), chunk({"content": "x"}, "stop")),
         (chunk({"reasoning_content": "hm"}), chunk(call())),
         (chunk({"reasoning_content": "x" * (MOST_BYTES + 1)}), chunk(call(), "tool_calls")),
+        (*(chunk(call(f"c{n}", n)) for n in range(30_000)), chunk({}, "tool_calls")),
         ({"choices": "none"},),
         ({"choices": [3, {"index": "x", "delta": 3}]},),
         (chunk({"reasoning_content": 3, "reasoning_details": 3, "tool_calls": [3]}, "stop"),),
     ],
-    ids=["no call", "no end", "too long", "no list", "no choice", "odd members"],
+    ids=["no call", "no end", "too long", "too many", "no list", "no choice", "odd members"],
 )
 def test_nothing_else_is_noted(values: tuple[dict[str, Any], ...]) -> None:
     """Without calls, without an end, or of no known shape: nothing, and no error."""
