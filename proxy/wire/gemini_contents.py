@@ -7,6 +7,7 @@ in newer models.
 """
 
 from collections.abc import Iterable
+from itertools import groupby
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -58,6 +59,9 @@ class ContentsWriter:
         self._dropped = dropped
         self._names: dict[str, str] = {}
         """Of the functions that were called, by the id of the call."""
+        self._places: dict[str, int] = {}
+        """Which of all calls it was, by its id."""
+        self._calls = 0
 
     def write(self, messages: Iterable[Message]) -> None:
         """
@@ -66,19 +70,31 @@ class ContentsWriter:
         Raises:
             NotOffered: one holds what Gemini cannot be given.
         """
-        for message in messages:
-            if message.role == "system":
-                self.instructions += [self._write_instruction(part) for part in message.parts]
-            elif message.role == "assistant":
-                self._add("model", self._write_said(message.parts))
-            else:
-                parts = [p for part in message.parts for p in self._write_given(part, message)]
-                self._add("user", parts)
+        for role, run in groupby(messages, key=_find_role):
+            # Where names alone tell answers from each other, those of one name go by their order.
+            for message in sorted(run, key=self._find_place) if role == "tool" else run:
+                self._write_message(message)
         self.instructions = [part for part in self.instructions if part["text"]]
         if not self.contents:
             # It must not be empty: what there is to say is then said by the user.
             self.contents = [{"role": "user", "parts": self.instructions or [{"text": ""}]}]
             self.instructions = []
+
+    def _write_message(self, message: Message) -> None:
+        if message.role == "system":
+            self.instructions += [self._write_instruction(part) for part in message.parts]
+        elif message.role == "assistant":
+            self._add("model", self._write_said(message.parts))
+        else:
+            parts = [p for part in message.parts for p in self._write_given(part, message)]
+            self._add("user", parts)
+
+    def _find_place(self, message: Message) -> int:
+        """Return the place of what was called for this answer among all calls so far."""
+        for part in message.parts:
+            if isinstance(part, Result) and part.call_id in self._places:
+                return self._places[part.call_id]
+        return self._calls
 
     def _add(self, role: _Role, parts: list[dict[str, Any]]) -> None:
         if not parts:
@@ -124,6 +140,8 @@ class ContentsWriter:
 
     def _write_call(self, call: Call) -> dict[str, Any]:
         self._names[call.id] = call.name
+        self._places[call.id] = self._calls
+        self._calls += 1
         written: dict[str, Any] = {"name": call.name, "args": _read_arguments(call.arguments)}
         if self._model.wants_signatures:
             written["id"] = call.id
@@ -176,6 +194,10 @@ class ContentsWriter:
     def _drop(self, name: str) -> None:
         if name not in self._dropped:
             self._dropped.append(name)
+
+
+def _find_role(message: Message) -> str:
+    return message.role
 
 
 def _build_inline(data: str, media_type: str) -> dict[str, Any]:

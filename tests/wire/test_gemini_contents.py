@@ -104,10 +104,24 @@ def test_a_call_and_its_answer_find_each_other() -> None:
     assert found[2] == {
         "role": "user",
         "parts": [
-            {"functionResponse": {"name": "g", "response": {"y": 2}, "id": "call_2"}},
             {"functionResponse": {"name": "f", "response": {"result": "plain"}, "id": "call_1"}},
+            {"functionResponse": {"name": "g", "response": {"y": 2}, "id": "call_2"}},
         ],
     }
+
+
+def test_answers_stand_in_the_order_of_their_calls() -> None:
+    """Two calls of one function get the answer that is theirs, also where no id is told."""
+    turn = (
+        said(Call("call_1", "f", '{"city":"Oslo"}'), Call("call_2", "f", '{"city":"Rome"}')),
+        Message("tool", (Result("call_2", (Text("sun"),)),)),
+        Message("tool", (Result("call_1", (Text("rain"),)),)),
+    )
+    # Some servers begin anew with their ids in every turn.
+    found = contents(user(Text("q")), *turn, *turn, model="gemini-2.5-flash")
+    for content in (found[2], found[4]):
+        results = [part["functionResponse"]["response"]["result"] for part in content["parts"]]
+        assert results == ["rain", "sun"]
 
 
 def test_older_models_are_told_no_ids() -> None:
