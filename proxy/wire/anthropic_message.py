@@ -55,6 +55,8 @@ class MessageBuilder:
         self._id: str | None = None
         self._builder = builder
         self._finished: Finished | None = None
+        self._choice: int | None = None
+        """The one that is told: the first of a whole answer, or that a stream begins with."""
 
     def note(self, events: Iterable[Event]) -> None:
         """Take note of what stands at the head of an answer, wherever among the first it is."""
@@ -65,15 +67,21 @@ class MessageBuilder:
                     self._id = event.id
             elif isinstance(event, Counted):
                 self.usage = event.usage
+            elif self._choice is None or event.choice < self._choice:
+                self._choice = event.choice
 
     def take(self, event: Event) -> None:
         """Take the next event, whichever."""
         if isinstance(event, Counted):
             self.usage = event.usage
-        elif isinstance(event, Started | LogProbs) or event.choice:
-            # This dialect has one answer, and no place for probabilities.
             return
-        elif isinstance(event, Finished):
+        if isinstance(event, Started | LogProbs):
+            return  # there is no place for probabilities
+        if self._choice is None:
+            self._choice = event.choice
+        if event.choice != self._choice:
+            return  # this dialect has one answer
+        if isinstance(event, Finished):
             self._finished = event
         else:
             self._builder.take(event)
@@ -105,6 +113,9 @@ class MessageBuilder:
             reason = _STOP_REASONS[self._finished.reason]
             if self._finished.reason == "stop":
                 sequence = self._finished.stop_sequence
+        if reason == "tool_use" and not self._builder.has_calls:
+            # Clients would look for a call to run, and send nothing back.
+            reason = "end_turn"
         if self._builder.refusal:
             reason = "refusal"
         elif reason == "end_turn" and self._builder.has_calls:

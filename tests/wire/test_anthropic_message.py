@@ -49,7 +49,31 @@ def stop(*events: Event) -> tuple[Any, ...]:
 )
 def test_each_reason_has_its_word(reason: FinishReason, expected: str) -> None:
     """The words are Anthropic's, and every reason of ours has one."""
-    assert stop(Finished(reason)) == (expected, None)
+    calls = [CALL] if reason == "tool_calls" else []
+    assert stop(*calls, Finished(reason)) == (expected, None)
+
+
+def test_nobody_waits_for_a_call_that_did_not_come() -> None:
+    """An answer that is said to end in calls, and has none, is over."""
+    assert stop(Said("Hi"), Finished("tool_calls")) == ("end_turn", None)
+    assert stop(Refused("No"), Finished("tool_calls")) == ("refusal", None)
+
+
+@pytest.mark.parametrize(
+    ("is_whole", "text", "reason"), [(False, "A", "max_tokens"), (True, "B", "end_turn")]
+)
+def test_one_choice_is_told_whatever_its_number(is_whole: bool, text: str, reason: str) -> None:
+    """A provider that counts from 1 has answered, too; of two it is the first that can be told."""
+    events = (Said("A", 2), Said("B", 1), Finished("stop", 1), Finished("length", 2))
+    sink = Sink()
+    builder = MessageBuilder(build_ask(), BlockBuilder(sink, "shown"))
+    if is_whole:
+        builder.note(events)
+    for event in events:
+        builder.take(event)
+    builder.end()
+    assert [call[1] for call in sink.calls if call[0] == "text"] == [text]
+    assert builder.build_stop()["stop_reason"] == reason
 
 
 def test_a_stop_that_has_ended_the_answer_is_named() -> None:
