@@ -16,6 +16,7 @@ from tests.end_to_end.served import (
     PROMPT,
     WRONG_KEY,
     ServedProxy,
+    ServedSimulator,
     build_config,
     serving,
 )
@@ -255,12 +256,14 @@ async def test_a_compressed_body_is_refused(http: aiohttp.ClientSession) -> None
         assert (await read_error(answer))["code"] == "unsupported_encoding"
 
 
-async def test_health(http: aiohttp.ClientSession) -> None:
+async def test_health(tmp_path: Path, simulator: ServedSimulator) -> None:
     """`/health` needs no key and tells counts and states, but no name of a provider."""
-    async with http.get("/health") as answer:
-        assert answer.status == 200
-        text = await answer.text()
-        body = await answer.json()
+    # Of its own: what became of other tests' requests would be told too.
+    with serving(tmp_path, build_config(simulator.port)) as served:
+        async with aiohttp.ClientSession(served.url) as http, http.get("/health") as answer:
+            assert answer.status == 200
+            text = await answer.text()
+            body = await answer.json()
     assert body["status"] == "healthy"
     assert body["providers"]["total"] == body["providers"]["healthy"] == 4
     assert (body["providers"]["degraded"], body["providers"]["unhealthy"]) == (0, 0)
