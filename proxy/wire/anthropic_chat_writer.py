@@ -8,6 +8,7 @@ from msgspec import Raw, Struct
 from proxy.domain.chat import ChatRequest
 from proxy.domain.errors import NotOffered
 from proxy.wire.anthropic_blocks import Json
+from proxy.wire.anthropic_schema import write_strict_schema
 from proxy.wire.anthropic_thinking import (
     NO_THINKING,
     Thinking,
@@ -167,7 +168,10 @@ def _build_output(chat: ChatRequest, claude: ClaudeModel, thinking: Thinking) ->
     if thinking.effort is not None:
         output["effort"] = thinking.effort
     if chat.format is not None and chat.format.schema is not None and claude.takes_schemas:
-        output["format"] = {"type": "json_schema", "schema": chat.format.schema}
+        output["format"] = {
+            "type": "json_schema",
+            "schema": write_strict_schema(chat.format.schema),
+        }
     return output
 
 

@@ -5,7 +5,9 @@ from msgspec import Raw
 
 from proxy.domain.chat import Call, ChatRequest, Tool
 from proxy.wire.anthropic_blocks import Json
+from proxy.wire.anthropic_schema import write_strict_schema
 from proxy.wire.claude_models import ClaudeModel
+from proxy.wire.json_text import encode
 
 _SCHEMA_TOOL = "answer_in_json"
 _NO_PARAMETERS = {"type": "object", "properties": {}}
@@ -101,6 +103,7 @@ def _build_tool(tool: Tool, claude: ClaudeModel) -> Json:
     found["input_schema"] = _read_schema(tool.parameters)
     if tool.is_strict and claude.takes_schemas:
         found["strict"] = True
+        found["input_schema"] = write_strict_schema(Raw(encode(found["input_schema"])))
     if tool.cache_control is not None:
         found["cache_control"] = tool.cache_control
     return found

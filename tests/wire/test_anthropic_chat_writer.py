@@ -164,7 +164,10 @@ def test_a_schema_is_an_output_format() -> None:
     found, dropped = write(OPUS_4_6, format=Format(SCHEMA), reasoning=Reasoning("low"))
     assert found["output_config"] == {
         "effort": "low",
-        "format": {"type": "json_schema", "schema": {"type": "object", "properties": {}}},
+        "format": {
+            "type": "json_schema",
+            "schema": {"type": "object", "properties": {}, "additionalProperties": False},
+        },
     }
     assert "tools" not in found
     assert dropped == []

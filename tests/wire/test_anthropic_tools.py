@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec import Raw
+from msgspec.structs import replace
 
 from proxy.domain.chat import Call, ChatRequest, Format, Message, Text, Tool, ToolChoice
 from proxy.wire.anthropic_tools import (
@@ -17,7 +18,7 @@ from proxy.wire.claude_models import find_claude
 
 NEWEST, OLD = find_claude("claude-opus-5"), find_claude("claude-opus-4-1")
 SCHEMA = Raw(b'{"type":"object","properties":{"a":{"type":"number","minimum":1.10}}}')
-FIND, NOW = Tool("find", "Finds.", SCHEMA, is_strict=True), Tool("now")
+FIND, NOW = Tool("find", "Finds.", SCHEMA), Tool("now")
 USER = Message("user", (Text("Hi"),))
 
 
@@ -37,8 +38,26 @@ def test_tools_keep_their_schemas() -> None:
     assert bytes(SCHEMA) in msgspec.json.encode(build_tools(chat, NEWEST, []))
     found, dropped = tools(chat)
     assert found[0]["description"] == "Finds."
-    assert found[0]["strict"] is True
+    assert "strict" not in found[0]
     assert found[1] == {"name": "now", "input_schema": {"type": "object", "properties": {}}}
+    assert dropped == []
+
+
+def test_a_strict_tool_has_a_schema_that_it_can_be_held_to() -> None:
+    """Bounds go into descriptions and objects are closed, also where there is no parameter."""
+    strict = (replace(FIND, is_strict=True), replace(NOW, is_strict=True))
+    found, dropped = tools(ask(tools=strict))
+    assert [tool["strict"] for tool in found] == [True, True]
+    assert found[0]["input_schema"] == {
+        "type": "object",
+        "properties": {"a": {"type": "number", "description": "{minimum: 1.1}"}},
+        "additionalProperties": False,
+    }
+    assert found[1]["input_schema"] == {
+        "type": "object",
+        "properties": {},
+        "additionalProperties": False,
+    }
     assert dropped == []
 
 
@@ -52,7 +71,7 @@ def test_a_schema_has_a_type() -> None:
 
 def test_strictness_is_named_where_a_model_has_none() -> None:
     """Older models are not held to a schema."""
-    found, dropped = tools(ask(tools=(FIND, NOW)), OLD)
+    found, dropped = tools(ask(tools=(replace(FIND, is_strict=True), NOW)), OLD)
     assert "strict" not in found[0]
     assert dropped == ["strict"]
 
