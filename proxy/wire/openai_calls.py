@@ -99,6 +99,8 @@ class CallReader:
         if call.is_ended:
             return
         text = _read_arguments(function)
+        if not call.arguments and text.isspace():
+            text = ""  # nothing but blanks is no JSON; in front of it they are of no matter
         if text:
             self._size += len(text)
             if self._size > MAX_ARGUMENTS:

@@ -196,7 +196,11 @@ def _read_reason(finished: Finished) -> str:
 
 
 def _build_log_probs(pieces: Sequence[Raw], start: int) -> tuple[dict[str, Any], int]:
-    """Return log probabilities of a chat as a completion has them, and where their text ends."""
+    """
+    Return log probabilities of a chat as a completion has them, and where their text ends.
+
+    What is of no known shape is passed over: an answer is worth more than its probabilities.
+    """
     built: dict[str, list[Any]] = {
         "tokens": [],
         "token_logprobs": [],
@@ -204,7 +208,7 @@ def _build_log_probs(pieces: Sequence[Raw], start: int) -> tuple[dict[str, Any],
         "text_offset": [],
     }
     for piece in pieces:
-        for token in _decode_log_probs(piece).content or ():
+        for token in _read_tokens(piece):
             built["tokens"].append(token.token)
             built["token_logprobs"].append(token.logprob)
             others = token.top_logprobs or ()
@@ -212,3 +216,10 @@ def _build_log_probs(pieces: Sequence[Raw], start: int) -> tuple[dict[str, Any],
             built["text_offset"].append(start)
             start += len(token.token)
     return built, start
+
+
+def _read_tokens(piece: Raw) -> Sequence[_Token]:
+    try:
+        return _decode_log_probs(piece).content or ()
+    except (ValueError, RecursionError):
+        return ()

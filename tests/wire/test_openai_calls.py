@@ -58,6 +58,23 @@ def test_no_arguments_are_an_empty_object(arguments: Any) -> None:
     assert read(given_piece) == [CallStarted(0, "c", "f"), CallArguments(0, "{}"), CallEnded(0)]
 
 
+def test_blanks_alone_are_no_arguments() -> None:
+    """Blanks in front of arguments are left out, and where nothing follows they are an object."""
+    blank = CallArguments(0, "{}")
+    assert blank in read(piece(0, "c", "f", " "), piece(0, arguments="\n"))
+    told = [
+        each
+        for each in read(
+            piece(0, "c", "f", " "),
+            piece(0, arguments='{"a": '),
+            piece(0, arguments=" "),
+            piece(0, arguments="1}"),
+        )
+        if isinstance(each, CallArguments)
+    ]
+    assert "".join(each.text for each in told) == '{"a":  1}'
+
+
 def test_arguments_as_a_value_become_their_text() -> None:
     """Some servers send an object instead of its text."""
     events = read(piece(0, "c", "f", {"a": 1}))

@@ -169,3 +169,12 @@ def test_a_whole_answer_is_one_text_for_each_choice() -> None:
     found = [(choice.index, choice.text, choice.finish_reason) for choice in answer.choices]
     assert found == [(0, "a", "stop"), (1, "b", "length")]
     assert answer.usage is not None and answer.usage.total_tokens == 52
+
+
+@pytest.mark.parametrize("tokens", [[None], [{}], [{"token": 5}], ["x"]])
+def test_probabilities_of_no_known_shape_cost_nobody_the_answer(tokens: Any) -> None:
+    """They are passed over: in a stream, and in a whole answer."""
+    odd = LogProbs(Raw(json.dumps({"content": tokens}).encode()))
+    events = (Said("Hi"), odd, Finished("stop"))
+    assert "".join(chunk["choices"][0]["text"] for chunk in streamed(*events)) == "Hi"
+    assert written(*events).choices[0].text == "Hi"
