@@ -101,6 +101,8 @@ def _read_texts(content: str | list[Block], place: str) -> tuple[Text, ...]:
 
 def _read_user(blocks: Sequence[Block], place: str) -> Iterator[Message]:
     """Return one message for each result of a tool, and one for what stands between them."""
+    if not blocks:
+        raise InvalidRequest(f"'{place}' is empty.", param=place)
     parts: list[Part] = []
     for position, block in enumerate(blocks):
         where = f"{place}[{position}]"

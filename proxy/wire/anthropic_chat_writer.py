@@ -222,7 +222,9 @@ def _add_user(fields: Json, chat: ChatRequest, dropped: list[str]) -> None:
 
 def _add_own(fields: Json, chat: ChatRequest, dropped: list[str], *, may_think: bool) -> None:
     for name, raw in chat.extra.items():
-        if bytes(raw) in _FALSY or (name == "thinking" and not may_think):
+        # An empty object asks for a search, as any other does.
+        says_nothing = bytes(raw) in _FALSY and name != "web_search_options"
+        if says_nothing or (name == "thinking" and not may_think):
             continue
         if name not in _OWN:
             is_used = name == "safety_identifier" or (

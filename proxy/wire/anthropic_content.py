@@ -191,7 +191,8 @@ def _read_document(
     if source.type == "text":
         text = require(source.data, place, "data")
         media_type = source.media_type or "text/plain"
-        return [File(text=text, media_type=media_type, name=name, cache_control=mark)]
+        document = File(text=text, media_type=media_type, name=name, cache_control=mark)
+        return [Text(name), document] if name else [document]
     if source.type == "url":
         return [File(url=require(source.url, place, "url"), name=name, cache_control=mark)]
     if source.type == "content":

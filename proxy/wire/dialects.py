@@ -48,8 +48,18 @@ def read_chat(ask: Ask) -> ChatRequest:
     if ask.chat is None:
         for name, raw in ask.fields.items():
             _check_values(name, raw)
-        ask.chat = find_dialect(ask.operation).read_chat(ask)
+        chat = find_dialect(ask.operation).read_chat(ask)
+        _check_choice(ask, chat)
+        ask.chat = chat
     return ask.chat
+
+
+def _check_choice(ask: Ask, chat: ChatRequest) -> None:
+    """Raise InvalidRequest if a tool must be called and there is none: no answer would be that."""
+    choice = chat.tool_choice
+    if choice is not None and choice.mode == "required" and not chat.tools:
+        name = "tool_choice" if "tool_choice" in ask.fields else "function_call"
+        raise InvalidRequest(f"'{name}' wants a call, and there are no tools.", param=name)
 
 
 def _check_values(name: str, raw: Raw) -> None:

@@ -228,13 +228,15 @@ def test_what_is_lost_is_named() -> None:
         "logit_bias": Raw(b'{"1":2}'),
         "log_probs": 0,
         "service_tier": "flex",
-        "extra": extra(store=True, prediction={"type": "content"}, verbosity=None),
+        "extra": extra(
+            store=True, prediction={"type": "content"}, verbosity=None, web_search_options={}
+        ),
     }
     found, dropped = write(**lost)
     assert sorted(dropped) == sorted(
         [
             *("seed", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs"),
-            *("service_tier", "store", "prediction"),
+            *("service_tier", "store", "prediction", "web_search_options"),
         ]
     )
     assert found == write()[0]

@@ -67,10 +67,6 @@ def test_pictures_come_by_address_or_as_bytes() -> None:
             {"type": "base64", "data": "AAAA"},
             File(media_type="application/pdf", data="AAAA", name="T"),
         ),
-        (
-            {"type": "text", "media_type": "text/plain", "data": "words"},
-            File(text="words", media_type="text/plain", name="T"),
-        ),
         ({"type": "url", "url": "https://a"}, File(url="https://a", name="T")),
     ],
 )
@@ -78,6 +74,14 @@ def test_documents_are_files(source: dict[str, str], expected: File) -> None:
     """Title, type and content are kept, wherever the content is."""
     assert parts("document", source=source, title="T") == [expected]
     assert mark(parts("document", source=source, cache_control=MARK)[0]) == MARK
+
+
+def test_the_title_of_a_document_of_text_stands_before_it() -> None:
+    """Text has no file's name elsewhere, and a question may be about one of several documents."""
+    source = {"type": "text", "media_type": "text/plain", "data": "words"}
+    document = File(text="words", media_type="text/plain", name="T")
+    assert parts("document", source=source, title="T") == [Text("T"), document]
+    assert len(parts("document", source=source)) == 1
 
 
 def test_the_context_of_a_document_stands_before_it() -> None:

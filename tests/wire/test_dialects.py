@@ -124,3 +124,29 @@ def test_a_chat_is_read_once() -> None:
     chat = read_chat(ask)
     assert chat.messages[0].role == "user"
     assert read_chat(ask) is chat is ask.chat
+
+
+@pytest.mark.parametrize(
+    ("operation", "fields", "param"),
+    [
+        ("chat", {"tool_choice": b'"required"'}, "tool_choice"),
+        ("chat", {"tool_choice": b'"required"', "tools": b"[]"}, "tool_choice"),
+        ("chat", {"function_call": b'{"name":"f"}'}, "function_call"),
+        ("messages", {"tool_choice": b'{"type":"any"}'}, "tool_choice"),
+        ("messages", {"tool_choice": b'{"type":"tool","name":"f"}'}, "tool_choice"),
+    ],
+)
+def test_a_call_of_no_tool_is_refused(
+    operation: Operation, fields: dict[str, bytes], param: str
+) -> None:
+    """What must be called is not left out: the answer would not be what was asked for."""
+    raw = {name: Raw(value) for name, value in fields.items()}
+    with pytest.raises(InvalidRequest) as refusal:
+        read_chat(Ask(operation, "m", {"messages": MESSAGES, **raw}))
+    assert refusal.value.param == param
+
+
+@pytest.mark.parametrize("choice", [b'"auto"', b'"none"', b"null"])
+def test_a_choice_that_forces_nothing_needs_no_tools(choice: bytes) -> None:
+    """Some clients always send it."""
+    read_chat(Ask("chat", "m", {"messages": MESSAGES, "tool_choice": Raw(choice)}))
