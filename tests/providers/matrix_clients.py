@@ -51,7 +51,7 @@ class Client(Protocol):
 
     name: str
     path: str
-    headers: dict[str, str]
+    headers: ClassVar[dict[str, str]]
     finished: str
     """The finish reason of an answer that has come to its end by itself."""
 
@@ -91,7 +91,7 @@ class Chat:
 
     name = "chat completions"
     path = "/chat/completions"
-    headers: ClassVar = {"Authorization": f"Bearer {KEY}"}
+    headers: ClassVar[dict[str, str]] = {"Authorization": f"Bearer {KEY}"}
     finished = "stop"
 
     def ask(self, model: str, text: str) -> Body:
@@ -155,7 +155,7 @@ class Messages:
 
     name = "messages"
     path = "/messages"
-    headers: ClassVar = {"x-api-key": KEY, "anthropic-version": "2023-06-01"}
+    headers: ClassVar[dict[str, str]] = {"x-api-key": KEY, "anthropic-version": "2023-06-01"}
     finished = "end_turn"
 
     def ask(self, model: str, text: str) -> Body:
@@ -222,7 +222,7 @@ class Completions:
 
     name = "completions"
     path = "/completions"
-    headers: ClassVar = {"Authorization": f"Bearer {KEY}"}
+    headers: ClassVar[dict[str, str]] = {"Authorization": f"Bearer {KEY}"}
     finished = "stop"
 
     def ask(self, model: str, text: str) -> Body:
