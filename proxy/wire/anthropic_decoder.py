@@ -48,6 +48,7 @@ from proxy.wire.anthropic_shapes import (
 from proxy.wire.anthropic_usage import AnthropicUsage
 from proxy.wire.json_text import MAX_VALUES, holds_too_many_values
 from proxy.wire.new_id import build_id
+from proxy.wire.openai_calls import MAX_CALLS
 from proxy.wire.openai_error import read_error_object
 from proxy.wire.usage_estimate import BYTES_PER_TOKEN
 
@@ -280,6 +281,8 @@ class AnthropicDecoder:
                 opened.type = ""  # A second JSON text behind the first would spoil both.
             self._has_unwrapped = True
             return []
+        if self._calls >= MAX_CALLS:
+            raise UpstreamTooLarge("The provider sent more calls than are accepted.")
         opened.call = self._calls
         self._calls += 1
         return [CallStarted(opened.call, block.id or build_id("call_"), block.name or "")]

@@ -23,6 +23,7 @@ from proxy.wire.gemini_partial_args import ArgumentBuilder
 from proxy.wire.gemini_sources import read_citations, read_grounding
 from proxy.wire.json_text import holds_too_many_values
 from proxy.wire.new_id import build_id
+from proxy.wire.openai_calls import MAX_CALLS
 from proxy.wire.openai_error import NO_VALUE
 
 MAX_KEPT_CHARACTERS = 200_000
@@ -105,6 +106,8 @@ class CandidateReader:
 
     def _take_call(self, call: FunctionCall, signature: str | None, out: list[Event]) -> None:
         if call.name:
+            if self._calls >= MAX_CALLS:
+                raise UpstreamTooLarge("The provider sent more calls than are accepted.")
             self._end_thought(signature, out)
             self._end_call(out)
             call_id = call.id or build_id("call_")

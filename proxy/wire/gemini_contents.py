@@ -44,6 +44,9 @@ _SIGNS = (
 )
 """How files of a kind begin in Base64, for those that come without a media type."""
 
+_STUB = {"text": "."}
+"""What the user has said where a conversation begins without them, or with nothing."""
+
 _Role = Literal["user", "model"]
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 
@@ -77,8 +80,11 @@ class ContentsWriter:
         self.instructions = [part for part in self.instructions if part["text"]]
         if not self.contents:
             # It must not be empty: what there is to say is then said by the user.
-            self.contents = [{"role": "user", "parts": self.instructions or [{"text": ""}]}]
+            self.contents = [{"role": "user", "parts": self.instructions or [_STUB]}]
             self.instructions = []
+        if self.contents[0]["role"] == "model":
+            # Calls are only taken behind a turn of the user's.
+            self.contents.insert(0, {"role": "user", "parts": [_STUB]})
 
     def _write_message(self, message: Message) -> None:
         if message.role == "system":

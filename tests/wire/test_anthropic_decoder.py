@@ -32,6 +32,7 @@ from proxy.domain.events import (
 from proxy.domain.usage import Usage
 from proxy.wire.anthropic_decoder import AnthropicDecoder
 from proxy.wire.json_text import MAX_VALUES
+from proxy.wire.openai_calls import MAX_CALLS
 from tests.wire.anthropic_chunks import (
     HI,
     OVER,
@@ -372,3 +373,11 @@ def test_sources_are_kept_to_a_limit_and_without_their_events() -> None:
     values = [start(), block(0, "text", text=""), *[cited] * 1000, stop(0), end(), OVER]
     found = [event for event in decode(values) if isinstance(event, Cited)]
     assert 300 < len(found) < 500
+
+
+def test_calls_without_end_are_refused() -> None:
+    """No answer calls thousands of tools, and each call costs more than it takes to send it."""
+    calls = [{"type": "tool_use", "id": "t", "name": "f", "input": {}}] * (MAX_CALLS + 1)
+    assert len(decode_answer(content=calls[1:])) > MAX_CALLS
+    with pytest.raises(UpstreamTooLarge):
+        decode_answer(content=calls)

@@ -21,6 +21,7 @@ from proxy.domain.events import (
 )
 from proxy.wire.gemini_answer import decode_answer
 from proxy.wire.gemini_candidate import MAX_KEPT_CHARACTERS, CandidateReader
+from proxy.wire.openai_calls import MAX_CALLS
 from tests.wire.gemini_answers import call, candidate, text
 
 
@@ -211,3 +212,11 @@ def test_parts_of_other_kinds_are_passed_over(kind: str) -> None:
     """Neither a crash nor text comes of them."""
     value = {"content": {"parts": [{kind: {"x": 1}}]}, "finishReason": "STOP"}
     assert take(value) == [Finished("stop", raw="STOP")]
+
+
+def test_calls_without_end_are_refused() -> None:
+    """No answer calls thousands of tools, and each call costs more than it takes to send it."""
+    calls = [call("f")] * (MAX_CALLS + 1)
+    assert len(take(candidate(*calls[1:]))) > MAX_CALLS
+    with pytest.raises(UpstreamTooLarge):
+        take(candidate(*calls))
