@@ -150,8 +150,9 @@ def _find_problems(
         problems.append(Problem(place, what, "keep one of the two"))
     for key in ("api_version", "auth"):
         if getattr(entry, key) is not None and not kind.has_versions:
-            what = f"{key}: the type '{kind.type}' knows no such choice"
-            problems.append(Problem(tree.place_of(*steps, key), what, "remove the key"))
+            what = f"{key}: the type '{kind.type}' has no such setting"
+            mend = f"remove the line; {key} is for anthropic, azure and gemini"
+            problems.append(Problem(tree.place_of(*steps, key), what, mend))
     if kind.type == SIMULATOR_TYPE:
         if entry.base_url is not None:
             place = tree.place_of(*steps, "base_url")

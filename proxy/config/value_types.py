@@ -8,6 +8,7 @@ Checks that need more than the one value (another setting, the environment) live
 import ipaddress
 import re
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Annotated, NoReturn
 from urllib.parse import urlsplit
 
@@ -66,23 +67,35 @@ def _check_model_id(value: str) -> str:
     return value
 
 
-LATER_TYPES = frozenset(("anthropic", "azure", "azure_openai", "cohere", "gemini"))
+LATER_TYPES = frozenset(("cohere",))
 """Types that the documents promise; a name that is known must not be called a mistake."""
+_MAKERS = MappingProxyType(
+    {
+        "claude": "anthropic",
+        "google": "gemini",
+        "google_ai": "gemini",
+        "google_ai_studio": "gemini",
+        "googleai": "gemini",
+        "microsoft": "azure",
+        "x.ai": "grok",
+        "x_ai": "grok",
+    }
+)
+"""What other gateways call a type, and what no likeness of letters would lead to."""
 
 
 def _check_type(value: str) -> str:
-    if value in LATER_TYPES and find_kind(value) is None:
+    if value in LATER_TYPES:
         refuse(
             "this provider type is not built yet",
             "wait for a later version, or reach its models through openrouter",
         )
     if find_kind(value) is None:
-        close = suggest(value, (*known_types(), *ALIASES))
+        close = _MAKERS.get(value.lower()) or suggest(value, (*known_types(), *ALIASES))
+        types = "types are " + ", ".join(known_types())
         refuse(
             "this provider type is not known",
-            (f"did you mean '{close}'? " if close else "")
-            + "The types are "
-            + ", ".join(known_types()),
+            f"did you mean '{close}'? The {types}" if close else f"the {types}",
         )
     return value
 

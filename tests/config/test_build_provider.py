@@ -231,7 +231,7 @@ def test_a_choice_that_a_type_does_not_know_is_a_mistake(tmp_path: Path, setting
     """`api_version` and `auth` are refused where the type would pass them over."""
     entry = f"{{name: p, type: lm_studio, models: [m], {setting}}}"
     (problem,) = problems_of(tmp_path, f"providers:\n  - {entry}\n")
-    assert "the type 'lm_studio' knows no such choice" in problem
+    assert "the type 'lm_studio' has no such setting: remove the line" in problem
 
 
 def test_the_choices_of_a_type_reach_the_provider(tmp_path: Path) -> None:

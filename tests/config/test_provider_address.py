@@ -62,3 +62,35 @@ def test_a_private_name_without_its_network_is_a_warning(
     assert not any("private_networks" in line for line in warnings_of(load_text(tmp_path, named)))
     off = keys + ENTRY % (url, ", enabled: false")
     assert not any("private_networks" in line for line in warnings_of(load_text(tmp_path, off)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "end"),
+    [
+        ("openai", "https://api.openai.com/v1/chat/completions", "/chat"),
+        ("anthropic", "https://api.anthropic.com/v1/messages", "/messages"),
+        ("azure", "https://a.example/openai/deployments/d", "/deployments"),
+        ("azure_openai", "https://a.example/openai/deployments/d/embeddings", "/deployments"),
+        ("openai_compatible", "https://a.example/openai/deployments/d", None),
+        ("openai_compatible", "https://a.example/models", None),
+        ("azure", "https://a.example/openai/v1", None),
+    ],
+)
+def test_the_path_of_a_request_in_a_base_url_is_a_warning(
+    tmp_path: Path, kind: str, url: str, end: str | None
+) -> None:
+    """What was copied from a curl command says where it has to end."""
+    entry = f"{{name: p, type: {kind}, api_key: k, models: [m], base_url: '{url}'}}"
+    text = f"api_keys: [{GOOD_KEY}]\nproviders:\n  - {entry}\n"
+    found = [line for line in warnings_of(load_text(tmp_path, text)) if "path of a request" in line]
+    if end is None:
+        assert found == []
+    else:
+        (line,) = found
+        assert line.endswith(f"end it in front of '{end}'")
+
+
+def test_azure_is_told_what_its_address_looks_like(tmp_path: Path) -> None:
+    """Its example is a resource at Azure, not a server at a port of its own."""
+    (problem,) = problems_of(tmp_path, "providers:\n  - {name: p, type: azure, models: [m]}\n")
+    assert problem.endswith("add a line 'base_url: https://my-resource.openai.azure.com'")

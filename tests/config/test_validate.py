@@ -61,6 +61,14 @@ def test_a_good_tree_has_no_problems() -> None:
             "1:29: type: this provider type is not known: did you mean 'openai'?",
         ),
         (
+            "providers: [{name: a, type: claude}]",
+            "1:29: type: this provider type is not known: did you mean 'anthropic'?",
+        ),
+        (
+            "providers: [{name: a, type: zzzz}]",
+            "1:29: type: this provider type is not known: the types are anthropic, azure,",
+        ),
+        (
             "providers: [{name: a, type: openai, headers: {Host: a}}]",
             "1:47: headers: this header is set by the proxy itself",
         ),
