@@ -23,7 +23,12 @@ from proxy.domain.events import (
 from proxy.domain.usage import Usage
 from proxy.wire.base import Ask
 from proxy.wire.new_id import build_id
-from proxy.wire.openai_parts import build_annotation, build_call, build_thinking_block
+from proxy.wire.openai_parts import (
+    build_annotation,
+    build_call,
+    build_thinking_block,
+    wants_function_call,
+)
 from proxy.wire.openai_stream import DONE_EVENT
 from proxy.wire.openai_usage import build_usage
 
@@ -32,6 +37,8 @@ _NOTHING = b"{}"
 _NOT_FINISHED = b',"finish_reason":null}]}\n\n'
 _SIGNING: Maker = "anthropic"
 """Whose thoughts are no good without their signature, so that both are shown as one block."""
+_OLD = CallArguments | CallStarted | Finished
+"""What the deprecated form of calls has other words for."""
 
 _encode = msgspec.json.encode
 
@@ -61,6 +68,7 @@ class OpenAIChunks:
         self._started = Started()
         self._choices: dict[int, _Choice] = {}
         self._usage: Usage | None = None
+        self._has_old_calls = wants_function_call(ask)
 
     def write(self, events: Sequence[Event]) -> bytes:
         """Return the chunks of events (see `wire/dialect.py`)."""
@@ -75,7 +83,10 @@ class OpenAIChunks:
                 if choice is None:
                     choice = self._choices[event.choice] = _Choice()
                     out.append(self._build_chunk(event.choice, _ROLE))
-                out.append(self._write(event, choice))
+                if self._has_old_calls and isinstance(event, _OLD):
+                    out.append(self._write_old(event))
+                else:
+                    out.append(self._write(event, choice))
         return b"".join(out)
 
     def finish(self) -> bytes:
@@ -107,9 +118,24 @@ class OpenAIChunks:
             end = b',"logprobs":' + bytes(event.raw) + _NOT_FINISHED
             return self._build_chunk(event.choice, _NOTHING, end)
         if isinstance(event, Finished):
-            end = b',"finish_reason":"' + event.reason.encode() + b'"}]}\n\n'
-            return self._build_chunk(event.choice, _NOTHING, end)
+            return self._finish(event.choice, event.reason)
         return b""
+
+    def _write_old(self, event: CallArguments | CallStarted | Finished) -> bytes:
+        """Return the chunk of an event for a client that knows one call, in `function_call`."""
+        if isinstance(event, Finished):
+            is_call = event.reason == "tool_calls"
+            return self._finish(event.choice, "function_call" if is_call else event.reason)
+        if event.index:
+            return b""
+        call = (
+            {"arguments": event.text} if isinstance(event, CallArguments) else {"name": event.name}
+        )
+        return self._build_delta(event.choice, {"function_call": {"arguments": "", **call}})
+
+    def _finish(self, choice: int, reason: str) -> bytes:
+        end = b',"finish_reason":"' + reason.encode() + b'"}]}\n\n'
+        return self._build_chunk(choice, _NOTHING, end)
 
     def _end_thought(self, event: ThoughtEnded, choice: _Choice) -> bytes:
         if event.signature is None:

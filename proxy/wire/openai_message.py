@@ -11,7 +11,12 @@ from proxy.wire.base import Ask
 from proxy.wire.gathered_answer import GatheredChoice, gather_answer
 from proxy.wire.json_text import build_object
 from proxy.wire.new_id import build_id
-from proxy.wire.openai_parts import build_annotation, build_call, build_thinking_block
+from proxy.wire.openai_parts import (
+    build_annotation,
+    build_call,
+    build_thinking_block,
+    wants_function_call,
+)
 from proxy.wire.openai_usage import build_usage
 
 
@@ -36,12 +41,15 @@ def write_openai_answer(ask: Ask, events: Sequence[Event]) -> bytes:
     """
     answer = gather_answer(events)
     started = answer.started
+    has_old = wants_function_call(ask)
     fields: dict[str, Raw | bytes] = {
         "id": _encode(started.id or build_id("chatcmpl-")),
         "object": b'"chat.completion"',
         "created": _encode(started.created or ask.asked_at),
         "model": _encode(started.model or ask.model),
-        "choices": _encode([_build_choice(*item) for item in answer.choices.items()]),
+        "choices": _encode(
+            [_build_choice(*item, has_old_calls=has_old) for item in answer.choices.items()]
+        ),
     }
     if answer.usage is not None:
         fields["usage"] = build_usage(answer.usage)
@@ -66,12 +74,18 @@ def read_reason(finished: Finished | None) -> str:
     return "stop" if finished is None else finished.reason
 
 
-def _build_choice(index: int, choice: GatheredChoice) -> dict[str, Any]:
+def _build_choice(index: int, choice: GatheredChoice, *, has_old_calls: bool) -> dict[str, Any]:
+    message, reason = _build_message(choice), read_reason(choice.finished)
+    if has_old_calls and "tool_calls" in message:
+        # The deprecated form has one call, and no id for it.
+        message["function_call"] = message.pop("tool_calls")[0]["function"]
+    if has_old_calls and reason == "tool_calls":
+        reason = "function_call"
     return {
         "index": index,
-        "message": _build_message(choice),
+        "message": message,
         "logprobs": join_log_probs(choice.log_probs),
-        "finish_reason": read_reason(choice.finished),
+        "finish_reason": reason,
     }
 
 

@@ -5,7 +5,10 @@ from typing import Any
 import msgspec
 
 from proxy.domain.chat import Citation, Maker
+from proxy.wire.base import Ask
 from proxy.wire.thought_signature import wrap_signature
+
+_NO_TOOLS = (b"null", b"[]")
 
 _decode_any = msgspec.json.Decoder().decode
 
@@ -20,6 +23,16 @@ def build_call(call_id: str, name: str, arguments: str, signature: str | None) -
     if signature is not None:
         call["extra_content"] = {"google": {"thought_signature": signature}}
     return call
+
+
+def wants_function_call(ask: Ask) -> bool:
+    """
+    Return whether a client has offered `functions`, the deprecated form of tools.
+
+    It looks for its one call in `function_call`, and knows of no `tool_calls`.
+    """
+    old, new = (bytes(ask.fields.get(name, b"null")) for name in ("functions", "tools"))
+    return old not in _NO_TOOLS and new in _NO_TOOLS
 
 
 def build_thinking_block(

@@ -185,3 +185,21 @@ def test_each_choice_has_its_own_role() -> None:
     assert roles == [0, 1]
     found = [(c.message.content, c.finish_reason) for c in accumulate(stream).choices]
     assert found == [("a", "tool_calls"), ("b", "stop")]
+
+
+def test_who_offers_functions_is_called_in_their_form() -> None:
+    """The deprecated form has one call, in `function_call`, and a reason of that name."""
+    asked = {"functions": Raw(b'[{"name":"weather"}]')}
+    second: list[Event] = [
+        CallStarted(1, "call_b", "clock"),
+        CallArguments(1, "{}"),
+        CallEnded(1),
+    ]
+    events: list[Event] = [*CALL, *second, Finished("tool_calls")]
+    ask = Ask("chat", "alias", asked, streams=True, asked_at=5)
+    writer = OpenAIChunks(ask)
+    choice = accumulate(writer.write(events) + writer.finish()).choices[0]
+    called = choice.message.function_call
+    assert called is not None
+    assert (called.name, called.arguments) == ("weather", '{"city":"Oslo"}')
+    assert (choice.finish_reason, choice.message.tool_calls) == ("function_call", None)

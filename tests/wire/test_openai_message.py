@@ -17,7 +17,7 @@ from proxy.domain.events import (
 )
 from proxy.wire.base import Ask
 from proxy.wire.openai_message import join_log_probs, write_openai_answer
-from tests.wire.answers import STARTED, TEXT, with_calls
+from tests.wire.answers import CALL, STARTED, TEXT, with_calls
 
 TOKEN = '{"token":"%s","logprob":-0.5,"bytes":null,"top_logprobs":[]}'
 
@@ -118,3 +118,20 @@ def test_choices_are_all_told() -> None:
 def test_no_log_probabilities_are_none() -> None:
     """Of nothing there is no object."""
     assert join_log_probs([]) is None
+
+
+def test_who_offers_functions_is_called_in_their_form() -> None:
+    """The deprecated form has one call, in `function_call`, and a reason of that name."""
+    ask = Ask("chat", "alias", {"functions": Raw(b'[{"name":"weather"}]')}, asked_at=5)
+    events = [STARTED, *CALL, CallStarted(1, "call_b", "clock"), Finished("tool_calls")]
+    choice = ChatCompletion.model_validate_json(write_openai_answer(ask, events)).choices[0]
+    called = choice.message.function_call
+    assert called is not None
+    assert (called.name, called.arguments) == ("weather", '{"city":"Oslo"}')
+    assert (choice.finish_reason, choice.message.tool_calls) == ("function_call", None)
+    assert (
+        ChatCompletion.model_validate_json(write_openai_answer(ask, [STARTED, Finished("stop")]))
+        .choices[0]
+        .finish_reason
+        == "stop"
+    )

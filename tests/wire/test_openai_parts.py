@@ -4,7 +4,13 @@ import pytest
 from msgspec import Raw
 
 from proxy.domain.chat import Citation
-from proxy.wire.openai_parts import build_annotation, build_call, build_thinking_block
+from proxy.wire.base import Ask
+from proxy.wire.openai_parts import (
+    build_annotation,
+    build_call,
+    build_thinking_block,
+    wants_function_call,
+)
 
 
 def test_a_call_has_geminis_signature_where_gemini_has_it() -> None:
@@ -65,3 +71,22 @@ def test_openais_own_annotation_is_kept() -> None:
 def test_a_source_without_an_address_is_left_out() -> None:
     """A passage of a document in the prompt has no place in OpenAI's format."""
     assert build_annotation(Citation(title="Document", quoted="words"), 3) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_old"),
+    [
+        ({}, False),
+        ({"functions": b'[{"name":"f"}]'}, True),
+        ({"functions": b'[{"name":"f"}]', "tools": b"null"}, True),
+        ({"functions": b'[{"name":"f"}]', "tools": b'[{"type":"function"}]'}, False),
+        ({"functions": b"null"}, False),
+        ({"functions": b"[]"}, False),
+    ],
+)
+def test_functions_are_a_clients_form_where_it_has_no_tools(
+    fields: dict[str, bytes], is_old: bool
+) -> None:
+    """Whoever offers tools as well knows the newer form."""
+    raw = {name: Raw(value) for name, value in fields.items()}
+    assert wants_function_call(Ask("chat", "m", raw)) == is_old
