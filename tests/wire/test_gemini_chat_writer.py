@@ -263,7 +263,7 @@ def test_what_is_geminis_own_is_taken_in_either_spelling(snake: bool) -> None:
         ({"extra": {"generationConfig": Raw(b"5")}}, "generationConfig"),
         ({"messages": (Message("user", (Image(url="https://x.example/a.png"),)),)}, "messages"),
     ],
-    ids=str,
+    ids=["stop", "n", "modalities", "generationConfig", "messages"],
 )
 def test_what_must_not_be_left_out_is_refused(fields: dict[str, Any], param: str) -> None:
     """The error names the field, so that another provider, or the client, can do something."""
