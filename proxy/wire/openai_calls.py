@@ -59,6 +59,7 @@ class CallReader:
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
         self._by_id: dict[str, _Call] = {}
+        self._told_ids: set[str] = set()
         self._first_open = 0
         """All calls in front of this one have ended."""
         self._size = 0
@@ -146,7 +147,11 @@ class CallReader:
 
     def _tell(self, call: _Call, events: list[Event]) -> None:
         call.is_told = True
-        call_id = call.id or build_id("call_")
+        call_id = call.id
+        if not call_id or call_id in self._told_ids:
+            # Results are given to calls by their ids: of two with one id, one would have none.
+            call_id = build_id("call_")
+        self._told_ids.add(call_id)
         events.append(CallStarted(call.index, call_id, call.name, call.signature, self._choice))
         if call.arguments:
             events.append(CallArguments(call.index, "".join(call.arguments), self._choice))

@@ -88,6 +88,14 @@ def test_a_call_without_an_id_gets_one() -> None:
     assert started.id.startswith("call_") and len(started.id) > 20
 
 
+def test_two_calls_never_have_one_id() -> None:
+    """Servers that give each call the same id get another for all but the first."""
+    events = read(piece(0, "c", "f", "{}"), piece(1, "c", "g", "{}"))
+    first, second = (each.id for each in events if isinstance(each, CallStarted))
+    assert first == "c" != second
+    assert second.startswith("call_")
+
+
 def test_without_numbers_a_name_begins_a_call() -> None:
     """Pieces without number and id go on with the last call, until one has a name."""
     events = read(
