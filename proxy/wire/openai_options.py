@@ -159,7 +159,8 @@ def _read_format(taken: _Fields) -> Format | None:
 def _read_reasoning(taken: _Fields) -> Reasoning | None:
     raw = taken.take_raw("reasoning_effort")
     effort = read_value("reasoning_effort", raw, _decode_text, _TEXT)
-    found = taken.take("reasoning", _decode_reasoning, _REASONING)
+    raw_object = taken.take_raw("reasoning")
+    found = read_value("reasoning", raw_object, _decode_reasoning, _REASONING)
     if effort is not None and effort not in _EFFORTS and raw is not None:
         # A word that is not known, such as a provider's `default`: named, like any such field.
         taken.give_back("reasoning_effort", raw)
@@ -167,9 +168,12 @@ def _read_reasoning(taken: _Fields) -> Reasoning | None:
     if found is None:
         return None if effort is None else Reasoning(_EFFORTS[effort])
     said = effort or found.effort or ("none" if found.enabled is False else None)
+    if said is not None and said not in _EFFORTS and raw_object is not None:
+        taken.give_back("reasoning", raw_object)
+        said = None
     budget = found.max_tokens if said is None else None
     return Reasoning(
-        None if said is None else _EFFORTS.get(said),
+        None if said is None else _EFFORTS[said],
         budget,
         is_adaptive=said is None and budget is None,
         shows=not found.exclude,

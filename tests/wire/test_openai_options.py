@@ -158,6 +158,9 @@ def test_an_effort_that_is_not_known_is_not_lost() -> None:
     chat = read(reasoning_effort="default")
     assert chat.reasoning is None
     assert chat.extra == {"reasoning_effort": Raw(b'"default"')}
+    chat = read(reasoning={"effort": "default"})
+    assert chat.reasoning == Reasoning(is_adaptive=True)
+    assert chat.extra.keys() == {"reasoning"}
 
 
 @pytest.mark.parametrize(
