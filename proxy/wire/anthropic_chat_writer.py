@@ -120,7 +120,7 @@ def _refuse_what_must_not_be_lost(chat: ChatRequest) -> None:
     if chat.choices > 1:
         raise NotOffered("This provider gives one choice only.", param="n")
     if b'"audio"' in bytes(chat.extra.get("modalities", b"")):
-        raise NotOffered("This provider does not speak.", param="modalities")
+        raise NotOffered("This provider answers in text only, not in sound.", param="modalities")
 
 
 def _read_thinking(raw: Raw | None) -> Thinking | None:

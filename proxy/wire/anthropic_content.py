@@ -1,6 +1,5 @@
 """The blocks of an Anthropic client's messages, as parts that any provider may be given."""
 
-import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -11,9 +10,9 @@ from proxy.domain.chat import File, Image, Result, Text
 from proxy.domain.errors import InvalidRequest, NotOffered
 from proxy.domain.model_name import is_plain_name
 from proxy.wire.openai_error import NO_VALUE
+from proxy.wire.shape_fault import build_shape_fault
 
 _T = TypeVar("_T")
-_PATH = re.compile(r" - at `\$([\w.\[\]]{0,200})")
 
 
 class Block(Struct):
@@ -73,11 +72,7 @@ def decode_member(decode: Callable[[Any], _T], raw: Raw, place: str) -> _T:
     try:
         return decode(raw)
     except (ValueError, RecursionError) as error:
-        found = _PATH.search(str(error))
-        param = place + ("" if found is None else found[1])
-        raise InvalidRequest(
-            f"'{param}' is missing a member, or is not of a type that is known.", param=param
-        ) from None
+        raise build_shape_fault(error, place) from None
 
 
 def find_raw(raw: Raw) -> Raw | None:

@@ -1,6 +1,5 @@
 """A chat completion's request, read for a provider that speaks another dialect."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,9 +27,8 @@ from proxy.wire.openai_content import ContentPart, RawPart, read_content
 from proxy.wire.openai_error import NO_VALUE
 from proxy.wire.openai_options import read_options
 from proxy.wire.openai_tools import find_raw
+from proxy.wire.shape_fault import build_shape_fault
 from proxy.wire.thought_signature import unwrap_signature
-
-_PATH = re.compile(r" - at `\$([\w.\[\]]{0,200})")
 
 
 class _Function(Struct):
@@ -97,9 +95,7 @@ def read_openai_chat(ask: Ask) -> ChatRequest:
     try:
         raw = _decode_messages(ask.fields["messages"])
     except (ValueError, RecursionError) as error:
-        place = _PATH.search(str(error))
-        param = "messages" + ("" if place is None else place[1])
-        raise InvalidRequest(f"'{param}' is not of a shape that is known.", param=param) from None
+        raise build_shape_fault(error, "messages") from None
     reader = _Reader()
     messages = tuple(reader.read(item, f"messages[{n}]") for n, item in enumerate(raw))
     return read_options(ask.fields, messages)

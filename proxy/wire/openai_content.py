@@ -107,7 +107,7 @@ def _read_part(raw: str | RawPart, place: str) -> ContentPart | None:
     if raw.type in ("text", "image_url", "file", "input_audio", "refusal"):
         raise InvalidRequest(f"'{place}' lacks its '{raw.type}'.", param=f"{place}.{raw.type}")
     raise NotOffered(
-        "The provider does not take this type of content: there are text, image_url, "
+        "The provider does not know this type of content. Known are text, image_url, "
         "input_audio and file.",
         param=f"{place}.type",
     )

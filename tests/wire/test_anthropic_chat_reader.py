@@ -190,10 +190,10 @@ def test_what_anthropics_servers_have_added_is_passed_over() -> None:
     ("message", "param"),
     [
         ({"role": "canary", "content": "x"}, "messages[0].role"),
-        ({"role": "user"}, "messages[0]"),
+        ({"role": "user"}, "messages[0].content"),
         ({"role": "user", "content": 1}, "messages[0].content"),
         ({"role": "user", "content": []}, "messages[0].content"),
-        ({"role": "user", "content": [{"text": "canary"}]}, "messages[0].content[0]"),
+        ({"role": "user", "content": [{"text": "canary"}]}, "messages[0].content[0].type"),
         ({"role": "user", "content": [{"type": "text"}]}, "messages[0].content[0].text"),
         (
             {"role": "assistant", "content": [CALL | {"id": None}]},

@@ -130,7 +130,7 @@ def test_a_tool_that_was_found_is_named() -> None:
         (
             "document",
             {"source": {"type": "content", "content": [{"canary": 1}]}},
-            "m[0].source.content[0]",
+            "m[0].source.content[0].type",
         ),
         ("tool_reference", {}, "m[0].tool_name"),
     ],

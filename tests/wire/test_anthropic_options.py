@@ -150,7 +150,7 @@ def test_fields_without_a_place_are_kept_as_they_came() -> None:
         ({"tool_choice": {"type": "canary"}}, "tool_choice.type"),
         ({"tool_choice": {"type": "tool"}}, "tool_choice.name"),
         ({"thinking": {"type": "enabled", "budget_tokens": "canary"}}, "thinking.budget_tokens"),
-        ({"thinking": {}}, "thinking"),
+        ({"thinking": {}}, "thinking.type"),
         ({"output_config": {"effort": "canary"}}, "output_config.effort"),
         ({"output_config": {"format": {"type": "canary"}}}, "output_config.format"),
         ({"output_format": {"type": "json_schema"}}, "output_format"),
