@@ -107,7 +107,7 @@ class InvalidApiKey(RequestError):
     code = "invalid_api_key"
     default_message = (
         "Invalid API key. Send a key of this proxy as 'Authorization: Bearer <key>' "
-        "or in the 'X-API-Key' header."
+        "or in the header 'X-API-Key' or 'api-key'."
     )
 
 

@@ -17,6 +17,15 @@ from proxy.server.routes import Handler, Route, Routes
 from proxy.server.shape import Endpoint, Opening, Shape, Visit, shaped
 from proxy.server.written_answer import SERVER_NAME
 
+_TWICE = {
+    "/v1/v1/": "/v1",
+    "/openai/openai/": "/openai",
+    "/v1/openai/": "/v1",
+    "/openai/v1/openai/": "/openai/v1",
+}
+"""How paths begin if a client adds to its address what the address has already, and the end that
+the address has to lose."""
+
 
 class Registrar:
     """Adds endpoints to routes, and makes what answers where there is none."""
@@ -50,7 +59,7 @@ class Registrar:
         """Return what answers requests to no path."""
 
         async def refuse(visit: Visit) -> web.StreamResponse:
-            raise RouteNotFound()
+            raise RouteNotFound(_find_slip(visit.request.path))
 
         return shaped(refuse, Shape("open", "", "other"), self._runtime)
 
@@ -82,3 +91,13 @@ async def _answer_preflight(visit: Visit) -> web.StreamResponse:
 
 async def _refuse_method(visit: Visit) -> web.StreamResponse:
     raise MethodNotAllowed()
+
+
+def _find_slip(path: str) -> str | None:
+    for start, end in _TWICE.items():
+        if path.startswith(start):
+            return (
+                "There is no such path here. The client adds to its base_url (or endpoint) what it "
+                f"needs: leave out the '{end}' at its end."
+            )
+    return None

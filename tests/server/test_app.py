@@ -185,6 +185,24 @@ async def test_an_unknown_path_is_404_in_json(server: ProxyServer, path: str, me
     assert headers["x-request-id"].startswith("req_")
 
 
+@pytest.mark.parametrize(
+    ("path", "end"),
+    [
+        ("/v1/v1/messages", "/v1"),
+        ("/openai/openai/deployments/m/chat/completions", "/openai"),
+        ("/v1/openai/deployments/m/chat/completions", "/v1"),
+    ],
+)
+async def test_an_address_with_too_much_is_told_what_to_leave_out(
+    server: ProxyServer, path: str, end: str
+) -> None:
+    """Anthropic's clients add `/v1` themselves, Azure's `/openai`: the 404 says so."""
+    status, _, body = await ask(server, "POST", path, **AUTH)
+    assert isinstance(body, dict)
+    assert (status, body["error"]["code"]) == (404, "not_found")
+    assert f"leave out the '{end}' at its end" in body["error"]["message"]
+
+
 @pytest.mark.parametrize("path", POSTS + GETS + OPEN)
 async def test_every_path_answers_a_preflight(server: ProxyServer, path: str) -> None:
     """OPTIONS of a browser is answered without a key, and not recorded."""
