@@ -4,7 +4,17 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from proxy.domain.chat import Call, ChatRequest, Effort, Message, Thought
+from proxy.domain.chat import (
+    Call,
+    ChatRequest,
+    Effort,
+    Message,
+    Part,
+    Refusal,
+    Result,
+    Text,
+    Thought,
+)
 from proxy.wire.anthropic_blocks import Json
 from proxy.wire.claude_models import ClaudeModel
 
@@ -107,11 +117,22 @@ def lacks_thoughts(messages: Sequence[Message]) -> bool:
     Where thinking is on, Anthropic wants the thoughts back that led to such a call, and refuses
     a conversation that has none, as one that another vendor's model has begun.
     """
+    turn: list[Part] = []
+    is_answered = False
     for message in reversed(messages):
-        if message.role == "user":
-            return False
         if message.role == "assistant":
-            thoughts = [part for part in message.parts if isinstance(part, Thought)]
-            is_own = any(part.maker == "anthropic" and part.signature for part in thoughts)
-            return not is_own and any(isinstance(part, Call) for part in message.parts)
-    return False
+            turn[:0] = (part for part in message.parts if _is_written(part))
+        elif any(not isinstance(part, Thought) for part in turn):
+            break
+        else:
+            turn.clear()  # thoughts that nothing follows are no turn
+            # What the user adds to the answers of calls is in one turn with them.
+            is_answered = is_answered or any(isinstance(part, Result) for part in message.parts)
+    is_called = is_answered and any(isinstance(part, Call) for part in turn)
+    return is_called and not isinstance(turn[0], Thought)
+
+
+def _is_written(part: Part) -> bool:
+    if isinstance(part, Thought):
+        return part.maker == "anthropic" and bool(part.signature)
+    return not isinstance(part, Text | Refusal) or bool(part.text.strip())

@@ -8,6 +8,7 @@ from proxy.domain.chat import Message, Result, Text
 from proxy.domain.errors import NotOffered
 from proxy.wire.anthropic_blocks import Json, build_blocks
 
+_THOUGHTS = ("thinking", "redacted_thinking")
 _STUB = {"type": "text", "text": "."}
 """What the user has said where a conversation begins without them: something has to be."""
 
@@ -47,6 +48,7 @@ def build_turns(messages: Sequence[Message]) -> Turns:
     turns: list[_Turn] = []
     for message in messages[leading:]:
         _add(turns, message)
+    turns = _drop_loose_thoughts(turns)
     if not turns or turns[0].role != "user":
         turns.insert(0, _Turn("user", blocks=[_STUB]))
     _trim_last(turns[-1])
@@ -77,6 +79,22 @@ def _read_texts(message: Message) -> tuple[Text, ...]:
     if len(texts) < len(message.parts):
         raise NotOffered("This provider's system prompt is text.", param="messages")
     return texts
+
+
+def _drop_loose_thoughts(turns: Sequence[_Turn]) -> list[_Turn]:
+    """Return the turns without thoughts that nothing follows: no answer may end with one."""
+    kept: list[_Turn] = []
+    for turn in turns:
+        while turn.role == "assistant" and turn.blocks and turn.blocks[-1]["type"] in _THOUGHTS:
+            turn.blocks.pop()
+        if not turn.results and not turn.blocks:
+            continue
+        if kept and kept[-1].role == turn.role:
+            kept[-1].results += turn.results
+            kept[-1].blocks += turn.blocks
+        else:
+            kept.append(turn)
+    return kept
 
 
 def _trim_last(turn: _Turn) -> None:

@@ -122,3 +122,21 @@ def test_a_loop_that_began_without_thoughts_goes_on_without() -> None:
         assert found.effort == "low"
         assert dropped == ([] if may_think else ["reasoning_effort"])
     assert decide(OPUS_4_5, Reasoning("low"), messages=(result,))[0].is_on
+
+
+def test_a_loop_is_told_by_the_turns_that_are_written() -> None:
+    """What the user adds to an answer, and messages that are one turn or none, change nothing."""
+    call, result = Call("t", "f"), Message("tool", (Result("t", (Text("1"),)),))
+    thought = Thought("Hm", "anthropic", "c2ln")
+    bare = (USER, Message("assistant", (call,)), result)
+    own = (USER, Message("assistant", (thought,)), Message("assistant", (call,)), result)
+    late = (
+        USER,
+        Message("assistant", (Text("Ho"),)),
+        Message("assistant", (thought, call)),
+        result,
+    )
+    added = (*bare, Message("system", (Text("s"),)), USER)
+    cut = (*bare, Message("assistant", (thought,)), USER)
+    for messages, may_think in ((own, True), (late, False), (added, False), (cut, False)):
+        assert decide(OPUS_4_5, Reasoning("low"), messages=messages)[0].is_on == may_think

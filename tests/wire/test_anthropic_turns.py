@@ -78,6 +78,27 @@ def test_a_message_of_nothing_is_no_turn() -> None:
     assert found == [{"role": "user", "content": [text("a"), text("b")]}]
 
 
+def test_no_turn_ends_with_a_thought() -> None:
+    """Thoughts that were cut off before an answer are left out, those before one are not."""
+    thought, dark = (
+        Thought("Hm", "anthropic", "s"),
+        Thought("", "anthropic", "d", is_redacted=True),
+    )
+    _, found = turns(
+        say("user", "a"),
+        say("assistant", thought, dark),
+        say("user", "b"),
+        say("assistant", thought, "c", dark),
+    )
+    assert found == [
+        {"role": "user", "content": [text("a"), text("b")]},
+        {
+            "role": "assistant",
+            "content": [{"type": "thinking", "thinking": "Hm", "signature": "s"}, text("c")],
+        },
+    ]
+
+
 @pytest.mark.parametrize(
     ("messages", "count"),
     [([say("assistant", "Ho")], 2), ([say("system", "Be brief.")], 1), ([], 1)],
