@@ -122,6 +122,8 @@ def lacks_thoughts(messages: Sequence[Message]) -> bool:
     for message in reversed(messages):
         if message.role == "assistant":
             turn[:0] = (part for part in message.parts if _is_written(part))
+        elif not any(_is_written(part) for part in message.parts):
+            continue
         elif any(not isinstance(part, Thought) for part in turn):
             break
         else:

@@ -130,13 +130,12 @@ def test_a_loop_is_told_by_the_turns_that_are_written() -> None:
     thought = Thought("Hm", "anthropic", "c2ln")
     bare = (USER, Message("assistant", (call,)), result)
     own = (USER, Message("assistant", (thought,)), Message("assistant", (call,)), result)
-    late = (
-        USER,
-        Message("assistant", (Text("Ho"),)),
-        Message("assistant", (thought, call)),
-        result,
-    )
+    said = Message("assistant", (Text("Ho"),))
+    called = Message("assistant", (thought, call))
+    late = (USER, said, called, result)
+    blank = (USER, said, Message("user", (Text(" "),)), called, result)
     added = (*bare, Message("system", (Text("s"),)), USER)
     cut = (*bare, Message("assistant", (thought,)), USER)
-    for messages, may_think in ((own, True), (late, False), (added, False), (cut, False)):
-        assert decide(OPUS_4_5, Reasoning("low"), messages=messages)[0].is_on == may_think
+    assert decide(OPUS_4_5, Reasoning("low"), messages=own)[0].is_on
+    for messages in (late, blank, added, cut):
+        assert not decide(OPUS_4_5, Reasoning("low"), messages=messages)[0].is_on
