@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from proxy.domain.chat import NO_ARGUMENTS
-from proxy.domain.errors import UpstreamTooLarge
+from proxy.domain.errors import UpstreamProtocolError, UpstreamTooLarge
 from proxy.domain.events import CallArguments, CallEnded, CallStarted, Event
 from proxy.wire.new_id import build_id
 
@@ -66,8 +66,8 @@ class CallReader:
 
     @property
     def has_calls(self) -> bool:
-        """Any call has begun."""
-        return bool(self._calls)
+        """Any call has been told."""
+        return bool(self._told_ids)
 
     def take(self, pieces: Any, events: list[Event]) -> None:
         """
@@ -79,6 +79,7 @@ class CallReader:
 
         Raises:
             UpstreamTooLarge: more calls, or more arguments, than are kept.
+            UpstreamProtocolError: a call that is whole has no name.
         """
         if not isinstance(pieces, list):
             return
@@ -87,7 +88,12 @@ class CallReader:
                 self._take_piece(piece, events)
 
     def finish(self, events: list[Event]) -> None:
-        """End all calls: the choice has come to its end."""
+        """
+        End all calls: the choice has come to its end.
+
+        Raises:
+            UpstreamProtocolError: a call has no name, so that nobody could run it.
+        """
         for call in self._calls[self._first_open :]:
             self._end(call, events)
         self._first_open = len(self._calls)
@@ -147,6 +153,7 @@ class CallReader:
 
     def _tell(self, call: _Call, events: list[Event]) -> None:
         call.is_told = True
+        call.index = len(self._told_ids)
         call_id = call.id
         if not call_id or call_id in self._told_ids:
             # Results are given to calls by their ids: of two with one id, one would have none.
@@ -158,6 +165,11 @@ class CallReader:
 
     def _end(self, call: _Call, events: list[Event]) -> None:
         if not call.is_told:
+            if not call.name:
+                if call.id or call.arguments:
+                    raise UpstreamProtocolError("The provider sent a call without a name.")
+                call.is_ended = True
+                return  # an empty piece is no call
             self._tell(call, events)
         if not call.arguments:
             events.append(CallArguments(call.index, NO_ARGUMENTS, self._choice))

@@ -74,7 +74,7 @@ class ChoiceReader:
         Add what a delta, or a whole message, says.
 
         Raises:
-            UpstreamTooLarge: see `openai_calls.py`.
+            UpstreamError: see `openai_calls.py`.
         """
         if delta.thinking_blocks:
             self._take_blocks(delta, events)
@@ -123,7 +123,7 @@ class ChoiceReader:
             events: gets the events, in their order.
 
         Raises:
-            UpstreamTooLarge: see `openai_calls.py`.
+            UpstreamError: see `openai_calls.py`.
         """
         self.is_finished = True
         self._end_thought(events)

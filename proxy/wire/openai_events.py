@@ -149,7 +149,7 @@ def read_openai_events(body: bytes) -> list[Event]:
         body: an answer that `read_openai_answer` has found good, as it has made it regular.
 
     Raises:
-        UpstreamProtocolError: members that must be objects are none.
+        UpstreamProtocolError: members that must be objects are none, or a call has no name.
         UpstreamTooLarge: more calls, or larger arguments, than are kept.
 
     Source: wire-formats §2.3; tests/wire/test_openai_events.py.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.domain.errors import UpstreamTooLarge
+from proxy.domain.errors import UpstreamProtocolError, UpstreamTooLarge
 from proxy.domain.events import CallArguments, CallEnded, CallStarted, Event
 from proxy.wire import openai_calls
 from proxy.wire.gathered_answer import gather_answer
@@ -155,6 +155,24 @@ def test_a_call_waits_for_its_name() -> None:
     assert read(piece(0, "a"), piece(0, name="f", arguments="{}"))[0] == CallStarted(0, "a", "f")
 
 
+@pytest.mark.parametrize("named", [piece(0, "a"), piece(0, arguments="{}")])
+def test_a_call_without_a_name_is_an_error(named: Any) -> None:
+    """Nobody could run it: it is no part of an answer that is whole."""
+    with pytest.raises(UpstreamProtocolError):
+        read(named)
+    with pytest.raises(UpstreamProtocolError):
+        read(named, piece(1, "b", "f", "{}"))
+
+
+def test_an_empty_piece_is_no_call() -> None:
+    """Some servers send one; the calls beside it are numbered as if it were not there."""
+    reader, events = CallReader(0), list[Event]()
+    reader.take([{}], events)
+    reader.finish(events)
+    assert (events, reader.has_calls) == ([], False)
+    assert read({"index": 0}, piece(1, "b", "f", "{}"))[0] == CallStarted(0, "b", "f")
+
+
 def test_geminis_signature_is_read_from_its_call() -> None:
     """`extra_content.google.thought_signature` is the signature of the call that it stands at."""
     signed = piece(0, "a", "f", "{}") | {"extra_content": {"google": {"thought_signature": "s"}}}
@@ -196,12 +214,15 @@ JSON = st.recursive(
 
 @given(st.lists(JSON, max_size=6))
 def test_whatever_comes_calls_are_in_order(pieces: list[Any]) -> None:
-    """Of anything at all come calls with start, arguments and end, each after the one before."""
+    """Of anything at all come calls in their order, each whole, or an error."""
     reader, events = CallReader(0), list[Event]()
-    for each in pieces:
-        reader.take(each, events)
-        reader.take([each], events)
-    reader.finish(events)
+    try:
+        for each in pieces:
+            reader.take(each, events)
+            reader.take([each], events)
+        reader.finish(events)
+    except UpstreamProtocolError:
+        return  # a call without a name
     kinds = "".join(type(event).__name__[4] for event in events)
     assert kinds.replace("A", "") == "SE" * (kinds.count("S"))
     indices = [event.index for event in events if isinstance(event, CallStarted)]
