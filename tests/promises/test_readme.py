@@ -99,7 +99,7 @@ async def test_five_minutes_lead_to_an_own_key(tmp_path: Path) -> None:
 
 def test_the_example_for_a_local_server_is_valid(tmp_path: Path) -> None:
     """README's local.yaml serves any model from LM Studio's address, without a key."""
-    (block,) = read_blocks(README, "yaml")
+    (block,) = read_blocks(read_sections(README)["A server on your own machine"], "yaml")
     text = block.text.replace("write here what openssl rand -hex 32 prints", "0f" * 32)
     (tmp_path / "config.yaml").write_text(text)
     loaded = load_own(tmp_path)
@@ -109,6 +109,18 @@ def test_the_example_for_a_local_server_is_valid(tmp_path: Path) -> None:
     provider = group.deployments[0].provider
     assert (provider.base_url, provider.enabled) == ("http://127.0.0.1:1234/v1", True)
     assert provider.clocks.first_token_s == 600
+
+
+def test_other_vendors_are_added_as_readme_says(tmp_path: Path) -> None:
+    """README's entries and the variables that it names put three more providers in service."""
+    section = read_sections(README)["Five minutes to your own OpenAI key"]
+    (block,) = read_blocks(section, "yaml")
+    keys = re.findall(r"`([A-Z_]+_KEY)`", block.before)
+    (tmp_path / "config.yaml").write_text(f"api_keys: [{'0f' * 16}]\nproviders:\n{block.text}")
+    loaded = load_own(tmp_path, **dict.fromkeys(keys, OWN_KEY))
+    assert loaded.warnings == ()
+    providers = loaded.snapshot.providers.values()
+    assert [p.type for p in providers if p.enabled] == ["anthropic", "gemini", "azure"]
 
 
 def test_the_worked_example_of_a_provider_works(
