@@ -9,7 +9,12 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from proxy.domain.chat import NO_ARGUMENTS
-from proxy.domain.errors import UpstreamProtocolError, UpstreamTooLarge, UpstreamTruncated
+from proxy.domain.errors import (
+    UpstreamProtocolError,
+    UpstreamServerError,
+    UpstreamTooLarge,
+    UpstreamTruncated,
+)
 from proxy.domain.events import (
     CallArguments,
     CallEnded,
@@ -49,7 +54,7 @@ from proxy.wire.anthropic_usage import AnthropicUsage
 from proxy.wire.json_text import MAX_VALUES, holds_too_many_values
 from proxy.wire.new_id import build_id
 from proxy.wire.openai_calls import MAX_CALLS
-from proxy.wire.openai_error import read_error_object
+from proxy.wire.openai_error import NO_VALUE, read_error_object
 from proxy.wire.usage_estimate import BYTES_PER_TOKEN
 
 _REASONS: dict[str, FinishReason] = {
@@ -129,7 +134,7 @@ class AnthropicDecoder:
             UpstreamProtocolError: it does not fit to those before it.
             UpstreamTooLarge: it has more values than MAX_VALUES in `json_text.py`.
             UpstreamTruncated: it ends an answer that is not complete.
-            UpstreamError: it is an error, classified as the status that it stands for.
+            UpstreamError: it is or has an error, classified as the status that it stands for.
 
         Source: wire-formats §3.1; tests/wire/test_anthropic_decoder.py.
         """
@@ -141,6 +146,8 @@ class AnthropicDecoder:
         except msgspec.ValidationError:
             return self._pass_over(data)
         kind = self.kind = event.type
+        if kind == "error" or event.error is not NO_VALUE:
+            _check_error(kind, event.error, data)
         if kind == "content_block_delta":
             if event.delta is None:
                 raise build_malformed()
@@ -159,8 +166,6 @@ class AnthropicDecoder:
             events = self.end()
             self.is_over = True
             return events
-        if kind == "error" or (bytes(event.error) not in EMPTY and kind not in TYPES):
-            raise read_error_object(decode_any(data))
         return []
 
     def decode_answer(self, body: bytes) -> list[Event]:
@@ -311,6 +316,8 @@ class AnthropicDecoder:
             raise build_malformed()
         delta = event.delta
         if delta is not None and delta.stop_reason:
+            if delta.stop_reason == "error":
+                raise UpstreamServerError()
             self._stop_reason = delta.stop_reason
             self._stop_sequence = delta.stop_sequence
             self.is_finished = not self._open
@@ -356,6 +363,7 @@ class AnthropicDecoder:
         """Take an event whose fields are not what we know: no fault if its type is new."""
         event = decode_loose(data)
         self.kind = event.type
+        _check_error(event.type, event.error, data)
         if event.type == "content_block_start" and find_type(event.content_block) not in SHOWN:
             if not isinstance(event.index, int):
                 raise build_malformed()
@@ -366,6 +374,11 @@ class AnthropicDecoder:
         if not is_new:
             raise build_malformed()
         return []
+
+
+def _check_error(kind: str, error: Raw, data: bytes) -> None:
+    if kind == "error" or bytes(error) not in EMPTY:
+        raise read_error_object(decode_any(data))
 
 
 def check_values(data: bytes) -> None:

@@ -23,7 +23,7 @@ TYPES = frozenset(
         *("content_block_start", "content_block_delta", "content_block_stop"),
     )
 )
-EMPTY = (b"", b"null", b"{}", b'""', b"[]")
+EMPTY = (b"", b"null", b"{}", b'""', b"[]", b"false", b"0")
 """What a raw member is that says nothing."""
 
 
@@ -90,6 +90,7 @@ class LooseEvent(Struct, gc=False):
     index: Any = 0
     delta: Raw = NO_VALUE
     content_block: Raw = NO_VALUE
+    error: Raw = NO_VALUE
 
 
 class Answer(Struct, gc=False):

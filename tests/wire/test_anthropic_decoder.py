@@ -342,6 +342,23 @@ def test_an_error_is_raised_as_what_it_stands_for(value: Any, error: type[ProxyE
         AnthropicDecoder().decode_answer(json.dumps(value).encode())
 
 
+def test_an_error_within_an_event_is_one() -> None:
+    """Gateways put one beside what they send, or in the place of a reason to stop."""
+    error = {"type": "overloaded_error"}
+    for event in (PING, text(0, "Hi"), end(), OVER):
+        with pytest.raises(UpstreamOverloaded):
+            decode([start(), block(0, "text"), event | {"error": error}])
+    with pytest.raises(UpstreamOverloaded):
+        decode([start(), {"message": "of another shape", "error": error}])
+    with pytest.raises(UpstreamOverloaded):
+        decode([start(), {"type": "error", "message": "of another shape", "error": error}])
+    with pytest.raises(UpstreamServerError):
+        decode([start(), end("error"), OVER])
+    with pytest.raises(UpstreamServerError):
+        decode_answer(stop_reason="error")
+    assert decode([start(), *({**PING, "error": nothing} for nothing in (None, {}, False))])
+
+
 def test_a_whole_message_must_be_one() -> None:
     """Without content there is no message, without a reason to stop no end."""
     with pytest.raises(UpstreamProtocolError):
