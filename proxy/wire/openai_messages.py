@@ -100,7 +100,8 @@ def _build_call(call: Call) -> dict[str, Any]:
 
 
 def _write_result(result: Result, shown: list[Part]) -> dict[str, Any]:
-    texts = []
+    # There is no other place for it, and not every tool's own words say so.
+    texts = [_FAILED] if result.is_error else []
     has_shown = False
     for part in result.parts:
         text = part.text if isinstance(part, Text | File) else None
@@ -110,8 +111,8 @@ def _write_result(result: Result, shown: list[Part]) -> dict[str, Any]:
             has_shown = True
             shown.append(part)
     content = _BETWEEN_TEXTS.join(texts)
-    if not content and (has_shown or result.is_error):
-        content = _SHOWN if has_shown else _FAILED
+    if not content and has_shown:
+        content = _SHOWN
     return {"role": "tool", "tool_call_id": result.call_id, "content": content}
 
 

@@ -117,15 +117,17 @@ def test_thoughts_go_back_to_their_maker_only() -> None:
 
 
 def test_results_are_messages_of_their_own() -> None:
-    """Each result answers its call; a failure without words has some of ours."""
+    """Each result answers its call; a failure begins with the word that it is one."""
     written = write(
         Message("tool", (Result("c", (Text("1"), File(text="2"))), Result("d", ()))),
         Message("tool", (Result("e", (), is_error=True),)),
+        Message("tool", (Result("f", (Text("No city"),), is_error=True),)),
     )
     assert written == [
         {"role": "tool", "tool_call_id": "c", "content": "1\n\n2"},
         {"role": "tool", "tool_call_id": "d", "content": ""},
         {"role": "tool", "tool_call_id": "e", "content": "The tool failed."},
+        {"role": "tool", "tool_call_id": "f", "content": "The tool failed.\n\nNo city"},
     ]
 
 
