@@ -3,10 +3,11 @@
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 
+import anthropic
+import openai
 import pytest
-from anthropic import Anthropic, AsyncAnthropic
-from openai import AsyncOpenAI, OpenAI
 
+from tests.end_to_end.asking import TRUST
 from tests.end_to_end.hub import PLACES, build_hub_config
 from tests.end_to_end.served import (
     ADMIN_KEY,
@@ -60,37 +61,52 @@ def _mended(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture
-async def sdk(served: ServedProxy) -> AsyncIterator[AsyncOpenAI]:
+async def sdk(served: ServedProxy) -> AsyncIterator[openai.AsyncOpenAI]:
     """OpenAI's asynchronous client, without retries."""
-    async with AsyncOpenAI(base_url=f"{served.url}/v1", api_key=KEY, max_retries=0) as client:
+    http = openai.DefaultAsyncHttpxClient(verify=TRUST)
+    async with openai.AsyncOpenAI(
+        base_url=f"{served.url}/v1", api_key=KEY, max_retries=0, http_client=http
+    ) as client:
         yield client
 
 
 @pytest.fixture
-def sync_sdk(served: ServedProxy) -> Iterator[OpenAI]:
+def sync_sdk(served: ServedProxy) -> Iterator[openai.OpenAI]:
     """OpenAI's synchronous client, without retries."""
-    with OpenAI(base_url=f"{served.url}/v1", api_key=KEY, max_retries=0) as client:
+    http = openai.DefaultHttpxClient(verify=TRUST)
+    with openai.OpenAI(
+        base_url=f"{served.url}/v1", api_key=KEY, max_retries=0, http_client=http
+    ) as client:
         yield client
 
 
 @pytest.fixture
-async def hub_sdk(hub: ServedProxy) -> AsyncIterator[AsyncOpenAI]:
+async def hub_sdk(hub: ServedProxy) -> AsyncIterator[openai.AsyncOpenAI]:
     """OpenAI's asynchronous client in front of every type of provider, without retries."""
-    async with AsyncOpenAI(base_url=f"{hub.url}/v1", api_key=KEY, max_retries=0) as client:
+    http = openai.DefaultAsyncHttpxClient(verify=TRUST)
+    async with openai.AsyncOpenAI(
+        base_url=f"{hub.url}/v1", api_key=KEY, max_retries=0, http_client=http
+    ) as client:
         yield client
 
 
 @pytest.fixture
-async def claude_sdk(hub: ServedProxy) -> AsyncIterator[AsyncAnthropic]:
+async def claude_sdk(hub: ServedProxy) -> AsyncIterator[anthropic.AsyncAnthropic]:
     """Anthropic's asynchronous client in front of every type of provider, without retries."""
-    async with AsyncAnthropic(base_url=hub.url, api_key=KEY, max_retries=0) as client:
+    http = anthropic.DefaultAsyncHttpxClient(verify=TRUST)
+    async with anthropic.AsyncAnthropic(
+        base_url=hub.url, api_key=KEY, max_retries=0, http_client=http
+    ) as client:
         yield client
 
 
 @pytest.fixture
-def sync_claude_sdk(hub: ServedProxy) -> Iterator[Anthropic]:
+def sync_claude_sdk(hub: ServedProxy) -> Iterator[anthropic.Anthropic]:
     """Anthropic's synchronous client in front of every type of provider, without retries."""
-    with Anthropic(base_url=hub.url, api_key=KEY, max_retries=0) as client:
+    http = anthropic.DefaultHttpxClient(verify=TRUST)
+    with anthropic.Anthropic(
+        base_url=hub.url, api_key=KEY, max_retries=0, http_client=http
+    ) as client:
         yield client
 
 

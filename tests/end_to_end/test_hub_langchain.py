@@ -13,6 +13,7 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
+from tests.end_to_end.asking import TRUST
 from tests.end_to_end.hub import FAULTS, THINKER, TWICE, Book
 from tests.end_to_end.served import KEY, PROMPT, ServedProxy
 
@@ -47,12 +48,12 @@ class Clients:
 
     def build(self, **options: Any) -> Any:
         """Return a synchronous one."""
-        self._sync.append(anthropic.DefaultHttpxClient(**options))
+        self._sync.append(anthropic.DefaultHttpxClient(verify=TRUST, **options))
         return self._sync[-1]
 
     def build_async(self, **options: Any) -> Any:
         """Return an asynchronous one."""
-        self._async.append(anthropic.DefaultAsyncHttpxClient(**options))
+        self._async.append(anthropic.DefaultAsyncHttpxClient(verify=TRUST, **options))
         return self._async[-1]
 
     async def close(self) -> None:
