@@ -7,6 +7,8 @@ has finished, or if Google has refused the prompt.
 
 from collections.abc import Sequence
 
+import msgspec
+
 from proxy.domain.errors import (
     ProxyError,
     UpstreamError,
@@ -27,7 +29,12 @@ from proxy.wire.gemini_answer import (
 from proxy.wire.gemini_candidate import CandidateReader
 from proxy.wire.gemini_usage import parse_gemini_usage
 from proxy.wire.json_text import MAX_VALUES, holds_too_many_values, mend_text
-from proxy.wire.openai_error import KNOWN_REJECTIONS, NO_VALUE, check_no_error
+from proxy.wire.openai_error import (
+    KNOWN_REJECTIONS,
+    NO_VALUE,
+    check_no_error,
+    read_error_object,
+)
 from proxy.wire.sse import EventSplitter, EventTooLarge, ServerSentEvent
 
 _UNUSABLE = "upstream_unusable_answer"
@@ -89,16 +96,19 @@ class GeminiEvents:
         out: list[Event] = []
         for event in events:
             data = event if isinstance(event, bytes) else event.data
+            is_error = isinstance(event, ServerSentEvent) and event.name == "error"
             try:
-                self._take_data(data, out)
+                self._take_data(data, out, is_error=is_error)
             except ProxyError as error:
                 self.error = self._without_words(error)
                 break
         return out
 
-    def _take_data(self, data: bytes, out: list[Event]) -> None:
+    def _take_data(self, data: bytes, out: list[Event], *, is_error: bool) -> None:
         if len(data) > MAX_VALUES and holds_too_many_values(data):
             raise UpstreamTooLarge("The provider sent an event of more parts than are accepted.")
+        if is_error:
+            raise read_error_object(_decode_or_none(data))
         try:
             answers = _decode(data)
         except (ValueError, RecursionError):
@@ -235,6 +245,14 @@ def _decode(data: bytes) -> list[GeminiAnswer]:
         # As where `alt=sse` has had no effect, and with some errors.
         return [decode_answer(item) for item in split_answers(data)]
     return [decode_answer(data)]
+
+
+def _decode_or_none(data: bytes) -> object:
+    try:
+        value: object = msgspec.json.decode(data)
+    except (ValueError, RecursionError):
+        return None
+    return value
 
 
 def _malformed() -> UpstreamProtocolError:

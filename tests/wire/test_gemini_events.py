@@ -314,3 +314,13 @@ def test_nothing_ever_raises(noise: bytes, place: int) -> None:
     """Whatever stands in a stream, the reader tells an error or an end."""
     events, error = read(REGULAR[:place] + noise + REGULAR[place:])
     assert (error is None) == any(isinstance(event, Finished) for event in events)
+
+
+@pytest.mark.parametrize("data", [b'{"code":503,"message":"x"}', b'{"code":503', b"overloaded"])
+def test_an_event_by_the_name_of_error_is_one(data: bytes) -> None:
+    """Gateways name it so; also behind an end that has been told it makes no success."""
+    out, error = read(
+        stream(said(text("a"), finish="STOP")) + b"event: error\ndata: " + data + b"\n\n"
+    )
+    assert Said("a") in out and not any(isinstance(event, Finished) for event in out)
+    assert isinstance(error, e.UpstreamError)
