@@ -24,6 +24,8 @@ _OPENROUTERS = "reasoning"
 """The name that thoughts have where signed details may stand beside them."""
 _FAILED = "The tool failed."
 _SHOWN = "The tool's result follows in the next message of the user."
+_NOTHING_SAID = {"role": "assistant", "content": ""}
+"""What is left of an answer that was nothing but others' thoughts: not every server takes it."""
 
 
 def write_messages(messages: Sequence[Message], thoughts_as: str | None) -> list[dict[str, Any]]:
@@ -55,7 +57,9 @@ def write_messages(messages: Sequence[Message], thoughts_as: str | None) -> list
         if shown:
             written.append({"role": "user", "content": _build_content(shown)})
             shown.clear()
-        written.append(_write_message(message, thoughts_as))
+        said = _write_message(message, thoughts_as)
+        if not message.parts or said != _NOTHING_SAID:
+            written.append(said)
     if shown:
         written.append({"role": "user", "content": _build_content(shown)})
     return written

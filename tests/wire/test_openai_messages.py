@@ -116,6 +116,12 @@ def test_thoughts_go_back_to_their_maker_only() -> None:
     ]
 
 
+def test_an_answer_of_nothing_but_foreign_thoughts_is_left_out() -> None:
+    """Some servers refuse an assistant's message without content and without calls."""
+    message = Message("assistant", (Thought("foreign", "anthropic", "s"),))
+    assert write(Message("user", (Text("a"),)), message) == [{"role": "user", "content": "a"}]
+
+
 def test_results_are_messages_of_their_own() -> None:
     """Each result answers its call; a failure begins with the word that it is one."""
     written = write(
