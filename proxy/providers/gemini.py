@@ -188,10 +188,9 @@ def _find_root(provider: Provider) -> str:
         return f"{url.rstrip('/')}/{version or _USUAL_VERSION}"
     if version is None:
         return url
-    for usual in _VERSIONS:
-        if url.endswith(usual):
-            return f"{url.removesuffix(usual)}/{version}"
-    return url
+    # What is set has an effect: it stands for the version that the path ends with, or behind it.
+    ends = next((end for end in (*_VERSIONS, f"/{version}") if url.endswith(end)), "")
+    return f"{url.removesuffix(ends)}/{version}"
 
 
 def _build_model_url(provider: Provider, model: str) -> str:

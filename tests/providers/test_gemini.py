@@ -88,11 +88,12 @@ def test_the_key_goes_into_googles_header() -> None:
         ("https://it.example/", "v1alpha", "https://it.example/v1alpha"),
         ("https://it.example/gateway/google", None, "https://it.example/gateway/google"),
         ("https://it.example/google/v1", "v1beta", "https://it.example/google/v1beta"),
-        ("https://it.example/google", "v1beta", "https://it.example/google"),
+        ("https://it.example/google", "v1beta", "https://it.example/google/v1beta"),
+        ("https://it.example/google/v2", "v2", "https://it.example/google/v2"),
     ],
 )
 def test_the_version_stands_in_the_address(base_url: str, version: str | None, root: str) -> None:
-    """It is Google's usual one where none is set, and a path of the operator's own is kept."""
+    """It is Google's usual one where nothing is said, and a path of the operator's own is kept."""
     request = build(ask_for(), base_url=base_url, api_version=version)
     assert request.url == f"{root}/models/gemini-3-flash:generateContent"
 
