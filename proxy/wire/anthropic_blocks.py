@@ -92,7 +92,7 @@ def _build_picture(media_type: str | None, data: str | None) -> Json:
     kind = (media_type or "").lower()
     kind = "image/jpeg" if kind == "image/jpg" else kind
     if kind not in _PICTURES or data is None:
-        raise _refuse("pictures but JPEG, PNG, GIF and WebP")
+        raise _refuse("other pictures than JPEG, PNG, GIF and WebP")
     return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": data}}
 
 
@@ -111,7 +111,7 @@ def _build_file(file: File) -> Json:
     elif kind == _PDF or (file.data or "").startswith(_PDF_START):
         source = {"type": "base64", "media_type": _PDF, "data": file.data or ""}
     else:
-        raise _refuse("files but PDF, text and pictures")
+        raise _refuse("other files than PDF, text and pictures")
     block = {"type": "document", "source": source}
     return block | {"title": file.name} if file.name else block
 

@@ -94,7 +94,7 @@ def read_options(fields: Mapping[str, Raw], messages: tuple[Message, ...]) -> Ch
     tier = _read(fields, "service_tier", _decode_text)
     max_tokens = _read(fields, "max_tokens", _decode_integer)
     if max_tokens == 0:
-        raise NotOffered("The provider cannot be asked for no answer.", param="max_tokens")
+        raise NotOffered("The provider cannot answer with no token.", param="max_tokens")
     return ChatRequest(
         messages=messages,
         tools=_read_tools(fields),

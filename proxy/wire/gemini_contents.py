@@ -230,7 +230,7 @@ def _build_reference(address: str, media_type: str | None) -> dict[str, Any]:
 
 def _cannot_fetch() -> NotOffered:
     return NotOffered(
-        "Gemini fetches files from nowhere but Google's Files API, gs:// and YouTube; send the "
+        "Gemini fetches files only from Google's Files API, gs:// and YouTube; send the "
         "file itself in Base64.",
         param="messages",
     )

@@ -178,7 +178,7 @@ class GeminiEvents:
             reader.has_answered for reader in candidates.values()
         ):
             self.error = UpstreamError(
-                "The provider's model brought no usable answer about.", code=_UNUSABLE
+                "The provider's model gave no usable answer.", code=_UNUSABLE
             )
             return out
         else:

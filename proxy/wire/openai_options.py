@@ -140,7 +140,8 @@ def _read_format(taken: _Fields) -> Format | None:
         return Format()
     if found.type != "json_schema":
         raise NotOffered(
-            "The provider has no such format of an answer.", param="response_format.type"
+            "The provider knows text, json_object and json_schema as formats only.",
+            param="response_format.type",
         )
     schema = found.json_schema
     if schema is None:

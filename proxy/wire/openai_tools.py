@@ -148,4 +148,4 @@ def find_raw(raw: Raw) -> Raw | None:
 
 
 def _not_offered(param: str) -> NotOffered:
-    return NotOffered("The provider has no tools but functions.", param=param)
+    return NotOffered("The provider knows no other tools than functions.", param=param)
