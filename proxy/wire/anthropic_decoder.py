@@ -52,7 +52,7 @@ from proxy.wire.anthropic_shapes import (
 )
 from proxy.wire.anthropic_usage import AnthropicUsage
 from proxy.wire.json_text import MAX_VALUES, holds_too_many_values
-from proxy.wire.new_id import build_id
+from proxy.wire.new_id import build_id, keep_short
 from proxy.wire.openai_calls import MAX_CALLS
 from proxy.wire.openai_error import NO_VALUE, read_error_object
 from proxy.wire.usage_estimate import BYTES_PER_TOKEN
@@ -226,7 +226,8 @@ class AnthropicDecoder:
         if self._has_started:
             raise build_malformed()
         self._has_started = True
-        return [Started(message.id, message.model), *self._count(message.usage)]
+        started = Started(keep_short(message.id), keep_short(message.model))
+        return [started, *self._count(message.usage)]
 
     def _take_delta(self, index: int, delta: Delta) -> list[Event]:
         block = self._open.get(index)

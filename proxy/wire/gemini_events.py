@@ -29,6 +29,7 @@ from proxy.wire.gemini_answer import (
 from proxy.wire.gemini_candidate import CandidateReader
 from proxy.wire.gemini_usage import parse_gemini_usage
 from proxy.wire.json_text import MAX_VALUES, holds_too_many_values, mend_text
+from proxy.wire.new_id import keep_short
 from proxy.wire.openai_error import (
     KNOWN_REJECTIONS,
     NO_VALUE,
@@ -131,7 +132,7 @@ class GeminiEvents:
             check_no_error(answer.error, None, data)
         if not self._has_started:
             self._has_started = True
-            out.append(Started(answer.response_id, answer.model_version))
+            out.append(Started(keep_short(answer.response_id), keep_short(answer.model_version)))
         for candidate in answer.candidates or ():
             self._take_candidate(candidate, out)
         feedback = answer.prompt_feedback

@@ -398,3 +398,10 @@ def test_calls_without_end_are_refused() -> None:
     assert len(decode_answer(content=calls[1:])) > MAX_CALLS
     with pytest.raises(UpstreamTooLarge):
         decode_answer(content=calls)
+
+
+def test_a_long_id_is_not_said() -> None:
+    """Clients' chunks repeat it: one event of a megabyte must not make all others as large."""
+    message = start()
+    message["message"] |= {"id": "x" * 1000, "model": "y" * 1000}
+    assert decode([message])[0] == Started()

@@ -324,3 +324,9 @@ def test_an_event_by_the_name_of_error_is_one(data: bytes) -> None:
     )
     assert Said("a") in out and not any(isinstance(event, Finished) for event in out)
     assert isinstance(error, e.UpstreamError)
+
+
+def test_a_long_id_is_not_said() -> None:
+    """Clients' chunks repeat it: one event of a megabyte must not make all others as large."""
+    out, _ = read(stream(answer(responseId="x" * 1000, modelVersion="y" * 1000)))
+    assert out[0] == Started()
