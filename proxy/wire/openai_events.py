@@ -9,6 +9,7 @@ from proxy.domain.chat import Citation
 from proxy.domain.errors import ProxyError, UpstreamProtocolError
 from proxy.domain.events import Counted, Event, Started
 from proxy.domain.exchange import Anomaly
+from proxy.wire.new_id import keep_short
 from proxy.wire.openai_choice import ChoiceReader, Delta
 from proxy.wire.openai_error import NO_VALUE
 from proxy.wire.openai_stream import DONE, OpenAIStream
@@ -16,6 +17,8 @@ from proxy.wire.openai_usage import parse_usage
 
 _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 _MOST_SOURCES = 256
+_LATEST = 2**53
+"""No time is later; JavaScript's clients can hold no larger number exactly."""
 
 
 class _Choice(Struct, gc=False):
@@ -189,9 +192,9 @@ def read_sources(raw: Raw) -> list[Citation]:
 def _read_start(chunk: _Chunk) -> Started:
     created = chunk.created
     return Started(
-        id=chunk.id if isinstance(chunk.id, str) and chunk.id else None,
-        model=chunk.model if isinstance(chunk.model, str) and chunk.model else None,
-        created=created if type(created) is int and created > 0 else None,
+        id=keep_short(chunk.id) if isinstance(chunk.id, str) and chunk.id else None,
+        model=keep_short(chunk.model) if isinstance(chunk.model, str) and chunk.model else None,
+        created=created if type(created) is int and 0 < created < _LATEST else None,
     )
 
 

@@ -249,3 +249,9 @@ def test_a_stream_may_end_once_its_choices_have() -> None:
     assert not reader.may_end
     reader.feed(STOP)
     assert reader.may_end and not reader.is_over
+
+
+def test_a_long_id_is_not_said() -> None:
+    """Clients' chunks repeat it: one event of a megabyte must not make all others as large."""
+    long = chunk(id="x" * 1000, model="y" * 1000, created=10**1000)
+    assert read(event(long))[0][:1] == [Started()]
