@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import redirect_stdout
 from io import StringIO
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,9 @@ async def test_the_examples_get_an_answer(example: str) -> None:
     printed = StringIO()
     async with serving(loaded.snapshot, {"simulator": fast}) as server:
         program = example.replace(SHIPPED, f"http://127.0.0.1:{server.port}")
+        names: dict[str, Any] = {}
         with redirect_stdout(printed):
-            await asyncio.to_thread(exec, program, {})
+            await asyncio.to_thread(exec, program, names)
+        # The reader's program ends here; this one goes on, and would find the connection open.
+        names["client"].close()
     assert printed.getvalue().strip() == "Hi"
