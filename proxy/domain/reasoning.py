@@ -21,9 +21,14 @@ class KeptReasoning(Struct, frozen=True):
 
     @property
     def size_bytes(self) -> int:
-        """What it takes to keep, about; one character is taken for one byte."""
-        texts = sum(len(each.text) + len(each.signature or "") for each in self.thoughts)
+        """What it takes to keep, at most."""
+        texts = sum(_size(each.text) + _size(each.signature or "") for each in self.thoughts)
         extras = sum(len(memoryview(each.extra)) for each in self.thoughts if each.extra)
-        signed = sum(len(each) for each in self.signatures.values())
-        ids = sum(50 + len(each) for each in self.call_ids)
+        signed = sum(_size(each) for each in self.signatures.values())
+        ids = sum(50 + _size(each) for each in self.call_ids)
         return 200 + texts + extras + signed + ids
+
+
+def _size(text: str) -> int:
+    # One character that is not of ASCII can make all of a text's take four bytes each.
+    return len(text) if text.isascii() else 4 * len(text)

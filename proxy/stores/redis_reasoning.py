@@ -15,7 +15,7 @@ from proxy.stores.redis_script import read_script
 
 KEPT_MS = 3_600_000
 """A conversation that goes on after an hour has lost its thoughts, unless the process has them."""
-MOST_SHARED_BYTES = 64 * 1024
+MOST_SHARED_BYTES = 128 * 1024
 """Of one turn. Longer thoughts are kept by the process that has served it, and by no other."""
 MOST_CALLS = 64
 """Of one turn, or of one request, so that no script takes long."""
