@@ -356,7 +356,8 @@ def test_an_error_within_an_event_is_one() -> None:
         decode([start(), end("error"), OVER])
     with pytest.raises(UpstreamServerError):
         decode_answer(stop_reason="error")
-    assert decode([start(), *({**PING, "error": nothing} for nothing in (None, {}, False))])
+    nothings: tuple[Any, ...] = (None, {}, False)
+    assert decode([start(), *({**PING, "error": nothing} for nothing in nothings)])
 
 
 def test_a_whole_message_must_be_one() -> None:
