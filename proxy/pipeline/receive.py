@@ -2,13 +2,10 @@
 
 import time
 
-from msgspec import Raw
-
 from proxy.domain.settings import Settings
 from proxy.pipeline.base import InboundRequest
 from proxy.wire.base import Ask
 from proxy.wire.dialects import find_dialect
-from proxy.wire.json_text import JsonError, build_object, encode, parse_object
 
 
 async def receive(request: InboundRequest, settings: Settings) -> Ask:
@@ -20,17 +17,7 @@ async def receive(request: InboundRequest, settings: Settings) -> Ask:
             slowly or malformed, or is not a valid request.
     """
     body = await request.read_body(settings)
-    if request.model is not None:
-        body = _name_model(body, request.model)
-    ask = find_dialect(request.operation).parse_ask(request.operation, body, request.headers)
+    operation = request.operation
+    ask = find_dialect(operation).parse_ask(operation, body, request.headers, request.model)
     ask.asked_at = int(time.time())
     return ask
-
-
-def _name_model(body: bytes, model: str) -> bytes:
-    """Return a body that asks for a model; one that cannot be read stays as it is."""
-    try:
-        fields: dict[str, Raw | bytes] = dict(parse_object(body))
-    except JsonError:
-        return body  # the dialect says what is wrong with it
-    return build_object({**fields, "model": encode(model)})

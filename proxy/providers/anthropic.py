@@ -15,13 +15,13 @@ from msgspec.structs import replace
 
 from proxy.domain.catalog import Deployment, Provider
 from proxy.domain.chat import Maker
-from proxy.domain.errors import NotOffered
 from proxy.domain.exchange import OutboundRequest
 from proxy.domain.health import ProbeReading
 from proxy.domain.settings import Clocks
-from proxy.providers.headers import build_headers
+from proxy.providers.headers import build_headers, build_key_header
 from proxy.providers.kind import Kind
 from proxy.providers.probe_answer import find_probed_model, read_probe_answer
+from proxy.providers.probe_request import build_free_probe
 from proxy.wire.anthropic_chat_writer import find_unwrapped, write_anthropic_chat
 from proxy.wire.anthropic_events import AnthropicEvents, read_anthropic_events
 from proxy.wire.anthropic_loops import answers_foreign_call, lacks_thoughts
@@ -52,6 +52,7 @@ ANTHROPIC = Kind(
 USUAL_VERSION = "2023-06-01"
 """The version that all its models, and all who offer its API besides, understand."""
 _OWN_DIALECT = frozenset(("messages", "count_tokens"))
+_KEY_HEADER = "x-api-key"
 _VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _BETA = re.compile(r"[\w., :-]{1,1024}", re.ASCII)
 _PROBE_MESSAGES = Raw(b'[{"role":"user","content":"Hi"}]')
@@ -68,13 +69,7 @@ class Anthropic:
     ) -> OutboundRequest:
         """Return the request to send (see `providers/base.py`)."""
         provider, model = deployment.provider, deployment.model
-        path = ANTHROPIC.operations.get(ask.operation)
-        if path is None:
-            raise NotOffered(
-                f"The provider of '{ask.model}' ({ANTHROPIC.title}) offers no {ask.operation}.",
-                param="model",
-                code="unsupported_operation",
-            )
+        path = ANTHROPIC.find_path(ask.operation, ask.model)
         dropped: list[str] = []
         fields: dict[str, Raw | bytes]
         if ask.operation in _OWN_DIALECT:
@@ -88,11 +83,12 @@ class Anthropic:
         # Assigned, not added to: an earlier attempt elsewhere may have dropped others.
         ask.dropped = dropped
         more = {**trace_headers, "anthropic-version": version, **_pass_beta(ask)}
+        key_header = build_key_header(provider, _KEY_HEADER)
         return OutboundRequest(
             provider=provider.name,
             method="POST",
             url=_complete_url(provider, path),
-            headers=build_headers(provider, _build_key(provider), more, streams=ask.streams),
+            headers=build_headers(provider, key_header, more, streams=ask.streams),
             body=build_object(fields),
             streams=ask.streams,
             clocks=provider.clocks,
@@ -141,19 +137,10 @@ class Anthropic:
         if probe.kind == "completion" and model is not None:
             return self._build_completion(provider, model, clocks)
         version = {"anthropic-version": provider.api_version or USUAL_VERSION}
-        headers = build_headers(provider, _build_key(provider), version, streams=False)
-        headers.pop("Content-Type", None)
         usual = _complete_url(provider, ANTHROPIC.health_path)
-        return OutboundRequest(
-            provider=provider.name,
-            method="GET",
-            url=usual if probe.path is None else provider.base_url + probe.path,
-            headers=headers,
-            body=b"",
-            streams=False,
-            clocks=clocks,
-            pool=provider.pool,
-        )
+        url = usual if probe.path is None else provider.base_url + probe.path
+        key_header = build_key_header(provider, _KEY_HEADER)
+        return build_free_probe(provider, url, key_header, clocks, version)
 
     def read_probe(self, provider: Provider, status: int, body: bytes) -> ProbeReading:
         """Return what an answer to a probe says (see `providers/base.py`)."""
@@ -173,13 +160,6 @@ class Anthropic:
 def _complete_url(provider: Provider, path: str) -> str:
     """Return where a path stands: behind `/v1`, which Anthropic's own SDKs add as well."""
     return provider.base_url.removesuffix("/v1") + "/v1" + path
-
-
-def _build_key(provider: Provider) -> tuple[str, str] | None:
-    if provider.api_key is None:
-        return None
-    key = provider.api_key.reveal()
-    return ("Authorization", f"Bearer {key}") if provider.auth == "bearer" else ("x-api-key", key)
 
 
 def _pass_fields(ask: Ask, dropped: list[str]) -> dict[str, Raw | bytes]:

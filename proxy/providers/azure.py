@@ -41,6 +41,8 @@ _NO_DEPLOYMENTS = frozenset((".", ".."))
 class Azure(OpenAIFormat):
     """A ProviderType (see `providers/base.py`)."""
 
+    _key_header = "api-key"
+
     def __init__(self) -> None:
         super().__init__(AZURE)
 
@@ -66,11 +68,6 @@ class Azure(OpenAIFormat):
         reading = super().read_probe(provider, status, body)
         # The models of its list could be deployed; which are, and under which names, it hides.
         return ProbeReading(reading.state, "answers") if reading.models else reading
-
-    def _build_key_header(self, provider: Provider, key: str) -> tuple[str, str]:
-        if provider.auth == "bearer":
-            return super()._build_key_header(provider, key)
-        return "api-key", key
 
     def _may_ask_usage(self, provider: Provider) -> bool:
         date = _DATE.match(provider.api_version or "")

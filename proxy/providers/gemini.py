@@ -17,14 +17,15 @@ from msgspec.structs import replace
 
 from proxy.domain.catalog import Deployment, Provider
 from proxy.domain.chat import ChatRequest, Maker, Message, Text
-from proxy.domain.errors import NotOffered, UpstreamProtocolError
+from proxy.domain.errors import UpstreamProtocolError
 from proxy.domain.exchange import OutboundRequest
 from proxy.domain.health import ProbeReading
 from proxy.domain.settings import Clocks
 from proxy.domain.usage import Usage
-from proxy.providers.headers import build_headers
+from proxy.providers.headers import build_headers, build_key_header
 from proxy.providers.kind import Kind
 from proxy.providers.probe_answer import find_probed_model, read_probe_answer
+from proxy.providers.probe_request import build_free_probe
 from proxy.wire.anthropic_count import build_token_count
 from proxy.wire.base import Ask, CheckedAnswer, StreamReader
 from proxy.wire.dialects import find_dialect, read_chat
@@ -40,6 +41,7 @@ _GENERATE = ":generateContent"
 _STREAM = ":streamGenerateContent?alt=sse"
 _USUAL_VERSION = "v1beta"
 _VERSIONS = ("/v1beta", "/v1alpha", "/v1")
+_KEY_HEADER = "x-goog-api-key"
 _PREFIX = "models/"
 """What Google's own list has in front of each name."""
 _ANSWERED = frozenset(("chat", "completions", "messages"))
@@ -87,13 +89,7 @@ class Gemini:
         self, ask: Ask, deployment: Deployment, trace_headers: Mapping[str, str]
     ) -> OutboundRequest:
         """Return the request to send (see `providers/base.py`)."""
-        operation = GEMINI.operations.get(ask.operation)
-        if operation is None:
-            raise NotOffered(
-                f"The provider of '{ask.model}' ({GEMINI.title}) offers no {ask.operation}.",
-                param="model",
-                code="unsupported_operation",
-            )
+        operation = GEMINI.find_path(ask.operation, ask.model)
         model = deployment.model.removeprefix(_PREFIX)
         dropped: list[str] = []
         if ask.operation == "embeddings":
@@ -106,11 +102,12 @@ class Gemini:
         # Assigned, not added to: an earlier attempt elsewhere may have dropped others.
         ask.dropped = dropped
         provider = deployment.provider
+        key_header = build_key_header(provider, _KEY_HEADER)
         return OutboundRequest(
             provider=provider.name,
             method="POST",
             url=_build_model_url(provider, model) + operation,
-            headers=_build_headers(provider, trace_headers, streams=ask.streams),
+            headers=build_headers(provider, key_header, trace_headers, streams=ask.streams),
             body=body,
             streams=ask.streams,
             clocks=provider.clocks,
@@ -150,20 +147,10 @@ class Gemini:
             ask = Ask("chat", model, {}, chat=_HI)
             request = self.build_request(ask, Deployment(provider, model), {})
             return replace(request, clocks=clocks)
-        headers = _build_headers(provider, {}, streams=False)
-        del headers["Content-Type"]
         path = probe.path or GEMINI.health_path
         root = provider.base_url if probe.path is not None else _find_root(provider)
-        return OutboundRequest(
-            provider=provider.name,
-            method="GET",
-            url=root + path,
-            headers=headers,
-            body=b"",
-            streams=False,
-            clocks=clocks,
-            pool=provider.pool,
-        )
+        key_header = build_key_header(provider, _KEY_HEADER)
+        return build_free_probe(provider, root + path, key_header, clocks)
 
     def read_probe(self, provider: Provider, status: int, body: bytes) -> ProbeReading:
         """Return what an answer to a probe says (see `providers/base.py`)."""
@@ -197,17 +184,6 @@ def _build_model_url(provider: Provider, model: str) -> str:
     # A client may have made the name up: quoted it is one step of the path, whatever is in it,
     # and never `..`, as the operation follows in the same step.
     return f"{_find_root(provider)}/{_PREFIX}{quote(model, safe='')}"
-
-
-def _build_headers(
-    provider: Provider, trace_headers: Mapping[str, str], *, streams: bool
-) -> dict[str, str]:
-    key_header = None
-    if provider.api_key is not None:
-        key = provider.api_key.reveal()
-        is_bearer = provider.auth == "bearer"
-        key_header = ("Authorization", f"Bearer {key}") if is_bearer else ("x-goog-api-key", key)
-    return build_headers(provider, key_header, trace_headers, streams=streams)
 
 
 def _read_count(body: bytes) -> CheckedAnswer:

@@ -5,7 +5,17 @@ from collections.abc import Mapping
 from proxy.domain.catalog import Provider
 from proxy.version import __version__
 
+AUTHORIZATION = "Authorization"
 _USER_AGENT = f"llm-proxy-api/{__version__}"
+
+
+def build_key_header(provider: Provider, name: str) -> tuple[str, str] | None:
+    """Return the header that a provider's key goes into, None where it has none."""
+    if provider.api_key is None:
+        return None
+    key = provider.api_key.reveal()
+    is_bearer = provider.auth == "bearer" or name == AUTHORIZATION
+    return (AUTHORIZATION, f"Bearer {key}") if is_bearer else (name, key)
 
 
 def build_headers(

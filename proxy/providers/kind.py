@@ -5,6 +5,8 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from proxy.domain.errors import NotOffered
+from proxy.domain.exchange import Operation
 from proxy.domain.health import HealthState
 
 UsageInStreams = Literal["ask", "always"]
@@ -68,3 +70,19 @@ class Kind(Struct, frozen=True):
     has_versions: bool = False
     """It goes by the settings `api_version` and `auth`; for others they are a mistake."""
     quirk: str | None = None
+
+    def find_path(self, operation: Operation, model: str) -> str:
+        """
+        Return where an operation is asked for, behind `base_url`.
+
+        Raises:
+            NotOffered: nowhere; `model` is what the client asked for.
+        """
+        path = self.operations.get(operation)
+        if path is None:
+            raise NotOffered(
+                f"The provider of '{model}' ({self.title}) offers no {operation}.",
+                param="model",
+                code="unsupported_operation",
+            )
+        return path

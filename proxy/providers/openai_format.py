@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from proxy.domain.catalog import SIMULATOR_TYPE, Deployment, Provider
 from proxy.domain.chat import Maker
-from proxy.domain.errors import NotOffered
 from proxy.domain.exchange import OutboundRequest
 from proxy.domain.health import ProbeReading
 from proxy.domain.settings import Clocks
@@ -18,9 +17,10 @@ from proxy.providers.foreign_chat import (
     open_foreign_stream,
     read_foreign_answer,
 )
-from proxy.providers.headers import build_headers
+from proxy.providers.headers import AUTHORIZATION, build_headers, build_key_header
 from proxy.providers.kind import Kind
 from proxy.providers.probe_answer import find_probed_model, read_probe_answer
+from proxy.providers.probe_request import build_free_probe
 from proxy.providers.quirks import open_repair
 from proxy.providers.thought_notes import NotedRepair
 from proxy.wire.answer_events import build_answer_events
@@ -40,6 +40,8 @@ class OpenAIFormat:
     """A ProviderType (see `providers/base.py`) that one `Kind` describes."""
 
     counts_tokens = False
+    _key_header = AUTHORIZATION
+    """Which header the provider's key goes into."""
 
     def __init__(self, kind: Kind) -> None:
         self.name = kind.type
@@ -55,15 +57,16 @@ class OpenAIFormat:
             path = self._kind.operations["chat"]
             asked = build_chat_ask(ask, self._kind, deployment.model, dropped)
         else:
-            path, asked = self._find_path(ask), ask
+            path, asked = self._kind.find_path(ask.operation, ask.model), ask
         fields = self._build_fields(asked, deployment, dropped)
         # Assigned, not added to: an earlier attempt elsewhere may have dropped others.
         ask.dropped = dropped
+        key_header = build_key_header(provider, self._key_header)
         return OutboundRequest(
             provider=provider.name,
             method="POST",
             url=self._build_url(provider, path, deployment.model),
-            headers=self._build_headers(ask, provider, trace_headers),
+            headers=build_headers(provider, key_header, trace_headers, streams=ask.streams),
             body=build_object(fields),
             streams=ask.streams,
             clocks=provider.clocks,
@@ -108,32 +111,12 @@ class OpenAIFormat:
         model = find_probed_model(provider)
         if probe.kind == "completion" and model is not None:
             return self._build_completion(provider, model, clocks)
-        headers = self._build_headers(_PROBE, provider, {})
-        del headers["Content-Type"]
-        return OutboundRequest(
-            provider=provider.name,
-            method="GET",
-            url=self._build_probe_url(provider),
-            headers=headers,
-            body=b"",
-            streams=False,
-            clocks=clocks,
-            pool=provider.pool,
-        )
+        key_header = build_key_header(provider, self._key_header)
+        return build_free_probe(provider, self._build_probe_url(provider), key_header, clocks)
 
     def read_probe(self, provider: Provider, status: int, body: bytes) -> ProbeReading:
         """Return what an answer to a probe says (see `providers/base.py`)."""
         return read_probe_answer(self._kind, provider, status, body)
-
-    def _find_path(self, ask: Ask) -> str:
-        path = self._kind.operations.get(ask.operation)
-        if path is None:
-            raise NotOffered(
-                f"The provider of '{ask.model}' ({self._kind.title}) offers no {ask.operation}.",
-                param="model",
-                code="unsupported_operation",
-            )
-        return path
 
     def _build_completion(self, provider: Provider, model: str, clocks: Clocks) -> OutboundRequest:
         """Return a request for one token, built as any client's is."""
@@ -158,20 +141,9 @@ class OpenAIFormat:
         base_url = provider.base_url.removesuffix("/v1") if is_at_root else provider.base_url
         return base_url + path
 
-    def _build_key_header(self, provider: Provider, key: str) -> tuple[str, str]:
-        """Return the header that the provider's key goes into."""
-        return "Authorization", "Bearer " + key
-
     def _may_ask_usage(self, provider: Provider) -> bool:
         """Return whether a stream's usage is asked for; else it comes unasked, or never."""
         return self._kind.usage_in_streams == "ask"
-
-    def _build_headers(
-        self, ask: Ask, provider: Provider, trace_headers: Mapping[str, str]
-    ) -> dict[str, str]:
-        key = provider.api_key
-        key_header = None if key is None else self._build_key_header(provider, key.reveal())
-        return build_headers(provider, key_header, trace_headers, streams=ask.streams)
 
     def _build_fields(
         self, ask: Ask, deployment: Deployment, dropped: list[str]

@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from proxy.wire.call_pieces import CallPieces, read_text
+
 
 class _Call:
     """What has been sent of one call."""
@@ -27,9 +29,7 @@ class ToolCalls:
 
     def __init__(self, seed: str) -> None:
         self._seed = seed
-        self._calls: list[_Call] = []
-        self._by_index: dict[int, _Call] = {}
-        self._by_id: dict[str, _Call] = {}
+        self._pieces = CallPieces(_Call)
 
     def repair(self, pieces: list[Any]) -> None:
         """
@@ -43,32 +43,10 @@ class ToolCalls:
             function = piece.get("function")
             if not isinstance(function, dict):
                 function = None
-            call = self._find(piece, _text_of(function, "name"))
+            call = self._pieces.find(piece, _text_of(function, "name"))
             piece["index"] = call.position
             self._send_once(piece, function, call)
             repair_arguments(function)
-
-    def _find(self, piece: dict[str, Any], name: str) -> _Call:
-        index, call_id = piece.get("index"), _text_of(piece, "id")
-        call: _Call | None
-        if isinstance(index, int):
-            call = self._by_index.get(index)
-            if call is not None and call_id and call.id and call_id != call.id and name:
-                # Another id and another name under the same number: another call.
-                call = self._by_id.get(call_id)
-        elif call_id:
-            call = self._by_id.get(call_id)
-        else:
-            # No number, no id: a name begins a call, anything else goes on with the last.
-            call = self._calls[-1] if self._calls and not name else None
-        if call is None:
-            call = _Call(len(self._calls))
-            self._calls.append(call)
-        if isinstance(index, int):
-            self._by_index[index] = call
-        if call_id:
-            self._by_id[call_id] = call
-        return call
 
     def _send_once(
         self, piece: dict[str, Any], function: dict[str, Any] | None, call: _Call
@@ -123,5 +101,4 @@ def build_call_id(seed: str, position: int) -> str:
 
 
 def _text_of(holder: dict[str, Any] | None, name: str) -> str:
-    found = None if holder is None else holder.get(name)
-    return found if isinstance(found, str) else ""
+    return "" if holder is None else read_text(holder, name)

@@ -21,9 +21,15 @@ class AnthropicDialect:
     keep_alive = b'event: ping\ndata: {"type":"ping"}\n\n'
     id_headers: tuple[str, ...] = ("request-id",)
 
-    def parse_ask(self, operation: Operation, body: bytes, headers: Mapping[str, str]) -> Ask:
+    def parse_ask(
+        self,
+        operation: Operation,
+        body: bytes,
+        headers: Mapping[str, str],
+        model: str | None = None,
+    ) -> Ask:
         """Check a request body (see `wire/dialect.py`) and keep the dialect's own headers."""
-        return parse_ask(operation, body, headers)
+        return parse_ask(operation, body, headers, model)
 
     def read_chat(self, ask: Ask) -> ChatRequest:
         """Return what is asked (see `wire/dialect.py`)."""

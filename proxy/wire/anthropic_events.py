@@ -3,13 +3,11 @@
 import re
 from collections.abc import Sequence
 
-import msgspec
 from msgspec import Struct
 
 from proxy.domain.errors import (
     ProxyError,
     UpstreamProtocolError,
-    UpstreamRejected,
     UpstreamTooLarge,
     UpstreamTruncated,
 )
@@ -18,7 +16,7 @@ from proxy.domain.exchange import Anomaly
 from proxy.wire.anthropic_decoder import AnthropicDecoder, build_malformed, check_values
 from proxy.wire.anthropic_shapes import TYPES, decode_any
 from proxy.wire.json_text import mend_text
-from proxy.wire.openai_error import KNOWN_REJECTIONS, read_error_object
+from proxy.wire.openai_error import read_error_text, without_words
 from proxy.wire.sse import EventSplitter, EventTooLarge, ServerSentEvent
 from proxy.wire.translated_stream import CONTENT
 
@@ -101,7 +99,7 @@ class AnthropicFeed:
             try:
                 one = self._take_event(block)
             except ProxyError as error:
-                self.error = self._without_words(error)
+                self.error = without_words(error) if self.has_content else error
                 break
             if one is None:
                 continue
@@ -126,7 +124,7 @@ class AnthropicFeed:
             # A sign of life, or the terminal event of another dialect: neither is one here.
             return None
         if name == "error":
-            raise read_error_object(_decode_or_none(data))
+            raise read_error_text(data)
         self.event_count += 1
         try:
             events = self.decoder.decode(data)
@@ -151,13 +149,6 @@ class AnthropicFeed:
         if not kind and (said == "ping" or said not in TYPES):
             kind = said
         return kind if _PLAIN_NAME.fullmatch(kind) else ""
-
-    def _without_words(self, error: ProxyError) -> ProxyError:
-        """Keep a provider's own words out of a stream that has begun: nobody can resend it."""
-        if self.has_content and isinstance(error, UpstreamRejected):
-            code = error.code if error.code in KNOWN_REJECTIONS else None
-            return UpstreamRejected(error.status, code=code)
-        return error
 
 
 class AnthropicEvents:
@@ -264,11 +255,3 @@ def _check_lines(data: bytes) -> None:
         decode_any(mend_text(data))
     except (ValueError, RecursionError):
         raise build_malformed() from None
-
-
-def _decode_or_none(data: bytes) -> object:
-    try:
-        value: object = msgspec.json.decode(data)
-    except (ValueError, RecursionError):
-        return None
-    return value

@@ -7,8 +7,9 @@ from msgspec import Raw
 
 from proxy.domain.errors import InvalidRequest
 from proxy.domain.exchange import Operation
+from proxy.wire.ask_start import start_ask
 from proxy.wire.base import Ask
-from proxy.wire.json_text import JsonError, build_object, encode, parse_object
+from proxy.wire.json_text import build_object, parse_object
 from proxy.wire.openai_fields import (
     MAX_ITEMS,
     MAX_TOKENS,
@@ -20,7 +21,7 @@ from proxy.wire.openai_fields import (
     build_number_check,
     read_value,
 )
-from proxy.wire.routing_fields import join_names, read_session_id, take_names
+from proxy.wire.routing_fields import read_session_id
 
 PASSED_HEADERS = ("anthropic-version", "anthropic-beta")
 """What a client says of the dialect itself; for a provider that speaks it, and for no other."""
@@ -39,7 +40,9 @@ _decode_flag = msgspec.json.Decoder(bool).decode
 _decode_integer = msgspec.json.Decoder(int).decode
 
 
-def parse_ask(operation: Operation, body: bytes, headers: Mapping[str, str]) -> Ask:
+def parse_ask(
+    operation: Operation, body: bytes, headers: Mapping[str, str], model: str | None = None
+) -> Ask:
     """
     Check a request body and return what we decide on, all else as it came.
 
@@ -50,6 +53,7 @@ def parse_ask(operation: Operation, body: bytes, headers: Mapping[str, str]) -> 
         operation: messages or count_tokens.
         body: the whole body, JSON in UTF-8.
         headers: of the request; PASSED_HEADERS of them are kept.
+        model: see `start_ask`.
 
     Returns:
         An Ask whose `fields` hold every top-level field byte-identical, without `models`,
@@ -60,27 +64,12 @@ def parse_ask(operation: Operation, body: bytes, headers: Mapping[str, str]) -> 
 
     Source: wire-formats §2.8 and §3.1; tests/wire/test_anthropic_request.py.
     """
-    try:
-        fields = parse_object(body)
-    except JsonError as error:
-        raise InvalidRequest(str(error), param=error.name, code=error.code) from None
-    for name, raw in fields.items():
-        check = _CHECKS.get(name)
-        if check is not None:
-            check(name, raw)
-    names = take_names(fields)
-    model = read_value("model", fields.get("model"), _decode_text, "must be a string")
-    if not model and names is not None and names.from_models:
-        model = names.from_models[0]
-        fields["model"] = Raw(encode(model))
-    if not model:
-        raise InvalidRequest("'model' must name a model; GET /v1/models lists them.", param="model")
+    ask = start_ask(operation, body, _CHECKS, model)
+    fields = ask.fields
     if not MESSAGES.read("messages", fields.get("messages")):
         raise InvalidRequest(f"'messages' {MESSAGES.wanted}.", param="messages")
     # Usage stands in every answer of this dialect, asked for or not.
-    ask = Ask(operation, model, fields, wants_usage=True)
-    if names is not None:
-        ask.fallbacks, ask.models_count = join_names(model, names)
+    ask.wants_usage = True
     ask.session_id = _take_session_id(fields)
     ask.passed_headers = _pick_headers(headers)
     if operation == "messages":

@@ -76,9 +76,17 @@ class Dialect(Protocol):
     id_headers: tuple[str, ...]
     """Headers that carry a request's id beside `x-request-id`."""
 
-    def parse_ask(self, operation: Operation, body: bytes, headers: Mapping[str, str]) -> Ask:
+    def parse_ask(
+        self,
+        operation: Operation,
+        body: bytes,
+        headers: Mapping[str, str],
+        model: str | None = None,
+    ) -> Ask:
         """
         Check a request body and return what we decide on, all else as it came.
+
+        `model` is the one that the path names, which goes before the body's.
 
         Raises:
             InvalidRequest: with `param` set to the field, or None if the body is no JSON object.

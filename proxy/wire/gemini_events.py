@@ -7,13 +7,10 @@ has finished, or if Google has refused the prompt.
 
 from collections.abc import Sequence
 
-import msgspec
-
 from proxy.domain.errors import (
     ProxyError,
     UpstreamError,
     UpstreamProtocolError,
-    UpstreamRejected,
     UpstreamTooLarge,
     UpstreamTruncated,
 )
@@ -30,12 +27,7 @@ from proxy.wire.gemini_candidate import CandidateReader
 from proxy.wire.gemini_usage import parse_gemini_usage
 from proxy.wire.json_text import MAX_VALUES, holds_too_many_values, mend_text
 from proxy.wire.new_id import keep_short
-from proxy.wire.openai_error import (
-    KNOWN_REJECTIONS,
-    NO_VALUE,
-    check_no_error,
-    read_error_object,
-)
+from proxy.wire.openai_error import NO_VALUE, check_no_error, read_error_text, without_words
 from proxy.wire.sse import EventSplitter, EventTooLarge, ServerSentEvent
 
 _UNUSABLE = "upstream_unusable_answer"
@@ -101,7 +93,7 @@ class GeminiEvents:
             try:
                 self._take_data(data, out, is_error=is_error)
             except ProxyError as error:
-                self.error = self._without_words(error)
+                self.error = without_words(error) if self._has_spoken else error
                 break
         return out
 
@@ -109,7 +101,7 @@ class GeminiEvents:
         if len(data) > MAX_VALUES and holds_too_many_values(data):
             raise UpstreamTooLarge("The provider sent an event of more parts than are accepted.")
         if is_error:
-            raise read_error_object(_decode_or_none(data))
+            raise read_error_text(data)
         try:
             answers = _decode(data)
         except (ValueError, RecursionError):
@@ -203,13 +195,6 @@ class GeminiEvents:
     def _has_spoken(self) -> bool:
         return any(reader.has_spoken for reader in self._candidates.values())
 
-    def _without_words(self, error: ProxyError) -> ProxyError:
-        """Keep a provider's own words out of a stream that has begun: nobody can resend it."""
-        if isinstance(error, UpstreamRejected) and self._has_spoken:
-            code = error.code if error.code in KNOWN_REJECTIONS else None
-            return UpstreamRejected(error.status, code=code)
-        return error
-
 
 def read_gemini_events(body: bytes, choices: int) -> tuple[list[Event], tuple[Anomaly, ...]]:
     """
@@ -246,14 +231,6 @@ def _decode(data: bytes) -> list[GeminiAnswer]:
         # As where `alt=sse` has had no effect, and with some errors.
         return [decode_answer(item) for item in split_answers(data)]
     return [decode_answer(data)]
-
-
-def _decode_or_none(data: bytes) -> object:
-    try:
-        value: object = msgspec.json.decode(data)
-    except (ValueError, RecursionError):
-        return None
-    return value
 
 
 def _malformed() -> UpstreamProtocolError:

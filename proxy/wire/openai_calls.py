@@ -7,6 +7,7 @@ import msgspec
 from proxy.domain.chat import NO_ARGUMENTS
 from proxy.domain.errors import UpstreamProtocolError, UpstreamTooLarge
 from proxy.domain.events import CallArguments, CallEnded, CallStarted, Event
+from proxy.wire.call_pieces import CallPieces, read_text
 from proxy.wire.new_id import build_id
 
 MAX_CALLS = 4096
@@ -56,9 +57,7 @@ class CallReader:
 
     def __init__(self, choice: int) -> None:
         self._choice = choice
-        self._calls: list[_Call] = []
-        self._by_index: dict[int, _Call] = {}
-        self._by_id: dict[str, _Call] = {}
+        self._pieces = CallPieces(_begin_call)
         self._told_ids: set[str] = set()
         self._first_open = 0
         """All calls in front of this one have ended."""
@@ -94,15 +93,15 @@ class CallReader:
         Raises:
             UpstreamProtocolError: a call has no name, so that nobody could run it.
         """
-        for call in self._calls[self._first_open :]:
+        for call in self._pieces.calls[self._first_open :]:
             self._end(call, events)
-        self._first_open = len(self._calls)
+        self._first_open = len(self._pieces.calls)
 
     def _take_piece(self, piece: dict[str, Any], events: list[Event]) -> None:
         function = piece.get("function")
         if not isinstance(function, dict):
             function = {}
-        call = self._find(piece, _read_text(function, "name"))
+        call = self._find(piece, read_text(function, "name"))
         if call.is_ended:
             return
         text = _read_arguments(function)
@@ -113,8 +112,8 @@ class CallReader:
             if self._size > MAX_ARGUMENTS:
                 raise UpstreamTooLarge("The provider sent larger arguments than are accepted.")
             call.arguments.append(text)
-        while self._calls[self._first_open] is not call:
-            before = self._calls[self._first_open]
+        while self._pieces.calls[self._first_open] is not call:
+            before = self._pieces.calls[self._first_open]
             if not _is_whole(before):
                 return
             self._end(before, events)
@@ -126,27 +125,9 @@ class CallReader:
             self._tell(call, events)
 
     def _find(self, piece: dict[str, Any], name: str) -> _Call:
-        """Return the call that a piece is of; the rules are those of `providers/tool_calls.py`."""
-        index, call_id = piece.get("index"), _read_text(piece, "id")
-        call: _Call | None
-        if isinstance(index, int):
-            call = self._by_index.get(index)
-            if call is not None and call_id and call.id and call_id != call.id and name:
-                call = self._by_id.get(call_id)
-        elif call_id:
-            call = self._by_id.get(call_id)
-        else:
-            call = self._calls[-1] if self._calls and not name else None
-        if call is None:
-            if len(self._calls) >= MAX_CALLS:
-                raise UpstreamTooLarge("The provider sent more calls than are accepted.")
-            call = _Call(len(self._calls))
-            self._calls.append(call)
-        if isinstance(index, int):
-            self._by_index[index] = call
-        if call_id:
-            self._by_id[call_id] = call
-        call.id = call.id or call_id
+        """Return the call that a piece is of, which knows what the piece says of it."""
+        call = self._pieces.find(piece, name)
+        call.id = call.id or read_text(piece, "id")
         call.name = call.name or name
         call.signature = call.signature or _read_signature(piece)
         return call
@@ -178,6 +159,12 @@ class CallReader:
         events.append(CallEnded(call.index, self._choice))
 
 
+def _begin_call(index: int) -> _Call:
+    if index >= MAX_CALLS:
+        raise UpstreamTooLarge("The provider sent more calls than are accepted.")
+    return _Call(index)
+
+
 def _is_whole(call: _Call) -> bool:
     """Return whether the arguments so far are JSON: nothing more can come of them."""
     pieces = call.arguments
@@ -206,9 +193,4 @@ def _read_arguments(function: dict[str, Any]) -> str:
 def _read_signature(piece: dict[str, Any]) -> str | None:
     extra = piece.get("extra_content")
     google = extra.get("google") if isinstance(extra, dict) else None
-    return (_read_text(google, "thought_signature") or None) if isinstance(google, dict) else None
-
-
-def _read_text(holder: dict[str, Any], name: str) -> str:
-    found = holder.get(name)
-    return found if isinstance(found, str) else ""
+    return (read_text(google, "thought_signature") or None) if isinstance(google, dict) else None

@@ -24,9 +24,15 @@ class OpenAIDialect:
     keep_alive = KEEP_ALIVE
     id_headers: tuple[str, ...] = ()
 
-    def parse_ask(self, operation: Operation, body: bytes, headers: Mapping[str, str]) -> Ask:
+    def parse_ask(
+        self,
+        operation: Operation,
+        body: bytes,
+        headers: Mapping[str, str],
+        model: str | None = None,
+    ) -> Ask:
         """Check a request body (see `wire/dialect.py`); no header has a part in it."""
-        return parse_ask(operation, body)
+        return parse_ask(operation, body, model)
 
     def read_chat(self, ask: Ask) -> ChatRequest:
         """Return what is asked (see `wire/dialect.py`)."""

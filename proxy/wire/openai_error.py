@@ -199,6 +199,23 @@ def read_error_object(value: object) -> UpstreamError:
     return error
 
 
+def read_error_text(text: bytes) -> UpstreamError:
+    """Return what an event that is called an error means; one that cannot be read says nothing."""
+    return read_error_object(_decode(text))
+
+
+def without_words(error: ProxyError) -> ProxyError:
+    """
+    Return an error for the end of a stream that has begun: in our words, not the provider's.
+
+    Nobody can send such a request again in better form, so its words would help nobody.
+    """
+    if isinstance(error, UpstreamRejected):
+        code = error.code if error.code in KNOWN_REJECTIONS else None
+        return UpstreamRejected(error.status, code=code)
+    return error
+
+
 def check_no_error(error: msgspec.Raw, kind: str | None, text: bytes) -> None:
     """
     Raise what an answer with status 200 says went wrong, if it says so.
@@ -212,9 +229,9 @@ def check_no_error(error: msgspec.Raw, kind: str | None, text: bytes) -> None:
         UpstreamError: classified as the status it stands for.
     """
     if bytes(error) not in _FALSY:
-        raise read_error_object(_decode(error))
+        raise read_error_object(_decode_bounded(error))
     if kind == "error":
-        raise read_error_object(_decode(text))
+        raise read_error_object(_decode_bounded(text))
 
 
 def classify_fault(status: int, fault: UpstreamFault) -> UpstreamError:
@@ -330,9 +347,11 @@ def _begins_with(fault: UpstreamFault, marks: tuple[str, ...]) -> bool:
     return fault.message.lower().lstrip().startswith(marks)
 
 
+def _decode_bounded(raw: msgspec.Raw | bytes) -> object:
+    return None if holds_too_many_values(bytes(raw)) else _decode(raw)
+
+
 def _decode(raw: msgspec.Raw | bytes) -> object:
-    if holds_too_many_values(bytes(raw)):
-        return None
     try:
         value: object = msgspec.json.decode(raw)
     except (ValueError, RecursionError):

@@ -5,8 +5,8 @@ from msgspec import Raw, Struct
 
 from proxy.domain.errors import InvalidRequest
 from proxy.domain.exchange import Operation
+from proxy.wire.ask_start import start_ask
 from proxy.wire.base import Ask
-from proxy.wire.json_text import JsonError, encode, parse_object
 from proxy.wire.openai_fields import (
     MESSAGES,
     TEXT_CHECKS,
@@ -14,7 +14,7 @@ from proxy.wire.openai_fields import (
     read_count,
     read_value,
 )
-from proxy.wire.routing_fields import join_names, read_session_id, take_names
+from proxy.wire.routing_fields import read_session_id
 
 MAX_CHOICES = 128
 
@@ -33,7 +33,7 @@ _decode_flag = msgspec.json.Decoder(bool).decode
 _decode_options = msgspec.json.Decoder(_StreamOptions).decode
 
 
-def parse_ask(operation: Operation, body: bytes) -> Ask:
+def parse_ask(operation: Operation, body: bytes, model: str | None = None) -> Ask:
     """
     Check a request body and return what we decide on, all else as it came.
 
@@ -43,6 +43,7 @@ def parse_ask(operation: Operation, body: bytes) -> Ask:
     Args:
         operation: chat, completions or embeddings.
         body: the whole body, JSON in UTF-8.
+        model: see `start_ask`.
 
     Returns:
         An Ask whose `fields` hold every top-level field byte-identical, without `models` and
@@ -53,25 +54,9 @@ def parse_ask(operation: Operation, body: bytes) -> Ask:
 
     Source: wire-formats of OpenAI's API reference; tests/wire/test_openai_request.py.
     """
-    try:
-        fields = parse_object(body)
-    except JsonError as error:
-        raise InvalidRequest(str(error), param=error.name, code=error.code) from None
     checks = VECTOR_CHECKS if operation == "embeddings" else TEXT_CHECKS
-    for name, raw in fields.items():
-        check = checks.get(name)
-        if check is not None:
-            check(name, raw)
-    names = take_names(fields)
-    model = read_value("model", fields.get("model"), _decode_text, "must be a string")
-    if not model and names is not None and names.from_models:
-        model = names.from_models[0]
-        fields["model"] = Raw(encode(model))
-    if not model:
-        raise InvalidRequest("'model' must name a model; GET /v1/models lists them.", param="model")
-    ask = Ask(operation, model, fields)
-    if names is not None:
-        ask.fallbacks, ask.models_count = join_names(model, names)
+    ask = start_ask(operation, body, checks, model)
+    fields = ask.fields
     ask.session_id = read_session_id(fields)
     if operation == "embeddings":
         ask.choices = _count_prompts(_require(fields, "input"))

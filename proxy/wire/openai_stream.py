@@ -15,7 +15,6 @@ from msgspec import Raw, Struct
 from proxy.domain.errors import (
     ProxyError,
     UpstreamProtocolError,
-    UpstreamRejected,
     UpstreamServerError,
     UpstreamTooLarge,
     UpstreamTruncated,
@@ -31,12 +30,7 @@ from proxy.wire.json_text import (
     mend_text,
     parse_object,
 )
-from proxy.wire.openai_error import (
-    KNOWN_REJECTIONS,
-    NO_VALUE,
-    check_no_error,
-    read_error_object,
-)
+from proxy.wire.openai_error import NO_VALUE, check_no_error, read_error_text, without_words
 from proxy.wire.openai_said import Said, count_bytes, count_said_bytes, holds_content
 from proxy.wire.openai_usage import parse_usage
 from proxy.wire.sse import EventSplitter, EventTooLarge, ServerSentEvent, build_event
@@ -196,7 +190,7 @@ class OpenAIStream:
                 else:
                     passed = self._take_irregular(event)
             except ProxyError as error:
-                self.error = self._without_words(error)
+                self.error = without_words(error) if self.has_content else error
                 break
             if passed is not None:
                 out.append(passed)
@@ -207,11 +201,7 @@ class OpenAIStream:
     def _take_irregular(self, event: ServerSentEvent) -> bytes | None:
         data = event.data.strip()
         if event.name == "error":
-            try:
-                value = _decode_any(data)
-            except (ValueError, RecursionError):
-                value = None
-            raise read_error_object(value)
+            raise read_error_text(data)
         if b"\n" in data:
             # Line ends are legal between JSON's tokens, where a space means the same and
             # keeps the event on one line; inside a string they are not.
@@ -323,13 +313,6 @@ class OpenAIStream:
         self.is_over = True
         owed = self._owed_usage
         return DONE_EVENT if owed is None else build_event(build_object(owed)) + DONE_EVENT
-
-    def _without_words(self, error: ProxyError) -> ProxyError:
-        """Keep a provider's own words out of a stream that has begun: nobody can resend it."""
-        if self.has_content and isinstance(error, UpstreamRejected):
-            code = error.code if error.code in KNOWN_REJECTIONS else None
-            return UpstreamRejected(error.status, code=code)
-        return error
 
     def _regular(self, data: bytes, repair: Repair) -> bytes:
         value = _decode_any(data)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from proxy.domain.errors import NotOffered
 from proxy.providers.kind import Kind
 
 
@@ -20,3 +21,12 @@ def test_rows_share_nothing_that_can_be_changed() -> None:
     assert first.operations is not second.operations
     with pytest.raises(AttributeError):
         first.title = "other"  # type: ignore[misc]
+
+
+def test_what_a_type_has_no_path_for_it_does_not_offer() -> None:
+    """An operation has its path, or an error by which another candidate is tried."""
+    kind = Kind("it", "It", "https://it.example", operations={"chat": "/chat"})
+    assert kind.find_path("chat", "m") == "/chat"
+    with pytest.raises(NotOffered, match=r"'m' \(It\) offers no embeddings") as caught:
+        kind.find_path("embeddings", "m")
+    assert (caught.value.param, caught.value.code) == ("model", "unsupported_operation")
