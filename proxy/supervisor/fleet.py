@@ -216,8 +216,10 @@ class Fleet:
                 for worker in self._living:
                     _log.error("a worker did not end in time and is killed", worker=worker.number)
                     worker.kill()
+            worker = next(iter(self._living))
             # Looked at anew each second: `hurry` may have moved the end.
-            await _wait(next(iter(self._living)).gone, 1.0)
+            if await _wait(worker.gone, 1.0):
+                self._living.discard(worker)
         for task in self._tasks:
             task.cancel()
 
@@ -389,7 +391,8 @@ async def _first_of(*events: asyncio.Event) -> None:
 
 async def _wait(event: asyncio.Event, within_s: float | None) -> bool:
     try:
-        await asyncio.wait_for(event.wait(), within_s)
+        async with asyncio.timeout(within_s):
+            await event.wait()
     except TimeoutError:
         return False
     return True

@@ -146,7 +146,8 @@ class HealthChild:
         if child is not None:
             child.drain(END_WITHIN_S)
             try:
-                await asyncio.wait_for(child.gone.wait(), END_WITHIN_S)
+                async with asyncio.timeout(END_WITHIN_S):
+                    await child.gone.wait()
             except TimeoutError:
                 child.kill()
                 await child.gone.wait()
@@ -182,7 +183,8 @@ class HealthChild:
         while not child.leaving.is_set():
             looked_s = time.monotonic()
             try:
-                await asyncio.wait_for(child.leaving.wait(), PING_EACH_S)
+                async with asyncio.timeout(PING_EACH_S):
+                    await child.leaving.wait()
             except TimeoutError:
                 self._look_after(child, looked_s)
         await child.gone.wait()

@@ -198,3 +198,14 @@ async def test_a_lost_worker_and_a_rolling_restart_fill_one_place_once() -> None
             await under_test.fleet.roll()
             await under_test.wait_for(lambda: under_test.fleet.ready_count == 1)
         await under_test.wait_for(lambda: len(under_test.fleet.pids) == 1)
+
+
+async def test_an_end_that_comes_with_the_news_ends_the_waiting() -> None:
+    """Who is cancelled in the same turn as what it waits for comes is cancelled all the same."""
+    event = asyncio.Event()
+    waiting = asyncio.create_task(fleet_module._wait(event, 10.0))
+    await asyncio.sleep(0)
+    event.set()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
