@@ -8,7 +8,19 @@ from msgspec import Struct, field
 from proxy.domain.settings import Clocks, PoolLimits
 from proxy.domain.usage import Usage
 
-Operation = Literal["chat", "completions", "embeddings", "messages", "count_tokens"]
+Operation = Literal[
+    "chat",
+    "completions",
+    "embeddings",
+    "messages",
+    "count_tokens",
+    "responses",
+    "input_tokens",
+    "ollama_chat",
+    "ollama_generate",
+    "ollama_embed",
+    "generate",
+]
 """What a client asks for; it also says which dialect the client speaks: see `wire/dialects.py`."""
 Ending = Literal["completed", "failed", "client_closed", "interrupted"]
 Anomaly = Literal["utf8_replaced", "usage_anomaly"]

@@ -95,11 +95,11 @@ class Incoming:
             self._inflate(check_encoding(encoding))
         media_type = head.media_type
         if not self._ask.streams:
-            if media_type in ("text/html", "text/event-stream"):
+            if media_type in ("text/html", "text/event-stream", "application/x-ndjson"):
                 raise UpstreamProtocolError("The provider did not answer with JSON.")
             answer = await self._read_json()
             return WholeAnswer(answer.body)
-        if media_type == "text/event-stream":
+        if media_type == self._provider_type.stream_type:
             return await self._read_stream()
         if media_type == "text/html":
             raise _no_stream()

@@ -19,7 +19,6 @@ from proxy.wire.dialects import find_dialect
 from proxy.wire.openai_rate_headers import build_rate_headers
 
 STREAM_HEADERS: Mapping[str, str] = {
-    "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",
 }
@@ -92,7 +91,8 @@ def _write_names(names: Iterable[str]) -> str:
 
 def build_stream_head(exchange: Exchange) -> dict[str, str]:
     """Return the headers of a streamed reply."""
-    return build_head(exchange, STREAM_HEADERS)
+    kind = {"Content-Type": find_dialect(exchange.request.operation).stream_type, **STREAM_HEADERS}
+    return build_head(exchange, kind)
 
 
 def build_json_head(exchange: Exchange) -> dict[str, str]:

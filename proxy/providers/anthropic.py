@@ -18,7 +18,7 @@ from proxy.domain.chat import Maker
 from proxy.domain.exchange import OutboundRequest
 from proxy.domain.health import ProbeReading
 from proxy.domain.settings import Clocks
-from proxy.providers.headers import build_headers, build_key_header
+from proxy.providers.headers import EVENT_STREAM, build_headers, build_key_header
 from proxy.providers.kind import Kind
 from proxy.providers.probe_answer import find_probed_model, read_probe_answer
 from proxy.providers.probe_request import build_free_probe
@@ -62,6 +62,7 @@ class Anthropic:
     """A ProviderType (see `providers/base.py`)."""
 
     name = ANTHROPIC.type
+    stream_type = EVENT_STREAM
     counts_tokens = True
 
     def build_request(

@@ -18,6 +18,8 @@ class ProviderType(Protocol):
     """Everything that is special about one kind of provider."""
 
     name: str
+    stream_type: str
+    """The media type of its streams; what is said to be something else must show what it is."""
     counts_tokens: bool
     """It can be asked how many tokens a prompt has; else we estimate it."""
 

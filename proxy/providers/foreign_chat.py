@@ -28,7 +28,9 @@ from proxy.wire.translated_stream import TranslatedStream
 
 _SCHEMA_WORDS = "Answer with nothing but JSON that fits this JSON schema: "
 _decode_text = msgspec.json.Decoder(str).decode
-_READ_AS_CHAT = frozenset[Operation](("messages", "completions"))
+_READ_AS_CHAT = frozenset[Operation](
+    ("messages", "completions", "responses", "ollama_chat", "ollama_generate", "generate")
+)
 
 
 def is_foreign(kind: Kind, operation: Operation) -> bool:

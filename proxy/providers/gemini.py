@@ -22,7 +22,7 @@ from proxy.domain.exchange import OutboundRequest
 from proxy.domain.health import ProbeReading
 from proxy.domain.settings import Clocks
 from proxy.domain.usage import Usage
-from proxy.providers.headers import build_headers, build_key_header
+from proxy.providers.headers import EVENT_STREAM, build_headers, build_key_header
 from proxy.providers.kind import Kind
 from proxy.providers.probe_answer import find_probed_model, read_probe_answer
 from proxy.providers.probe_request import build_free_probe
@@ -83,6 +83,7 @@ class Gemini:
     """A ProviderType (see `providers/base.py`)."""
 
     name = GEMINI.type
+    stream_type = EVENT_STREAM
     counts_tokens = True
 
     def build_request(

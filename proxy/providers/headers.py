@@ -6,6 +6,8 @@ from proxy.domain.catalog import Provider
 from proxy.version import __version__
 
 AUTHORIZATION = "Authorization"
+EVENT_STREAM = "text/event-stream"
+"""The media type of the streams of nearly all of them."""
 _USER_AGENT = f"llm-proxy-api/{__version__}"
 
 
@@ -36,7 +38,7 @@ def build_headers(
     """
     headers = {
         "Content-Type": "application/json",
-        "Accept": "text/event-stream" if streams else "application/json",
+        "Accept": EVENT_STREAM if streams else "application/json",
         "Accept-Encoding": "identity",
         "User-Agent": _USER_AGENT,
         **more,

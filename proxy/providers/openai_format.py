@@ -17,7 +17,7 @@ from proxy.providers.foreign_chat import (
     open_foreign_stream,
     read_foreign_answer,
 )
-from proxy.providers.headers import AUTHORIZATION, build_headers, build_key_header
+from proxy.providers.headers import AUTHORIZATION, EVENT_STREAM, build_headers, build_key_header
 from proxy.providers.kind import Kind
 from proxy.providers.probe_answer import find_probed_model, read_probe_answer
 from proxy.providers.probe_request import build_free_probe
@@ -39,6 +39,7 @@ _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 class OpenAIFormat:
     """A ProviderType (see `providers/base.py`) that one `Kind` describes."""
 
+    stream_type = EVENT_STREAM
     counts_tokens = False
     _key_header = AUTHORIZATION
     """Which header the provider's key goes into."""

@@ -18,6 +18,7 @@ from proxy.domain.chat import Maker
 from proxy.domain.health import HealthNews, HealthVerdict
 from proxy.domain.reasoning import KeptReasoning
 from proxy.domain.settings import RateLimit
+from proxy.domain.stored_response import StoredResponse
 from proxy.policy.limits import RateDecision
 
 
@@ -208,3 +209,30 @@ class ReasoningStore(Protocol):
 
         Only asked where `find` has nothing and a provider wants it.
         """
+
+
+class ResponseStore(Protocol):
+    """
+    Answers of the Responses API, by the ids that clients got, each for a limited time.
+
+    Best effort as to time: what is too old or too much is gone. Where processes share a store,
+    what one has kept all of them find.
+
+    Source: docs/dialects.md, "Responses". tests/stores/response_contract.py holds every
+    implementation to this.
+    """
+
+    def keep(self, owner: str, stored: StoredResponse) -> None:
+        """
+        Keep an answer; returns at once, and never raises.
+
+        Args:
+            owner: whose it is, an organization's id: nobody else finds it.
+            stored: what is kept.
+        """
+
+    async def find(self, owner: str, response_id: str) -> StoredResponse | None:
+        """Return what is kept under an id; None: nothing, or no longer. Never raises."""
+
+    async def delete(self, owner: str, response_id: str) -> bool:
+        """Forget an answer, here and wherever it is shared; return whether there was one."""

@@ -12,12 +12,14 @@ from proxy.wire.anthropic_request import parse_ask
 from proxy.wire.anthropic_writer import AnthropicWriter, write_anthropic_answer
 from proxy.wire.base import Ask
 from proxy.wire.dialect import EventWriter
+from proxy.wire.sse import EVENT_STREAM
 
 
 class AnthropicDialect:
     """A Dialect (see `wire/dialect.py`)."""
 
     name = "anthropic"
+    stream_type = EVENT_STREAM
     keep_alive = b'event: ping\ndata: {"type":"ping"}\n\n'
     id_headers: tuple[str, ...] = ("request-id",)
 

@@ -12,6 +12,7 @@ from proxy.domain.chat import ChatRequest
 from proxy.domain.errors import ProxyError
 from proxy.domain.exchange import Anomaly, Operation
 from proxy.domain.reasoning import KeptReasoning
+from proxy.domain.stored_response import StoredResponse
 from proxy.domain.usage import Usage
 
 
@@ -46,6 +47,12 @@ class Ask(Struct):
     passed_headers: dict[str, str] = field(default_factory=dict)
     """Headers of the client's dialect itself, such as `anthropic-beta`: only for a provider that
     speaks the same dialect."""
+    history: tuple[Raw, ...] = ()
+    """Items that stand before those of a request of the Responses API: what it goes on from."""
+    pinned: str | None = None
+    """The provider that alone can answer, because what is gone on from is kept there."""
+    stored: StoredResponse | None = None
+    """What is to be kept of a complete answer, so that a later request can go on from it."""
     chat: ChatRequest | None = None
     """What is asked, dialects aside; None as long as nobody has had to read it."""
     dropped: list[str] = field(default_factory=list)

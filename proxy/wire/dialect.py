@@ -71,6 +71,8 @@ class Dialect(Protocol):
     """How clients of one kind of endpoint speak."""
 
     name: str
+    stream_type: str
+    """The `Content-Type` of a stream to clients."""
     keep_alive: bytes
     """What clients of a stream get as a sign of life, and pass over."""
     id_headers: tuple[str, ...]

@@ -14,13 +14,14 @@ from proxy.wire.openai_completions import CompletionChunks, read_completion, wri
 from proxy.wire.openai_error import build_error_body, build_error_event
 from proxy.wire.openai_message import write_openai_answer
 from proxy.wire.openai_request import parse_ask
-from proxy.wire.sse import KEEP_ALIVE
+from proxy.wire.sse import EVENT_STREAM, KEEP_ALIVE
 
 
 class OpenAIDialect:
     """A Dialect (see `wire/dialect.py`)."""
 
     name = "openai"
+    stream_type = EVENT_STREAM
     keep_alive = KEEP_ALIVE
     id_headers: tuple[str, ...] = ()
 

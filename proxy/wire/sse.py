@@ -219,3 +219,4 @@ def build_comment(text: bytes) -> bytes:
 
 
 KEEP_ALIVE = build_comment(b"keep-alive")
+EVENT_STREAM = "text/event-stream; charset=utf-8"
