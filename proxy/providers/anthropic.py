@@ -19,7 +19,7 @@ from proxy.domain.exchange import OutboundRequest
 from proxy.domain.health import ProbeReading
 from proxy.domain.settings import Clocks
 from proxy.providers.headers import EVENT_STREAM, build_headers, build_key_header
-from proxy.providers.kind import Kind
+from proxy.providers.kind import READ_AS_CHAT, Kind
 from proxy.providers.probe_answer import find_probed_model, read_probe_answer
 from proxy.providers.probe_request import build_free_probe
 from proxy.wire.anthropic_chat_writer import find_unwrapped, write_anthropic_chat
@@ -39,10 +39,8 @@ ANTHROPIC = Kind(
     base_url="https://api.anthropic.com/v1",
     key_variables=("ANTHROPIC_API_KEY",),
     operations={
-        "messages": "/messages",
+        **dict.fromkeys(READ_AS_CHAT, "/messages"),
         "count_tokens": "/messages/count_tokens",
-        "chat": "/messages",
-        "completions": "/messages",
     },
     # A page of the usual length would lack some of the models that an operator has listed.
     health_path="/models?limit=1000",

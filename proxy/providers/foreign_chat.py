@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from proxy.domain.chat import ChatRequest, Format, Message, Text
 from proxy.domain.events import Event
 from proxy.domain.exchange import Operation
-from proxy.providers.kind import Kind
+from proxy.providers.kind import READ_AS_CHAT, Kind
 from proxy.providers.openai_models import fit_to_model
 from proxy.wire.base import Ask, CheckedAnswer, StreamReader
 from proxy.wire.dialects import find_dialect, read_chat
@@ -28,14 +28,11 @@ from proxy.wire.translated_stream import TranslatedStream
 
 _SCHEMA_WORDS = "Answer with nothing but JSON that fits this JSON schema: "
 _decode_text = msgspec.json.Decoder(str).decode
-_READ_AS_CHAT = frozenset[Operation](
-    ("messages", "completions", "responses", "ollama_chat", "ollama_generate", "generate")
-)
 
 
 def is_foreign(kind: Kind, operation: Operation) -> bool:
     """Return whether a type has no such operation itself, and can answer it by a chat."""
-    return operation in _READ_AS_CHAT and operation not in kind.operations
+    return operation in READ_AS_CHAT and operation not in kind.operations
 
 
 def build_chat_ask(ask: Ask, kind: Kind, model: str, dropped: MutableSequence[str]) -> Ask:

@@ -23,7 +23,7 @@ from proxy.domain.health import ProbeReading
 from proxy.domain.settings import Clocks
 from proxy.domain.usage import Usage
 from proxy.providers.headers import EVENT_STREAM, build_headers, build_key_header
-from proxy.providers.kind import Kind
+from proxy.providers.kind import READ_AS_CHAT, Kind
 from proxy.providers.probe_answer import find_probed_model, read_probe_answer
 from proxy.providers.probe_request import build_free_probe
 from proxy.wire.anthropic_count import build_token_count
@@ -44,7 +44,6 @@ _VERSIONS = ("/v1beta", "/v1alpha", "/v1")
 _KEY_HEADER = "x-goog-api-key"
 _PREFIX = "models/"
 """What Google's own list has in front of each name."""
-_ANSWERED = frozenset(("chat", "completions", "messages"))
 _BAD_KEY = b"API_KEY_INVALID"
 
 GEMINI = Kind(
@@ -55,9 +54,7 @@ GEMINI = Kind(
     appends_v1=False,
     operations=MappingProxyType(
         {
-            "chat": _GENERATE,
-            "completions": _GENERATE,
-            "messages": _GENERATE,
+            **dict.fromkeys(READ_AS_CHAT, _GENERATE),
             "count_tokens": ":countTokens",
             "embeddings": ":batchEmbedContents",
         }
@@ -118,7 +115,7 @@ class Gemini:
 
     def find_maker(self, ask: Ask, model: str) -> Maker | None:
         """Return whose thoughts must come back (see `providers/base.py`)."""
-        is_said = ask.operation in _ANSWERED
+        is_said = ask.operation in READ_AS_CHAT
         return "gemini" if is_said and read_model(model).wants_signatures else None
 
     def open_stream(self, ask: Ask, max_event_bytes: int) -> StreamReader:

@@ -10,6 +10,11 @@ from proxy.domain.exchange import Operation
 from proxy.domain.health import HealthState
 
 UsageInStreams = Literal["ask", "always"]
+READ_AS_CHAT: tuple[Operation, ...] = (
+    *("chat", "completions", "messages", "responses"),
+    *("ollama_chat", "ollama_generate", "generate"),
+)
+"""What `wire/dialects.py` can read as a chat: whoever answers one can answer them all."""
 
 
 class Kind(Struct, frozen=True):

@@ -135,7 +135,7 @@ def test_what_an_earlier_attempt_has_dropped_is_forgotten() -> None:
 def test_an_operation_that_is_not_known_is_refused() -> None:
     """A provider has what stands in its row, and nothing else."""
     ask = ask_for()
-    ask.operation = "responses"  # type: ignore[assignment]
+    ask.operation = "ollama_embed"
     with pytest.raises(e.InvalidRequest) as caught:
         build(ask)
     assert caught.value.code == "unsupported_operation"
