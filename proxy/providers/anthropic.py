@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from proxy.domain.catalog import Deployment, Provider
 from proxy.domain.chat import Maker
-from proxy.domain.exchange import OutboundRequest
+from proxy.domain.exchange import Operation, OutboundRequest
 from proxy.domain.health import ProbeReading
 from proxy.domain.settings import Clocks
 from proxy.providers.headers import EVENT_STREAM, build_headers, build_key_header
@@ -61,7 +61,7 @@ class Anthropic:
 
     name = ANTHROPIC.type
     stream_type = EVENT_STREAM
-    counts_tokens = True
+    counts: frozenset[Operation] = frozenset(("count_tokens",))
 
     def build_request(
         self, ask: Ask, deployment: Deployment, trace_headers: Mapping[str, str]

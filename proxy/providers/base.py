@@ -8,7 +8,7 @@ from typing import Protocol
 
 from proxy.domain.catalog import Deployment, Provider
 from proxy.domain.chat import Maker
-from proxy.domain.exchange import OutboundRequest
+from proxy.domain.exchange import Operation, OutboundRequest
 from proxy.domain.health import ProbeReading
 from proxy.domain.settings import Clocks
 from proxy.wire.base import Ask, CheckedAnswer, StreamReader
@@ -20,8 +20,8 @@ class ProviderType(Protocol):
     name: str
     stream_type: str
     """The media type of its streams; what is said to be something else must show what it is."""
-    counts_tokens: bool
-    """It can be asked how many tokens a prompt has; else we estimate it."""
+    counts: frozenset[Operation]
+    """The questions for how many tokens a prompt has that it can be asked; others we estimate."""
 
     def build_request(
         self, ask: Ask, deployment: Deployment, trace_headers: Mapping[str, str]

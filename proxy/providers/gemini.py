@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from proxy.domain.catalog import Deployment, Provider
 from proxy.domain.chat import ChatRequest, Maker, Message, Text
 from proxy.domain.errors import UpstreamProtocolError
-from proxy.domain.exchange import OutboundRequest
+from proxy.domain.exchange import Operation, OutboundRequest
 from proxy.domain.health import ProbeReading
 from proxy.domain.settings import Clocks
 from proxy.domain.usage import Usage
@@ -81,7 +81,7 @@ class Gemini:
 
     name = GEMINI.type
     stream_type = EVENT_STREAM
-    counts_tokens = True
+    counts: frozenset[Operation] = frozenset(("count_tokens",))
 
     def build_request(
         self, ask: Ask, deployment: Deployment, trace_headers: Mapping[str, str]

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from proxy.domain.catalog import SIMULATOR_TYPE, Deployment, Provider
 from proxy.domain.chat import Maker
-from proxy.domain.exchange import OutboundRequest
+from proxy.domain.exchange import Operation, OutboundRequest
 from proxy.domain.health import ProbeReading
 from proxy.domain.settings import Clocks
 from proxy.providers.foreign_chat import (
@@ -31,6 +31,7 @@ from proxy.wire.openai_stream import OpenAIStream, Repair
 from proxy.wire.raw_reasoning import put_thoughts_back
 
 _PROBE = Ask("chat", "", {"messages": Raw(b'[{"role":"user","content":"Hi"}]')})
+_COUNTED = frozenset[Operation](("input_tokens",))
 _ASK_USAGE = b'{"include_usage":true}'
 _decode_items = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -40,12 +41,12 @@ class OpenAIFormat:
     """A ProviderType (see `providers/base.py`) that one `Kind` describes."""
 
     stream_type = EVENT_STREAM
-    counts_tokens = False
     _key_header = AUTHORIZATION
     """Which header the provider's key goes into."""
 
     def __init__(self, kind: Kind) -> None:
         self.name = kind.type
+        self.counts = _COUNTED & kind.operations.keys()
         self._kind = kind
 
     def build_request(

@@ -8,7 +8,7 @@ from proxy.wire.base import Ask
 
 BYTES_PER_TOKEN = 4
 
-_PROMPT_FIELDS = ("messages", "prompt", "input", "tools", "functions", "system")
+_PROMPT_FIELDS = ("messages", "prompt", "input", "tools", "functions", "system", "instructions")
 _EMBEDDED_FILE = re.compile(rb'"data:[\w.+-]{1,64}/[\w.+-]{1,64};base64,[A-Za-z0-9+/=]*"')
 # Anthropic's clients write a file as {"type": "base64", "media_type": ..., "data": ...}.
 _EMBEDDED_SOURCE = re.compile(rb'"data"[ \t\r\n]{0,8}:[ \t\r\n]{0,8}"[A-Za-z0-9+/=]{64,}"')
@@ -42,7 +42,8 @@ def count_files(ask: Ask) -> int:
 
 
 def _list_prompts(ask: Ask) -> list[bytes]:
-    return [bytes(ask.fields[name]) for name in _PROMPT_FIELDS if name in ask.fields]
+    said = [bytes(ask.fields[name]) for name in _PROMPT_FIELDS if name in ask.fields]
+    return said + [bytes(item) for item in ask.history]
 
 
 def _measure_files(text: bytes) -> Iterator[int]:

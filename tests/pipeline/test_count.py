@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from msgspec import Raw
 from multidict import CIMultiDict
 
 from proxy.domain.errors import NoHealthyProvider
@@ -42,6 +43,16 @@ def test_who_cannot_count_is_not_asked() -> None:
 def test_who_can_count_is_asked() -> None:
     """Gemini says itself how many tokens a prompt has there."""
     assert count_locally(ask_for("count_tokens"), route_to("gemini", "openai")) is None
+
+
+def test_each_question_is_for_those_who_know_it() -> None:
+    """OpenAI counts the input of a response itself; for Gemini that is an estimate."""
+    ask = Ask("input_tokens", "m", {"input": Raw(b'"eight by"'), "instructions": Raw(b'"hi"')})
+    assert count_locally(ask, route_to("openai", "gemini")) is None
+    answer = count_locally(ask, route_to("gemini", "openai"))
+    assert answer is not None
+    counted = {"object": "response.input_tokens", "input_tokens": 4}
+    assert msgspec.json.decode(answer.body) == counted
 
 
 def test_nothing_else_is_answered_here() -> None:
