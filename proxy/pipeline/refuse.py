@@ -18,7 +18,7 @@ async def refuse(exchange: Exchange, error: ProxyError) -> None:
     reply = exchange.reply
     dialect = find_dialect(exchange.request.operation)
     if reply.is_open:
-        reply.data(dialect.build_error_event(error, exchange.request_id))
+        reply.data(dialect.build_error_event(error, exchange.request_id, exchange.ask))
         await reply.end()
     elif not reply.started:
         exchange.status = error.status
@@ -32,6 +32,7 @@ def interrupt(exchange: Exchange) -> None:
     exchange.error = ServerShutdown()
     if exchange.reply.is_open:
         dialect = find_dialect(exchange.request.operation)
-        exchange.reply.data(dialect.build_error_event(exchange.error, exchange.request_id))
+        event = dialect.build_error_event(exchange.error, exchange.request_id, exchange.ask)
+        exchange.reply.data(event)
         # Without an end of its body clients would meet a broken connection before the reason.
         exchange.reply.end_at_once()

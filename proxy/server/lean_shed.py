@@ -18,14 +18,13 @@ from collections.abc import Callable
 from random import randrange
 
 from proxy.domain.errors import ProxyError, ServerOverloaded
-from proxy.domain.exchange import Operation
 from proxy.pipeline.authenticate import authenticate
 from proxy.pipeline.context import Runtime, build_request_id
 from proxy.pipeline.limit import RETRY_WITHIN_S, find_key_reason, find_shed_reason, name_key
 from proxy.server.lean_head import PlainHead
 from proxy.server.written_answer import build_reply_head
 from proxy.wire.dialect import Dialect
-from proxy.wire.dialects import find_dialect
+from proxy.wire.dialects import find_dialect, list_dialects
 
 LOGGED_PER_S = 50
 """So many a second are refused the usual way, which shows in the log who is."""
@@ -39,8 +38,6 @@ FULL_FOR_S = 1.0
 """For so long after all places were taken, requests of one turn of the loop are counted."""
 _ID = "req_" + "0" * 32
 """Stands where a request's id will, which is as long: a body may hold it, and has a length."""
-_OPERATIONS: tuple[Operation, ...] = ("chat", "messages")
-"""One of each dialect of clients."""
 
 
 class LeanShed:
@@ -167,8 +164,7 @@ def _build_answers() -> dict[str, list[list[bytes]]]:
 
     There is one for each time to come back.
     """
-    dialects = [find_dialect(operation) for operation in _OPERATIONS]
-    return {dialect.name: _build_dialect_answers(dialect) for dialect in dialects}
+    return {dialect.name: _build_dialect_answers(dialect) for dialect in list_dialects()}
 
 
 def _build_dialect_answers(dialect: Dialect) -> list[list[bytes]]:

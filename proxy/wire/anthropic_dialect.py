@@ -49,6 +49,8 @@ class AnthropicDialect:
         """Return the body of an error reply."""
         return build_error_body(error, request_id)
 
-    def build_error_event(self, error: ProxyError, request_id: str) -> bytes:
+    def build_error_event(
+        self, error: ProxyError, request_id: str, ask: Ask | None = None
+    ) -> bytes:
         """Return the event that ends a stream which failed."""
         return build_error_event(error, request_id)

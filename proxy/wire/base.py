@@ -53,6 +53,10 @@ class Ask(Struct):
     """The provider that alone can answer, because what is gone on from is kept there."""
     stored: StoredResponse | None = None
     """What is to be kept of a complete answer, so that a later request can go on from it."""
+    response_id: str | None = None
+    """The id that a stream of the Responses API has told its client, once it has content."""
+    next_number: int = 0
+    """The `sequence_number` that comes next in such a stream."""
     chat: ChatRequest | None = None
     """What is asked, dialects aside; None as long as nobody has had to read it."""
     dropped: list[str] = field(default_factory=list)

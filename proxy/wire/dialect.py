@@ -111,5 +111,12 @@ class Dialect(Protocol):
     def build_error_body(self, error: ProxyError, request_id: str) -> bytes:
         """Return the body of an error reply."""
 
-    def build_error_event(self, error: ProxyError, request_id: str) -> bytes:
-        """Return the event that ends a stream which failed after it had begun."""
+    def build_error_event(
+        self, error: ProxyError, request_id: str, ask: Ask | None = None
+    ) -> bytes:
+        """
+        Return what ends a stream which failed after it had begun.
+
+        `ask` is what was asked, for dialects whose end repeats what the stream has told so far;
+        its writer keeps that there.
+        """

@@ -1,6 +1,6 @@
 """Which dialect an operation of a client's is, and what it asks, read once."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 from msgspec import Raw
@@ -35,6 +35,11 @@ ten million of them fit into a body."""
 def find_dialect(operation: Operation) -> Dialect:
     """Return how clients of an operation speak."""
     return _DIALECTS[operation]
+
+
+def list_dialects() -> Collection[Dialect]:
+    """Return each dialect of clients once."""
+    return {dialect.name: dialect for dialect in _DIALECTS.values()}.values()
 
 
 def read_chat(ask: Ask) -> ChatRequest:

@@ -14,7 +14,7 @@ from proxy.domain.exchange import Operation
 from proxy.wire.anthropic_events import AnthropicEvents, read_anthropic_events
 from proxy.wire.base import Ask
 from proxy.wire.dialect import EventReader
-from proxy.wire.dialects import MAX_VALUES, find_dialect, read_chat
+from proxy.wire.dialects import MAX_VALUES, find_dialect, list_dialects, read_chat
 from proxy.wire.openai_events import OpenAIEvents, read_openai_events
 from proxy.wire.openai_stream import OpenAIStream
 from tests.wire.contract_dialect import DialectContract, any_answer, what_is_said
@@ -96,6 +96,13 @@ def test_any_answer_is_the_same_when_it_was_written_and_read(
 def test_each_operation_has_its_dialect(operation: Operation, name: str) -> None:
     """What a client asks for says how it speaks."""
     assert find_dialect(operation).name == name
+
+
+def test_each_dialect_is_listed_once() -> None:
+    """Whoever prepares something for all of them has one of each, by its name."""
+    names = [dialect.name for dialect in list_dialects()]
+    assert len(set(names)) == len(names)
+    assert {"openai", "anthropic"} <= set(names)
 
 
 @pytest.mark.parametrize(
