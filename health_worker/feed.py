@@ -6,7 +6,6 @@ Neither YAML nor pydantic is loaded here; `watched_feed.py` is that of a service
 
 from collections.abc import Callable, Sequence
 
-import msgspec
 import structlog
 
 from proxy.config.snapshot import decode_snapshot
@@ -34,6 +33,7 @@ from proxy.domain.catalog import Snapshot
 from proxy.domain.event import Event
 from proxy.domain.health import WatchedEndpoint
 from proxy.domain.settings import InstallSettings
+from proxy.providers.registry import load_types
 
 OnConfig = Callable[[Snapshot, Sequence[WatchedEndpoint], InstallSettings], None]
 """Gets every configuration that comes into force, the first one too."""
@@ -104,9 +104,13 @@ class SupervisedFeed:
 
     def _take(self, publish: Publish) -> None:
         try:
-            self._on_config(decode_snapshot(publish.parts), self._endpoints, self._install)
-        except (msgspec.MsgspecError, ValueError):
-            # Of a configuration that cannot be taken nothing is used: the one before stays.
+            snapshot = decode_snapshot(publish.parts)
+            for fault in load_types(provider.type for provider in snapshot.providers.values()):
+                _log.error("a provider's type is missing", reason=str(fault))
+            self._on_config(snapshot, self._endpoints, self._install)
+        except Exception:  # noqa: BLE001
+            # Of a configuration that cannot be taken, be it for code that another package brings,
+            # nothing is used: the one before stays.
             _log.exception("a snapshot could not be taken", generation=publish.generation)
             self._link.send(Nack(publish.generation))
             return

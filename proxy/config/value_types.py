@@ -16,7 +16,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from proxy.config.problem import suggest
-from proxy.providers.registry import ALIASES, find_kind, known_types
+from proxy.providers.registry import ALIASES, known_types, load_type
+from proxy.providers.third_party import PackageFault
 from proxy.stores.redis_address import parse_address
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
@@ -90,7 +91,7 @@ def _check_type(value: str) -> str:
             "this provider type is not built yet",
             "wait for a later version, or reach its models through openrouter",
         )
-    if find_kind(value) is None:
+    if not _could_be_type(value):
         close = _MAKERS.get(value.lower()) or suggest(value, (*known_types(), *ALIASES))
         types = "types are " + ", ".join(known_types())
         refuse(
@@ -98,6 +99,14 @@ def _check_type(value: str) -> str:
             f"did you mean '{close}'? The {types}" if close else f"the {types}",
         )
     return value
+
+
+def _could_be_type(value: str) -> bool:
+    """Return whether there is such a type, here or in another package, which is then loaded."""
+    try:
+        return _NAME.match(value) is not None and load_type(value) is not None
+    except PackageFault as fault:
+        refuse(fault.what, fault.mend)
 
 
 def _check_base_url(value: str) -> str:

@@ -274,3 +274,8 @@ _REPAIRS: Mapping[str, Callable[[], Repair]] = MappingProxyType(
 def open_repair(quirk: str | None) -> Repair | None:
     """Return fresh repairs for one answer, or None where bytes pass untouched."""
     return None if quirk is None else _REPAIRS[quirk]()
+
+
+def has_repair(quirk: str) -> bool:
+    """Return whether there are repairs of that name."""
+    return quirk in _REPAIRS

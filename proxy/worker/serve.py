@@ -33,6 +33,7 @@ from proxy.control.messages import (
 from proxy.domain.catalog import Snapshot
 from proxy.domain.identity import KeyHasher
 from proxy.domain.service import ServiceStatus
+from proxy.providers.registry import load_types
 from proxy.telemetry.log_writer import LogWriter
 from proxy.wiring import Service, open_service
 from proxy.worker.desk import SupervisorDesk
@@ -207,5 +208,9 @@ async def _decode(parts: Sequence[bytes]) -> Snapshot:
             next(steps)
         except StopIteration as done:
             snapshot: Snapshot = done.value
-            return snapshot
+            break
         await asyncio.sleep(0)
+    # Before requests go by it: reading a package takes longer than they should wait.
+    for fault in load_types(provider.type for provider in snapshot.providers.values()):
+        _log.error("a provider's type is missing", reason=str(fault))
+    return snapshot

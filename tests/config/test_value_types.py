@@ -7,6 +7,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from proxy.config import value_types as v
+from proxy.providers.third_party import PackageFault
 
 
 def _passes(kind: Any, value: object) -> bool:
@@ -130,6 +131,17 @@ def test_other_kinds(kind: Any, good: list[object], bad: list[object]) -> None:
     """Each kind of value takes what it is for, and nothing else."""
     assert [value for value in good if not _passes(kind, value)] == []
     assert [value for value in bad if _passes(kind, value)] == []
+
+
+def test_a_type_of_a_package_that_is_no_good_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong with the package is what is said of the type."""
+
+    def load(name: str) -> None:
+        raise PackageFault("the package 'acme-ai' cannot be imported", "repair it")
+
+    monkeypatch.setattr(v, "load_type", load)
+    with pytest.raises(ValidationError, match="the package 'acme-ai' cannot be imported"):
+        TypeAdapter(v.TypeName).validate_python("acme", strict=True)
 
 
 @pytest.mark.parametrize(

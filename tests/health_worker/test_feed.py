@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from structlog.testing import capture_logs
 
 from health_worker.feed import SupervisedFeed
 from proxy.config.snapshot import encode_snapshot
@@ -37,9 +38,9 @@ WATCHED = WatchedEndpoint("beside", "http://127.0.0.1:9")
 INSTALL = InstallSettings(workers=3)
 
 
-def publish(generation: int) -> Publish:
+def publish(generation: int, type_name: str = "openai_compatible") -> Publish:
     """Return the message that has a snapshot with one provider taken."""
-    provider = Provider("a", "openai_compatible", "https://a.example/v1")
+    provider = Provider("a", type_name, "https://a.example/v1")
     snapshot = Snapshot(generation, 0.0, Settings(), {"a": provider}, {}, {})
     return Publish(generation, encode_snapshot(snapshot))
 
@@ -115,6 +116,15 @@ async def test_a_snapshot_that_cannot_be_read_changes_nothing() -> None:
         fed.link.send(Publish(2, (b"no snapshot",)))
         assert [await fed.hear(), await fed.hear(), await fed.hear()] == [Ready(), Ack(1), Nack(2)]
         assert len(fed.configs) == 1
+
+
+async def test_a_type_that_no_package_brings_keeps_nothing_else_from_being_checked() -> None:
+    """The configuration is taken; the log says which type is missing."""
+    async with feeding() as fed:
+        with capture_logs() as lines:
+            fed.link.send(publish(1, "of-nobody"))
+            assert [await fed.hear(), await fed.hear()] == [Ready(), Ack(1)]
+        assert "'of-nobody'" in lines[0]["reason"]
 
 
 async def test_asks_events_and_logs_are_passed_on() -> None:
