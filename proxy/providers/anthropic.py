@@ -164,6 +164,9 @@ def _complete_url(provider: Provider, path: str) -> str:
 def _pass_fields(ask: Ask, dropped: list[str]) -> dict[str, Raw | bytes]:
     """Return a request's fields as they came, without what only other vendors can read."""
     fields: dict[str, Raw | bytes] = dict(ask.fields)
+    if bytes(ask.fields.get("system", b"")) == b'""':
+        # So LlamaIndex says that there is none; Anthropic may take it for an empty block of text.
+        del fields["system"]
     messages = ask.fields.get("messages")
     if messages is None:
         return fields

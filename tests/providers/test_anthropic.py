@@ -162,6 +162,12 @@ def test_bytes_of_the_same_dialect_pass() -> None:
     assert ask.dropped == []
 
 
+@pytest.mark.parametrize(("system", "sent"), [("", None), (" ", " "), ([], [])])
+def test_an_empty_system_prompt_is_none(system: Any, sent: Any) -> None:
+    """A prompt without a character does not go out; whatever has one goes as it came."""
+    assert json.loads(build(native(system=system)).body).get("system") == sent
+
+
 def test_foreign_thoughts_do_not_pass() -> None:
     """What another vendor's model has thought is taken out; Anthropic would refuse it."""
     content = [
