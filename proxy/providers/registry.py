@@ -6,6 +6,7 @@ from types import MappingProxyType
 from proxy.providers.anthropic import ANTHROPIC, Anthropic
 from proxy.providers.azure import AZURE, Azure
 from proxy.providers.base import ProviderType
+from proxy.providers.cohere import COHERE, Cohere
 from proxy.providers.gemini import GEMINI, Gemini
 from proxy.providers.kind import WITH_COUNTED_RESPONSES, Kind
 from proxy.providers.openai_compatible import KINDS
@@ -27,7 +28,7 @@ ALIASES: Mapping[str, str] = MappingProxyType(
 """Other spellings of a type's name, from the documents operators follow."""
 
 _KINDS: Mapping[str, Kind] = MappingProxyType(
-    {kind.type: kind for kind in (*KINDS, SIMULATOR, ANTHROPIC, AZURE, GEMINI)}
+    {kind.type: kind for kind in (*KINDS, SIMULATOR, ANTHROPIC, AZURE, COHERE, GEMINI)}
 )
 
 _TYPES: Mapping[str, ProviderType] = MappingProxyType(
@@ -35,6 +36,7 @@ _TYPES: Mapping[str, ProviderType] = MappingProxyType(
         **{kind.type: OpenAIFormat(kind) for kind in (*KINDS, SIMULATOR)},
         ANTHROPIC.type: Anthropic(),
         AZURE.type: Azure(),
+        COHERE.type: Cohere(),
         GEMINI.type: Gemini(),
     }
 )

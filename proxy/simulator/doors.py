@@ -3,7 +3,8 @@ Which vendor's format a request to the simulator is in, and what it asks: by its
 
 OpenAI: `chat/completions`, `completions`, `embeddings`, `models`. Anthropic: `messages`,
 `messages/count_tokens`, and `models` where `anthropic-version` is sent. Gemini:
-`models/{model}:{method}`, and `v1beta/models`. Azure: all below `openai/`.
+`models/{model}:{method}`, and `v1beta/models`. Azure: all below `openai/`. Cohere: `v2/chat`,
+`v2/embed`, `v1/check-api-key`, and `v1/models` where a page of them is asked for.
 """
 
 import re
@@ -15,10 +16,11 @@ import msgspec
 from msgspec import Struct
 
 from proxy.domain.errors import InvalidRequest, RouteNotFound
-from proxy.simulator import anthropic_ask, gemini_ask
+from proxy.simulator import anthropic_ask, cohere_ask, gemini_ask
 from proxy.simulator.anthropic_format import ANTHROPIC
 from proxy.simulator.ask import ChatAsk, CompletionAsk, CountAsk, EmbeddingAsk, parse_ask
 from proxy.simulator.azure_format import AZURE
+from proxy.simulator.cohere_format import COHERE
 from proxy.simulator.gemini_format import GEMINI
 from proxy.simulator.openai_format import OPENAI
 from proxy.simulator.wire_format import WireFormat
@@ -28,6 +30,10 @@ Read = Callable[[bytes], AnyAsk]
 _KINDS: Mapping[str, type[ChatAsk | CompletionAsk | EmbeddingAsk]] = MappingProxyType(
     {"chat/completions": ChatAsk, "completions": CompletionAsk, "embeddings": EmbeddingAsk}
 )
+_COHERE: Mapping[str, Read] = MappingProxyType(
+    {"v2/chat": cohere_ask.read_chat, "v2/embed": cohere_ask.read_embed}
+)
+_COHERES_KEY = "v1/check-api-key"
 _GEMINI = re.compile(r"(?:v1beta/|v1/)?models/(?P<model>[^/:]+):(?P<method>\w+)")
 _DEPLOYMENT = re.compile(r"openai/deployments/(?P<model>[^/]+)/(?P<route>[\w/]+)")
 _API_VERSION = re.compile(r"\d{4}-\d\d-\d\d(-preview)?")
@@ -37,12 +43,14 @@ class Door(Struct, frozen=True):
     """
     Where a request came in.
 
-    `read` is None for lists of models; `model` is then the one that is asked for, or "".
+    `read` is None for lists of models; `model` is then the one that is asked for, or "". With
+    `is_key` nothing is asked but whether the key is good.
     """
 
     format: WireFormat
     read: Read | None = None
     model: str = ""
+    is_key: bool = False
 
 
 def find_format(path: str, headers: Mapping[str, str]) -> WireFormat:
@@ -52,6 +60,8 @@ def find_format(path: str, headers: Mapping[str, str]) -> WireFormat:
         return AZURE
     if route.startswith("v1beta/") or _GEMINI.fullmatch(route):
         return GEMINI
+    if route in _COHERE or route == _COHERES_KEY:
+        return COHERE
     route = route.removeprefix("v1/")
     is_list = route == "models" or route.startswith("models/")
     if route.startswith("messages") or (is_list and "anthropic-version" in headers):
@@ -78,7 +88,11 @@ def open_door(path: str, query: str, headers: Mapping[str, str]) -> Door:
         return _open_azure(route, query)
     if format_ is GEMINI:
         return _open_gemini(route, query)
+    if format_ is COHERE:
+        return Door(format_, _COHERE.get(route), is_key=route == _COHERES_KEY)
     route = route.removeprefix("v1/")
+    if format_ is OPENAI and route == "models" and _read_query(query, "page_size"):
+        return Door(COHERE)
     if format_ is ANTHROPIC and not route.startswith("models"):
         if route == "messages":
             return Door(format_, lambda body: anthropic_ask.read_messages(body, headers))

@@ -79,10 +79,13 @@ def build_plan(
         if door.read is not None:
             _check_method(method, "POST")
             return _answer(door.read(body), body, created_at, face, options, format_)
+        if door.is_key:
+            _check_method(method, "POST")
+            return Plan(build_reply(200, encode({"valid": True})))
         _check_method(method, "GET")
         if door.model:
             return Plan(build_reply(200, encode(find_model(door.model, face, format_.name))))
-        return Plan(build_reply(200, encode(list_models(face, format_.name))))
+        return Plan(build_reply(200, encode(list_models(face, door.format.name))))
     except RequestError as error:
         return Plan(build_error(error, format_))
 

@@ -15,7 +15,7 @@ def list_models(face: Face, format_name: str = "openai") -> dict[str, Any]:
     """Return the list of what can be played on that face."""
     names = [*MODELS, *[fault.model for fault in FAULTS.values() if face in fault.faces]]
     models = [_describe(name, format_name) for name in names]
-    if format_name == "gemini":
+    if format_name in ("cohere", "gemini"):
         return {"models": models}
     if format_name == "anthropic":
         return {"data": models, "has_more": False, "first_id": names[0], "last_id": names[-1]}
@@ -44,4 +44,7 @@ def _describe(name: str, format_name: str) -> dict[str, Any]:
             "outputTokenLimit": 256_000,
             "supportedGenerationMethods": ["embedContent"] if name == "sim-embed" else methods,
         }
+    if format_name == "cohere":
+        endpoints = ["embed"] if name == "sim-embed" else ["chat"]
+        return {"name": name, "endpoints": endpoints, "context_length": 256_000}
     return {"id": name, "object": "model", "created": _CREATED_AT, "owned_by": "simulator"}

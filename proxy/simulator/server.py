@@ -215,6 +215,8 @@ def _early_body(format_: WireFormat) -> bytes:
         asked |= {"max_tokens": 1, "messages": [{"role": "user", "content": "-"}]}
     elif format_.name == "gemini":
         asked |= {"contents": [{"parts": [{"text": "-"}]}]}
+    elif format_.name == "cohere":
+        asked |= {"messages": [{"role": "user", "content": "-"}]}
     else:
         asked |= {"messages": [{"role": "user"}], "prompt": "", "input": ""}
     return json.dumps(asked).encode()

@@ -22,11 +22,11 @@ _TOO_LONG = "prompt is too long"
 _NUMBER = r"[( ]{0,4}([0-9][0-9,]{0,15})"
 _HIGHEST = re.compile(
     "(?:maximum (?:context|prompt) length (?:is|of)|maximum number of tokens allowed"
-    "|available context size|context window of|configured limit of)" + _NUMBER
+    "|available context size|context window of|configured limit of|prompt cannot exceed)" + _NUMBER
 )
 _ASKED = re.compile(
     "(?:resulted in|requested(?: about)?|input token count|request"
-    "|request contains|prompt contains|input contains)" + _NUMBER
+    "|request contains|prompt contains|input contains|received)" + _NUMBER
 )
 
 

@@ -114,6 +114,7 @@ _CONTEXT_MARKS = (
     "input is too large to process",
     "reduce the length of the messages",
     "`inputs` tokens + `max_new_tokens` must be",
+    "too many tokens",
 )
 _FILTER_MARKS = (
     "content filtering policy",
@@ -125,6 +126,7 @@ _QUOTA_MARKS = (
     "insufficient balance",
     "credit balance",
     "any credits",
+    "api calls / month",
 )
 # Only as the first words: what a client wrote may be quoted further on, and a client must not
 # be able to have our key taken for a bad one.
@@ -135,6 +137,8 @@ _KEY_MARKS = (
     # Anthropic's, of an account that has been closed.
     "this organization has been disabled",
 )
+_TOKEN_MARKS = ("invalid token", "blocked token", "invalid api token")
+"""Cohere's, of a key; with the same status Groq says that it has no room."""
 _SPENT_MARKS = ("your credit balance is too low", "you have reached your specified")
 """Anthropic's, with status 400: no money, or an own limit is reached. First words, too."""
 
@@ -339,8 +343,10 @@ def _is_quota(fault: UpstreamFault) -> bool:
 
 
 def _is_refused_key(status: int, fault: UpstreamFault) -> bool:
-    # xAI answers a wrong key with 400 and says so only in words.
-    return status == 400 and _begins_with(fault, _KEY_MARKS)
+    # xAI answers a wrong key with 400 and says so only in words, Cohere with 498.
+    return (status == 400 and _begins_with(fault, _KEY_MARKS)) or (
+        status == 498 and _begins_with(fault, _TOKEN_MARKS)
+    )
 
 
 def _begins_with(fault: UpstreamFault, marks: tuple[str, ...]) -> bool:

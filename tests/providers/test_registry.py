@@ -24,7 +24,7 @@ def test_an_alias_is_the_type_it_stands_for(alias: str, name: str) -> None:
 def test_the_types_of_openais_format_and_the_simulator_are_known() -> None:
     """Every provider that speaks OpenAI's format and is promised has a row."""
     assert set(known_types()) >= {
-        *("anthropic", "azure", "gemini"),
+        *("anthropic", "azure", "cohere", "gemini"),
         *("openai", "grok", "perplexity", "blackbox", "openrouter", "groq", "together"),
         *("mistral", "deepseek", "lm_studio", "llama_cpp", "ollama", "vllm", "openai_compatible"),
         SIMULATOR.type,
