@@ -5,7 +5,7 @@ import random
 from fractions import Fraction
 from typing import Any
 
-_LARGEST = 1e15
+_LARGEST = 1e16  # beyond 2**53 - 1, which generators of schemas set for any integer
 
 
 class NumberError(ValueError):
@@ -72,6 +72,6 @@ def _read(schema: dict[str, Any], key: str) -> Fraction | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _LARGEST:
-        raise NumberError(f"'{key}' must be a number between -1e15 and 1e15.")
+        raise NumberError(f"'{key}' must be a number between -1e16 and 1e16.")
     # Through the text: 0.1 is meant as a tenth, not as the nearest binary fraction.
     return Fraction(str(value))

@@ -42,6 +42,12 @@ def test_numbers_fit(schema: dict[str, Any], seed: int) -> None:
     assert _fits(pick_number(schema, random.Random(seed)), schema)
 
 
+def test_the_bounds_of_any_exact_integer_are_met() -> None:
+    """What zod sets for an integer, the whole numbers that a double holds, leaves one."""
+    schema = {"minimum": 1 - 2**53, "maximum": 2**53 - 1}
+    assert schema["minimum"] <= pick_integer(schema, random.Random(1)) <= schema["maximum"]
+
+
 @pytest.mark.parametrize(
     ("schema", "low", "high"),
     [
