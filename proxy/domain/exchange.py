@@ -1,7 +1,7 @@
 """One request as the rest of the house sees it: what goes out, what comes back, how it ended."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Protocol
 
 from msgspec import Struct, field
 
@@ -22,6 +22,19 @@ Operation = Literal[
     "generate",
 ]
 """What a client asks for; it also says which dialect the client speaks: see `wire/dialects.py`."""
+PassedOperation = Literal[
+    "audio/speech",
+    "audio/transcriptions",
+    "audio/translations",
+    "images/generations",
+    "images/edits",
+    "images/variations",
+    "moderations",
+    "rerank",
+    "files",
+    "batches",
+]
+"""What is passed to one provider as it came: nothing of it is translated."""
 Ending = Literal["completed", "failed", "client_closed", "interrupted"]
 Anomaly = Literal["utf8_replaced", "usage_anomaly"]
 """Broken text that was mended; token counts that could not be billed from."""
@@ -34,13 +47,29 @@ a head that is not plain, or not whole in one read; bytes behind a request that 
 """
 
 
+class Upload(Protocol):
+    """The body of a request that goes out while it still comes in: nobody ever has it whole."""
+
+    size_bytes: int | None
+    """How long it will be; None: nobody knows yet, and it is sent in chunks."""
+
+    async def read(self) -> bytes:
+        """
+        Return its next bytes, or b"" once it is over.
+
+        Raises:
+            ProxyError: it broke, came too slowly, or may not go on.
+        """
+
+
 class OutboundRequest(Struct, frozen=True):
     """
     One HTTP request to one provider, ready to send.
 
     `headers` is complete but for Host and Content-Length; it holds the provider's key, so
     it is never printed. `streams` tells the transport which clocks hold: a stream's head
-    is due within `clocks.headers_s`, any other within `clocks.answer_s`.
+    is due within `clocks.headers_s`, any other within `clocks.answer_s`; where there is an
+    `upload`, which then is the body, that time begins when all of it has been sent.
     """
 
     provider: str
@@ -52,6 +81,7 @@ class OutboundRequest(Struct, frozen=True):
     clocks: Clocks
     pool: PoolLimits = PoolLimits()
     model: str = ""
+    upload: Upload | None = None
 
     def __repr__(self) -> str:
         return f"<OutboundRequest {self.method} {self.url} {len(self.body)} bytes>"

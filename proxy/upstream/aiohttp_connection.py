@@ -7,6 +7,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
+from proxy.domain.errors import UpstreamDisconnected
 from proxy.upstream.receive_buffer import size_receive_buffer
 
 
@@ -46,6 +47,16 @@ class ProviderConnection(ResponseHandler):
             self._is_for_streams = size_receive_buffer(
                 self.transport, self._is_for_streams, is_for_stream
             )
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes of a body that goes out while it comes in (see `upload.Outlet`)."""
+        if self.transport is None:
+            raise UpstreamDisconnected
+        self.transport.write(data)
+        try:
+            await self._drain_helper()
+        except (ConnectionError, aiohttp.ClientError):
+            raise UpstreamDisconnected from None
 
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
         """Take note that the connection broke, or that what came on it is not HTTP."""

@@ -20,7 +20,7 @@ from aiohttp.streams import StreamReader
 
 from proxy.domain.catalog import Provider
 from proxy.domain.errors import UpstreamTimeout
-from proxy.domain.exchange import OutboundRequest, ResponseHead
+from proxy.domain.exchange import OutboundRequest, ResponseHead, Upload
 from proxy.upstream import base  # by its name: tests move STALE_WITHIN_S
 from proxy.upstream.aiohttp_connection import ProviderConnection, protocol_of
 from proxy.upstream.aiohttp_faults import describe_fault
@@ -31,6 +31,7 @@ from proxy.upstream.base import BodySink, OpenedResponse
 from proxy.upstream.connection_cap import ConnectionCap
 from proxy.upstream.deadline import Deadline
 from proxy.upstream.resolver import ResolutionFailed, Resolver
+from proxy.upstream.upload import build_framing, send_upload
 
 MAX_INTERIM_ANSWERS = 64
 _VERSIONS = (HttpVersion11, HttpVersion10)
@@ -54,6 +55,8 @@ class AiohttpTransport:
 
     async def open(self, request: OutboundRequest, sink: BodySink) -> OpenedResponse:
         """Send a request and return its answer's head (see `upstream/base.py`)."""
+        if request.upload is not None:
+            return await self._open_upload(request, request.upload, sink)
         try:
             with Deadline(request.clocks.headers_s if request.streams else request.clocks.answer_s):
                 connection, first_lines = await self._pool.connect(request)
@@ -73,6 +76,30 @@ class AiohttpTransport:
             raise describe_fault(error) from error
         except TimeoutError:
             raise UpstreamTimeout(code="upstream_header_timeout") from None
+        return self._begin_response(request, head, body, connection, sink)
+
+    async def _open_upload(
+        self, request: OutboundRequest, upload: Upload, sink: BodySink
+    ) -> OpenedResponse:
+        """Send a request whose body still comes in; nothing of it can be sent a second time."""
+        try:
+            # One from the pool may have died there, and would take the body with it.
+            connection, first_lines = await self._pool.connect_anew(request)
+            head, body = await _exchange_upload(connection, first_lines, request, upload)
+        except (aiohttp.ClientError, HttpProcessingError, ResolutionFailed) as error:
+            raise describe_fault(error) from error
+        except TimeoutError:
+            raise UpstreamTimeout(code="upstream_header_timeout") from None
+        return self._begin_response(request, head, body, connection, sink)
+
+    def _begin_response(
+        self,
+        request: OutboundRequest,
+        head: ResponseHead,
+        body: StreamReader,
+        connection: Connection,
+        sink: BodySink,
+    ) -> OpenedResponse:
         is_refusal = head.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
         if is_refusal and self._pool.is_read_by_proxy(request):
             connection.close()
@@ -95,20 +122,58 @@ async def _exchange(
 ) -> tuple[ResponseHead, StreamReader]:
     """Write a request and read its answer's head; whatever goes wrong closes the connection."""
     try:
-        protocol = protocol_of(connection)
-        protocol.has_answered = False
-        protocol.size_buffer(request.streams)
-        protocol.set_response_params(read_until_eof=True, auto_decompress=False)
+        protocol = _prepare(connection, request)
         _write(protocol, first_lines, request)
-        for _ in range(MAX_INTERIM_ANSWERS):
-            message, body = await protocol.read()
-            if not 100 <= message.code < 200 or message.code == 101:
-                _check(message)
-                return ResponseHead(message.code, message.headers), body
-        raise HttpProcessingError(message="too many interim answers")
+        return await _read_head(protocol)
     except BaseException:  # also a cancelled request leaves nothing behind
         connection.close()
         raise
+
+
+async def _exchange_upload(
+    connection: Connection, first_lines: bytes, request: OutboundRequest, upload: Upload
+) -> tuple[ResponseHead, StreamReader]:
+    """Do the same with a body that still comes in, and is sent until the answer is there."""
+    reading: asyncio.Task[tuple[ResponseHead, StreamReader]] | None = None
+    clocks = request.clocks
+    try:
+        protocol = _prepare(connection, request)
+        head = first_lines + _build_fields(request) + build_framing(upload.size_bytes) + b"\r\n"
+        await protocol.write(head)
+        reading = asyncio.get_running_loop().create_task(_read_head(protocol))
+        if not await send_upload(upload, protocol, reading, clocks.idle_s):
+            # What is left of the request must not be waited for in front of another.
+            protocol.force_close()
+        with Deadline(clocks.headers_s if request.streams else clocks.answer_s):
+            return await reading
+    except BaseException:  # also a cancelled request leaves nothing behind
+        if reading is not None:
+            reading.cancel()
+            await asyncio.wait((reading,))
+        connection.close()
+        raise
+
+
+def _prepare(connection: Connection, request: OutboundRequest) -> ProviderConnection:
+    protocol = protocol_of(connection)
+    protocol.has_answered = False
+    protocol.size_buffer(request.streams)
+    protocol.set_response_params(read_until_eof=True, auto_decompress=False)
+    return protocol
+
+
+async def _read_head(protocol: ProviderConnection) -> tuple[ResponseHead, StreamReader]:
+    for _ in range(MAX_INTERIM_ANSWERS):
+        message, body = await protocol.read()
+        if not 100 <= message.code < 200 or message.code == 101:
+            _check(message)
+            return ResponseHead(message.code, message.headers), body
+    raise HttpProcessingError(message="too many interim answers")
+
+
+def _build_fields(request: OutboundRequest) -> bytes:
+    fields = "".join([f"{name}: {value}\r\n" for name, value in request.headers.items()])
+    return fields.encode("latin-1")
 
 
 def _check(message: RawResponseMessage) -> None:
@@ -126,11 +191,10 @@ def _check(message: RawResponseMessage) -> None:
 
 def _write(protocol: ProviderConnection, first_lines: bytes, request: OutboundRequest) -> None:
     body = request.body
-    fields = "".join([f"{name}: {value}\r\n" for name, value in request.headers.items()])
     # A length says that there is content: of a GET some servers refuse it, even if it is 0.
     has_length = body or request.method != "GET"
     length = b"Content-Length: %d\r\n" % len(body) if has_length else b""
-    head = b"%b%b%b\r\n" % (first_lines, fields.encode("latin-1"), length)
+    head = b"%b%b%b\r\n" % (first_lines, _build_fields(request), length)
     if protocol.transport is None:
         raise aiohttp.ServerDisconnectedError
     if len(body) <= _JOINED_BODY_BYTES:

@@ -83,7 +83,10 @@ class Transport(Protocol):
         Send a request and return its answer's head; the body follows into `sink`.
 
         Redirects are not followed and bodies are not inflated. Cancelling the call closes
-        the connection it was using.
+        the connection it was using. The body of an `upload` goes out as it comes in, no faster
+        than the provider takes it, on a connection that is new, and only once. An answer that
+        comes before its end stops it; so does what `Upload.read` raises, which then is raised
+        here.
 
         Args:
             request: what to send; `request.clocks` bounds connect, TLS and head, in seconds.
@@ -99,8 +102,9 @@ class Transport(Protocol):
                 upstream_proxy_refused if a proxy on the way lets nothing through.
             UpstreamAddressRefused: its addresses are all such as this provider may not have.
             UpstreamTlsError: the handshake failed, or the provider's `ca_file` cannot be read.
-            UpstreamTimeout: `code` is upstream_connect_timeout, upstream_tls_timeout or
-                upstream_header_timeout.
+            UpstreamTimeout: `code` is upstream_connect_timeout, upstream_tls_timeout,
+                upstream_header_timeout, or upstream_stalled where nothing of an upload was
+                taken for `clocks.idle_s`.
             UpstreamPoolFull: as many connections as are allowed are in use.
             UpstreamNotDialled: this machine has no file, port or memory left for another one.
             UpstreamDisconnected: closed or reset before the head was complete. A connection

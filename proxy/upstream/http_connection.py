@@ -35,8 +35,10 @@ class HttpConnection(asyncio.Protocol):
 
     __slots__ = (
         "_answer",
+        "_drained",
         "_is_deaf",
         "_is_for_streams",
+        "_is_held",
         "_loop",
         "_owner",
         "_parser",
@@ -44,6 +46,7 @@ class HttpConnection(asyncio.Protocol):
         "_transport",
         "free_since_s",
         "has_answered",
+        "is_uploading",
         "origin",
         "was_pooled",
     )
@@ -63,6 +66,10 @@ class HttpConnection(asyncio.Protocol):
         self._tcp: asyncio.Transport | None = None
         self._is_deaf = False
         self._is_for_streams: bool | None = None
+        self.is_uploading = False
+        """The body of its request is not sent whole: nothing may follow, whatever is answered."""
+        self._is_held = False
+        self._drained: asyncio.Future[None] | None = None
 
     def send(self, head: bytes, request: OutboundRequest, sink: BodySink) -> Answer:
         """Send a request, whose head is as it travels; what becomes of it is the answer's."""
@@ -81,6 +88,15 @@ class HttpConnection(asyncio.Protocol):
             transport.write(head)
             transport.write(body)
         return answer
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes of a body that goes out while it comes in (see `upload.Outlet`)."""
+        if self._transport is None:
+            raise UpstreamDisconnected
+        self._transport.write(data)
+        if self._is_held:
+            self._drained = self._loop.create_future()
+            await self._drained
 
     def disconnect(self) -> None:
         """Close it now; a response under way fails."""
@@ -104,6 +120,7 @@ class HttpConnection(asyncio.Protocol):
         """Close it at once; nobody waits for its response any more."""
         transport, self._transport = self._transport, None
         answer, self._answer = self._answer, None
+        self.resume_writing()
         if transport is not None:
             self._cut(transport)
         if answer is not None:
@@ -145,6 +162,17 @@ class HttpConnection(asyncio.Protocol):
             parser.chunks = []
             answer.take(chunks)
 
+    def pause_writing(self) -> None:
+        """Take note that the peer takes less than it is sent."""
+        self._is_held = True
+
+    def resume_writing(self) -> None:
+        """Take note that more may be sent, or that it is of no use any more."""
+        self._is_held = False
+        drained, self._drained = self._drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)
+
     def eof_received(self) -> bool:
         """Take note that nothing more will come; the loop then closes the connection."""
         answer = self._answer
@@ -169,6 +197,7 @@ class HttpConnection(asyncio.Protocol):
             transport is not None
             and parser.may_follow
             and not parser.has_surplus
+            and not self.is_uploading
             # Else the answer came before its request was sent: what is left of that must not go
             # out in front of another.
             and not count_unsent_bytes(transport, self._tcp)

@@ -12,7 +12,7 @@ import time
 
 from proxy.domain.catalog import Provider
 from proxy.domain.errors import ProxyError, UpstreamDisconnected, UpstreamTimeout
-from proxy.domain.exchange import OutboundRequest
+from proxy.domain.exchange import OutboundRequest, Upload
 from proxy.upstream import base  # by its name: tests move STALE_WITHIN_S
 from proxy.upstream.base import BodySink, OpenedResponse
 from proxy.upstream.connection_cap import ConnectionCap, ConnectionCaps
@@ -23,6 +23,7 @@ from proxy.upstream.http_answer import Answer
 from proxy.upstream.http_pool import HttpPool
 from proxy.upstream.origin import MAX_TARGETS, Target, read_target
 from proxy.upstream.resolver import Resolver
+from proxy.upstream.upload import build_framing, send_upload
 
 _TURNS_TO_CLOSE = 4
 """After so many turns of the loop it has closed the sockets of connections that were cut off."""
@@ -48,6 +49,8 @@ class HttptoolsTransport:
 
     async def open(self, request: OutboundRequest, sink: BodySink) -> OpenedResponse:
         """Send a request and return its answer's head (see `upstream/base.py`)."""
+        if request.upload is not None:
+            return await self._open_upload(request, request.upload, sink)
         clocks = request.clocks
         target = self._find_target(request)
         head = _build_head(target, request)
@@ -77,6 +80,36 @@ class HttptoolsTransport:
         finally:
             # Its traceback holds this frame, with the request: a ring, unless that lets go of it.
             del error, answer
+
+    async def _open_upload(
+        self, request: OutboundRequest, upload: Upload, sink: BodySink
+    ) -> OpenedResponse:
+        """Send a request whose body still comes in; nothing of it can be sent a second time."""
+        clocks = request.clocks
+        target = self._find_target(request)
+        head = _build_head(target, request)
+        # One from the pool may have died there, and would take the body with it.
+        connection = await self._pool.take(target.origin, clocks, is_new=True)
+        answer = connection.send(head, request, sink)
+        connection.is_uploading = True
+        error = None
+        try:
+            if await send_upload(upload, connection, answer.arrived, clocks.idle_s):
+                connection.is_uploading = False
+            with Deadline(clocks.headers_s if request.streams else clocks.answer_s):
+                error = await answer.arrived
+        except TimeoutError:
+            answer.close()
+            raise UpstreamTimeout(code="upstream_header_timeout") from None
+        except BaseException:  # whatever ends the sending ends the connection
+            answer.close()
+            raise
+        if error is None:
+            return answer
+        try:
+            raise error
+        finally:
+            del error, answer  # as above
 
     def retire(self) -> None:
         """Keep no connection any more (see `upstream/base.py`)."""
@@ -110,9 +143,13 @@ def _build_head(target: Target, request: OutboundRequest) -> bytes:
     fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     if fields.count("\n") != len(headers) or fields.count("\r") != len(headers) or "\0" in fields:
         raise ValueError("a header holds a line end or a NUL")
-    if not request.body and request.method == "GET":
-        # A length says that there is content: some servers refuse it here, even if it is 0.
-        return b"%b%b\r\n" % (target.first_lines, fields.encode("latin-1"))
+    if not request.body:
+        if request.upload is not None:
+            framing = build_framing(request.upload.size_bytes)
+            return b"%b%b%b\r\n" % (target.first_lines, fields.encode("latin-1"), framing)
+        if request.method == "GET":
+            # A length says that there is content: some servers refuse it here, even if it is 0.
+            return b"%b%b\r\n" % (target.first_lines, fields.encode("latin-1"))
     return b"%b%bContent-Length: %d\r\n\r\n" % (
         target.first_lines,
         fields.encode("latin-1"),

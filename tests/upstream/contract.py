@@ -16,6 +16,7 @@ from tests.upstream.contract_guard import GuardContract
 from tests.upstream.contract_retire import RetireContract
 from tests.upstream.contract_reuse import ReuseContract
 from tests.upstream.contract_tls import TlsContract
+from tests.upstream.contract_upload import UploadContract
 
 
 class TransportContract(
@@ -29,5 +30,6 @@ class TransportContract(
     TlsContract,
     GuardContract,
     CancelContract,
+    UploadContract,
 ):
     """What every HTTP transport promises."""
