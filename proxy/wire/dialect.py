@@ -61,7 +61,12 @@ class EventWriter(Protocol):
     """Turns the events of one answer into a client's stream."""
 
     def write(self, events: Sequence[Event]) -> bytes:
-        """Return what the client is sent for them, often b""."""
+        """
+        Return what the client is sent for them, often b"".
+
+        Raises:
+            UpstreamTooLarge: the answer is longer than a dialect can take that repeats it.
+        """
 
     def finish(self) -> bytes:
         """Return what completes the stream, once; called only if the answer is complete."""

@@ -90,6 +90,31 @@ def split_data_url(url: str) -> tuple[str, str] | None:
     return media_type.strip().lower(), data
 
 
+def read_file_data(url: str, name: str | None, mark: Raw | None, place: str) -> File:
+    """
+    Return a file by what its client has sent of it.
+
+    Args:
+        url: a data URL, an address, or Base64 alone, as some clients send it.
+        name: of the file; its ending stands in for a media type that is not said.
+        mark: of Anthropic's cache.
+        place: where it stands, for errors.
+
+    Raises:
+        InvalidRequest: a data URL that is not Base64.
+    """
+    found = split_data_url(url)
+    if found is not None:
+        media_type = found[0] or _find_media_type(name)
+        return File(media_type=media_type, data=found[1], name=name, cache_control=mark)
+    if url[:5].lower() == "data:":
+        raise InvalidRequest(f"'{place}' must be an address or Base64 data.", param=place)
+    if "://" in url[:16]:
+        return File(url=url, name=name, cache_control=mark)
+    # Some clients send the Base64 alone.
+    return File(media_type=_find_media_type(name), data=url, name=name, cache_control=mark)
+
+
 def _read_part(raw: str | RawPart, place: str) -> ContentPart | None:
     if isinstance(raw, str):
         return Text(raw) if raw else None
@@ -130,16 +155,7 @@ def _read_file(file: _File, mark: Raw | None, place: str) -> File:
     url = file.file_data if file.file_url is None else file.file_url
     if url is None:
         raise InvalidRequest(f"'{place}' needs a 'file_id' or 'file_data'.", param=place)
-    found = split_data_url(url)
-    if found is not None:
-        media_type = found[0] or _find_media_type(name)
-        return File(media_type=media_type, data=found[1], name=name, cache_control=mark)
-    if url[:5].lower() == "data:":
-        raise InvalidRequest(f"'{place}' must be an address or Base64 data.", param=place)
-    if "://" in url[:16]:
-        return File(url=url, name=name, cache_control=mark)
-    # Some clients send the Base64 alone.
-    return File(media_type=_find_media_type(name), data=url, name=name, cache_control=mark)
+    return read_file_data(url, name, mark, place)
 
 
 def _find_media_type(name: str | None) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from proxy.domain.errors import ProxyError
+from proxy.domain.errors import ProxyError, UpstreamTooLarge
 from proxy.domain.events import (
     CallArguments,
     CallStarted,
@@ -38,11 +38,13 @@ class TranslatedStream:
         self._said_bytes = 0
         self._counted_bytes = 0
         self._gatherer = Gatherer()
+        self._too_large: UpstreamTooLarge | None = None
+        """The answer is longer than the client's dialect can take."""
 
     @property
     def error(self) -> ProxyError | None:
-        """What went wrong, as the provider's reader has found it."""
-        return self._reader.error
+        """What went wrong, as the provider's reader has found it, or the client's writer."""
+        return self._reader.error or self._too_large
 
     @property
     def anomalies(self) -> set[Anomaly]:
@@ -97,7 +99,11 @@ class TranslatedStream:
         if not events:
             return b""
         self._note(events)
-        return self._writer.write(events)
+        try:
+            return self._writer.write(events)
+        except UpstreamTooLarge as error:
+            self._too_large = error
+            return b""
 
     def _note(self, events: Iterable[Event]) -> None:
         for event in events:

@@ -1,0 +1,44 @@
+"""How a stream of the Responses API that has begun is told to have failed."""
+
+from msgspec import Raw
+
+from proxy.domain.errors import ProxyError
+from proxy.wire.base import Ask
+from proxy.wire.json_text import encode
+from proxy.wire.responses_object import ResponseObject
+
+_RATE = "rate_limit_exceeded"
+_OTHER = "server_error"
+"""The two of the codes that OpenAI's types know here which fit what happens in mid-answer."""
+
+
+def build_failure(error: ProxyError, ask: Ask | None) -> bytes:
+    """
+    Return the events that end a stream which failed.
+
+    First an `error`. OpenAI sends one whose members stand in an object `error`, which its own
+    SDKs raise; its types describe one in which they stand beside the type. Both are in it. Then,
+    if the client has been told of a response, `response.failed` for those that read on.
+
+    Args:
+        error: why; its code is of this proxy's.
+        ask: what was asked, with what its writer has told the client so far.
+
+    Source: wire-formats §2.7 and §2.10; tests/wire/test_responses_failure.py.
+    """
+    response_id = None if ask is None else ask.response_id
+    number = 0 if ask is None or response_id is None else ask.next_number
+    told = {"message": error.message, "param": error.param, "code": error.code}
+    events = _build_event("error", number, {**told, "error": {"type": error.type, **told}})
+    if ask is None or response_id is None:
+        return events
+    code = _RATE if error.status == 429 else _OTHER
+    response = ResponseObject(ask, response_id).build(
+        "failed", error={"code": code, "message": error.message}
+    )
+    return events + _build_event("response.failed", number + 1, {"response": Raw(response)})
+
+
+def _build_event(kind: str, number: int, members: dict[str, object]) -> bytes:
+    data = encode({"type": kind, "sequence_number": number, **members})
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), data)
