@@ -16,12 +16,13 @@ import pytest
 import uvloop
 from hypothesis import HealthCheck, settings
 
+from proxy.pipeline import call, context, incoming, record, stream_answer
 from tests.canaries import RAN_BEFORE, WATCH, install
 from tests.fakes import proxy_server
 from tests.fakes.ports import find_port
 from tests.fakes.redis_server import RedisServer
 from tests.leaks import leaving_nothing
-from tests.running_clock import RunningLoop
+from tests.running_clock import RunningLoop, RunningTime
 
 # Made-up cases have no clocks of their own: 0.2 s each is soon over where a machine stumbles.
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -52,6 +53,16 @@ def connection_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     kind = str(getattr(request, "param", "lean"))
     monkeypatch.setattr(proxy_server, "CONNECTION", kind)
     return kind
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_clock() -> Iterator[None]:
+    """Have the pipeline's stopwatches go by the clock of the loops: its timers begin with them."""
+    RunningTime.monotonic()  # its file is open from here on, and no test's
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (call, context, incoming, record, stream_answer):
+            patch.setattr(module, "time", RunningTime())
+        yield
 
 
 def pytest_asyncio_loop_factories(

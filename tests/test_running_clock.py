@@ -22,6 +22,20 @@ print("begun", flush=True)
 sys.stdin.readline()
 print(time.monotonic() - began_s, clock.now_s() - running_s)
 """
+_WORK_BESIDE_OTHERS = """
+import os, subprocess, sys, time
+from tests.running_clock import RunningClock
+os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+clock = RunningClock()
+began_s, running_s, used_s = time.monotonic(), clock.now_s(), time.process_time()
+while time.process_time() - used_s < 0.2:
+    clock.now_s()
+print(time.monotonic() - began_s, clock.now_s() - running_s, time.process_time() - used_s)
+for other in others:
+    other.kill()
+    other.wait()
+"""
 
 
 def test_it_stands_while_the_process_is_stopped() -> None:
@@ -41,6 +55,16 @@ def test_it_stands_while_the_process_is_stopped() -> None:
     all_s, ran_s = map(float, said.split())
     assert all_s >= STOPPED_S
     assert ran_s <= all_s - STOPPED_S + 3 * TICK_S
+
+
+def test_a_turn_of_others_is_not_counted() -> None:
+    """Where three share one CPU each tells the third of the time that it had."""
+    said = subprocess.check_output(
+        [sys.executable, "-c", _WORK_BESIDE_OTHERS], cwd=ROOT, text=True, timeout=60
+    )
+    all_s, ran_s, used_s = map(float, said.split())
+    assert all_s >= 1.5 * used_s
+    assert ran_s <= 1.2 * used_s + 3 * TICK_S
 
 
 async def test_a_loop_that_is_held_up_is_no_machine_that_stands_still() -> None:
