@@ -20,8 +20,11 @@ class StoredResponse(Struct, frozen=True):
     """A JSON array of the items that led to it, those of earlier responses first."""
     body: bytes = b"{}"
     """The response object, as its client got it."""
+    item_ids: tuple[str, ...] = ()
+    """Of the items of its output: it is found by them, too, since a request may refer to them."""
 
     @property
     def size_bytes(self) -> int:
         """What it takes of the room there is."""
-        return len(self.input) + len(self.body) + 256
+        ids_bytes = sum([len(each) + 256 for each in self.item_ids])
+        return len(self.input) + len(self.body) + ids_bytes + 256

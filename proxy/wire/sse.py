@@ -121,6 +121,28 @@ class EventSplitter:
         events = chunk[6:-2].split(b"\n\ndata: ")
         return events if chunk.count(b"\n") == 2 * len(events) else None
 
+    def split_named(self, chunk: bytes) -> list[tuple[bytes, bytes]] | None:
+        """
+        Return name and data of each event where these bytes are whole events of one `event: ` and
+        one `data: ` line each. None otherwise; then nothing was taken.
+        """
+        if (
+            not self._is_plain
+            or self._pieces
+            or not chunk.startswith(b"event: ")
+            or not chunk.endswith(b"\n\n")
+            or len(chunk) > self._max_event_bytes
+            or b"\r" in chunk
+        ):
+            return None
+        events = []
+        for block in chunk[7:-2].split(b"\n\nevent: "):
+            name, _, data = block.partition(b"\ndata: ")
+            if not data or b"\n" in name or b"\n" in data:
+                return None
+            events.append((name, data))
+        return events
+
     def finish(self) -> list[ServerSentEvent | bytes]:
         """
         Take note that the stream has ended; return the event that lacked its blank line.

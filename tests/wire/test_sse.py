@@ -219,3 +219,18 @@ def test_a_body_that_begins_with_anything_else_is_none(start: bytes) -> None:
 def test_what_is_written_is_read_again(data: bytes) -> None:
     """An event that we build is the event that a reader gets, and a comment is none."""
     assert read([build_comment(b"ping") + build_event(data)]) == [("", data)]
+
+
+def test_whole_named_events_are_split_at_once() -> None:
+    """Names and data of events of two lines each; of anything else nothing is taken."""
+    splitter = EventSplitter(100)
+    splitter.feed(b"data: 0\n\n")
+    named = b"event: a\ndata: 1\n\nevent: b\ndata: 2\n\n"
+    assert splitter.split_named(named) == [(b"a", b"1"), (b"b", b"2")]
+    for odd in (
+        *(b"event: a\ndata: 1\n", b"data: 1\n\n", b"event: a\n\n", b"event: a\r\ndata: 1\n\n"),
+        *(b"event: a\ndata: 1\ndata: 2\n\n", b"event: a\nid: 1\ndata: 1\n\n"),
+        b"event: a\ndata: %b\n\n" % (b"1" * 100),
+    ):
+        assert splitter.split_named(odd) is None
+    assert splitter.feed(named) == [ServerSentEvent(b"1", "a"), ServerSentEvent(b"2", "b")]

@@ -1,0 +1,165 @@
+"""
+The items of a request of the Responses API: which stand for others, and what a provider is sent.
+
+An item may be a mere reference to one of an earlier answer, by its id. Providers of the same
+dialect would look it up in what all our clients share there, so who may refer to what is decided
+in `pipeline/resume.py`, by what is found here.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from proxy.domain.errors import InvalidRequest
+from proxy.domain.stored_response import StoredResponse
+from proxy.wire.base import Ask
+from proxy.wire.json_text import build_object, encode, holds_too_many_values
+from proxy.wire.thought_signature import MARK
+
+PREVIOUS = "previous_response_id"
+INPUT = "input"
+MOST_VALUES = 500_000
+"""Most values of an input that is taken apart into its items."""
+_REFERENCE = "item_reference"
+_LIST = "'input' must be a string or a list of items, each an object."
+_FOREIGN = MARK.encode()
+
+
+class _Shape(Struct, gc=False):
+    type: Any = None
+    role: Any = None
+    id: Any = None
+
+
+class _Thought(Struct, gc=False):
+    type: Any = None
+    encrypted_content: Any = None
+
+
+class _Answer(Struct):
+    output: list[Raw] = []
+
+
+_decode_shapes = msgspec.json.Decoder(list[_Shape]).decode
+_decode_thought = msgspec.json.Decoder(_Thought).decode
+_decode_items = msgspec.json.Decoder(list[Raw]).decode
+_decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+_decode_text = msgspec.json.Decoder(str).decode
+
+
+def read_previous(ask: Ask) -> str | None:
+    """
+    Return the id of the response that a request goes on from; None: it begins anew.
+
+    Raises:
+        InvalidRequest: it is no text.
+    """
+    raw = ask.fields.get(PREVIOUS)
+    if raw is None or bytes(raw) == b"null":
+        return None
+    try:
+        return _decode_text(raw)
+    except ValueError:
+        raise InvalidRequest(f"'{PREVIOUS}' must be a string.", param=PREVIOUS) from None
+
+
+def find_references(ask: Ask) -> list[str]:
+    """
+    Return the ids that the input refers to, in their order.
+
+    Raises:
+        InvalidRequest: the input is a list of something else than objects, or of too many values.
+
+    Source: OpenAI's API reference, "Item reference": its `type` may be left out.
+    """
+    raw = bytes(ask.fields.get(INPUT, b""))
+    if not raw.startswith(b"["):
+        return []
+    if len(raw) > MOST_VALUES and holds_too_many_values(raw, MOST_VALUES):
+        raise InvalidRequest(
+            f"'{INPUT}' holds more than {MOST_VALUES} values.", param=INPUT, code="too_many_values"
+        )
+    try:
+        shapes = _decode_shapes(raw)
+    except (ValueError, RecursionError):
+        raise InvalidRequest(_LIST, param=INPUT) from None
+    return [str(shape.id) for shape in shapes if _is_reference(shape)]
+
+
+def replace_references(ask: Ask, items: Mapping[str, Raw]) -> None:
+    """Put the items that are known, by their ids, into the place of the references to them."""
+    raw = ask.fields[INPUT]
+    replaced = [
+        items.get(str(shape.id), item) if _is_reference(shape) else item
+        for shape, item in zip(_decode_shapes(raw), _decode_items(raw), strict=True)
+    ]
+    ask.fields[INPUT] = Raw(_write_list(replaced))
+
+
+def list_history(stored: StoredResponse) -> tuple[Raw, ...]:
+    """Return the items that led to a response kept here, and those that it consists of."""
+    return (*_decode_items(stored.input), *_decode_answer(stored.body).output)
+
+
+def find_item(stored: StoredResponse, item_id: str) -> Raw | None:
+    """Return an item of the output of a response kept here by its id."""
+    wanted = encode(item_id)
+    for item in _decode_answer(stored.body).output:
+        if bytes(_decode_fields(item).get("id", b"")) == wanted:
+            return item
+    return None
+
+
+def build_passed_fields(ask: Ask) -> dict[str, Raw | bytes]:
+    """
+    Return the fields of a request for a provider of the same dialect.
+
+    They are as they came, but for what is kept here and not there: earlier items are written out,
+    without their ids, and thoughts of other vendors' models are left out, which it would refuse.
+    """
+    fields: dict[str, Raw | bytes] = dict(ask.fields)
+    if ask.pinned is None:
+        fields.pop(PREVIOUS, None)
+    if ask.history:
+        earlier = [_without_id(item) for item in ask.history]
+        fields[INPUT] = _write_list((*earlier, *_list_input(fields.get(INPUT, b"[]"))))
+    passed = bytes(fields.get(INPUT, b""))
+    if _FOREIGN in passed and passed.startswith(b"["):
+        own = [item for item in _decode_items(passed) if not _is_foreign_thought(item)]
+        fields[INPUT] = _write_list(own)
+    return fields
+
+
+def _list_input(raw: Raw | bytes) -> list[Raw]:
+    text = bytes(raw)
+    if text.startswith(b"["):
+        return _decode_items(text)
+    return [Raw(build_object({"role": b'"user"', "content": text}))]
+
+
+def _is_reference(shape: _Shape) -> bool:
+    return shape.type == _REFERENCE or (shape.type is None and shape.role is None)
+
+
+def _is_foreign_thought(item: Raw) -> bool:
+    if _FOREIGN not in bytes(item):
+        return False
+    thought = _decode_thought(item)
+    kept = thought.encrypted_content
+    return thought.type == "reasoning" and isinstance(kept, str) and kept.startswith(MARK)
+
+
+def _without_id(item: Raw) -> Raw:
+    fields: dict[str, Raw | bytes] = dict(_decode_fields(item))
+    # A thought is worth nothing without its id; those of our own are left out as a whole.
+    is_thought = bytes(fields.get("type", b"")) == b'"reasoning"'
+    if is_thought or fields.pop("id", None) is None:
+        return item
+    return Raw(build_object(fields))
+
+
+def _write_list(items: Iterable[Raw]) -> bytes:
+    return b"[" + b",".join([bytes(item) for item in items]) + b"]"
