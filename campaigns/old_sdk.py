@@ -7,8 +7,6 @@ ask a provider of OpenAI's format, Anthropic's a provider of each format. Each v
 a page of results of their own.
 """
 
-import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -20,6 +18,7 @@ from typing import Any
 from msgspec import Struct
 
 from campaigns.base import ROOT, Result, write_result
+from campaigns.ground.environment import prepare_environment, run_program
 from tests.end_to_end.hub import build_hub_config
 from tests.end_to_end.served import (
     ADMIN_KEY,
@@ -66,14 +65,11 @@ ANTHROPIC = Vendor(
 
 ENVIRONMENTS = ROOT / ".venv-old-sdk"
 PROGRAMS = ROOT / "campaigns" / "programs"
-INSTALL_WITHIN_S = 600.0
-RUN_WITHIN_S = 300.0
 ABOUT = (
     "`llm-proxy serve` in front of `llm-proxy simulate`, both real processes on loopback; each "
     "column is the newest version of its major. What each check asks is in "
     "`campaigns/programs/{program}`."
 )
-KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
 
 
 def main() -> int:
@@ -96,7 +92,7 @@ def ask_vendor(
     pythons = []
     for name, wanted in vendor.wanted.items():
         try:
-            pythons.append(prepare_environment(name, wanted))
+            pythons.append(prepare_environment(ENVIRONMENTS / name, wanted))
         except subprocess.CalledProcessError:
             if name not in vendor.welcome:
                 raise
@@ -127,32 +123,12 @@ def ask_vendor(
     )
 
 
-def prepare_environment(name: str, wanted: str) -> Path:
-    """Return the interpreter of an environment with the newest SDK of one major version."""
-    folder = ENVIRONMENTS / name
-    python = folder / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--upgrade", wanted], check=True, timeout=INSTALL_WITHIN_S)
-    return python
-
-
 def run_checks(
     python: Path, program: Path, variables: Mapping[str, str]
 ) -> tuple[str, dict[str, str]]:
     """Return (version of the SDK, verdict of each check) of one environment."""
-    kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-    done = subprocess.run(
-        # -I: neither this project nor the development environment must be found by it.
-        [str(python), "-I", str(program)],
-        env={**kept, **variables},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        timeout=RUN_WITHIN_S,
-    )
-    first, *lines = [json.loads(line) for line in done.stdout.splitlines()]
+    # -I: neither this project nor the development environment must be found by it.
+    first, *lines = run_program([str(python), "-I", str(program)], variables)
     return first["version"], {line["check"]: line["verdict"] for line in lines}
 
 

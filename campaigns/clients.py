@@ -1,0 +1,173 @@
+"""
+Frameworks and other vendors' clients against the running proxy: `make campaign NAME=clients`.
+
+Each framework gets a virtual environment of its own under .venv-clients/, and those for Node a
+folder there; a second run finds them. One proxy is asked through all of them, and through each of
+`PLACES`: a provider of each format, all of them the simulator. What is asked is in
+`campaigns/programs/clients` and `campaigns/programs/node`.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from campaigns.base import ROOT, Result, write_result
+from campaigns.ground.environment import prepare_environment, prepare_node, run_program
+from tests.end_to_end.hub import build_hub_config
+from tests.end_to_end.served import (
+    ADMIN_KEY,
+    KEY,
+    PROVIDER_KEY,
+    WRONG_KEY,
+    serving,
+    simulating,
+)
+
+PLACES = ("plain", "claude", "gemini")
+"""OpenAI's format, Anthropic's and Gemini's."""
+
+
+class Framework(Struct, frozen=True):
+    """Who asks: its checks, and what is installed for it; for Node that is in a lock file."""
+
+    name: str
+    checks: str
+    wanted: Sequence[str] = ()
+
+
+FRAMEWORKS = (
+    Framework("pydantic-ai", "pydantic_ai_checks.py", ("pydantic-ai-slim[openai,anthropic]<3",)),
+    Framework(
+        "LlamaIndex",
+        "llama_index_checks.py",
+        (
+            "llama-index-core<0.15",
+            "llama-index-llms-openai<0.9",
+            "llama-index-llms-openai-like<0.9",
+            "llama-index-llms-anthropic<0.13",
+            "llama-index-embeddings-openai<0.8",
+            "anthropic<1",  # it calls what a newer one has no more, and does not say so
+        ),
+    ),
+    Framework("instructor", "instructor_checks.py", ("instructor[anthropic]<2",)),
+    Framework("LiteLLM", "litellm_checks.py", ("litellm<2",)),
+    Framework("OpenAI Agents", "openai_agents_checks.py", ("openai-agents<0.25",)),
+    Framework("ollama", "ollama_checks.py", ("ollama<0.7",)),
+    Framework("cohere", "cohere_checks.py", ("cohere<8",)),
+    Framework("openai-node", "openai_checks.mjs"),
+    Framework("Anthropic for TypeScript", "anthropic_checks.mjs"),
+    Framework("Vercel AI SDK", "ai_sdk_checks.mjs"),
+)
+
+ENVIRONMENTS = ROOT / ".venv-clients"
+PROGRAMS = ROOT / "campaigns" / "programs"
+ABOUT = (
+    "`llm-proxy serve` in front of `llm-proxy simulate`, both real processes on loopback; each "
+    "column is a provider: `plain` of OpenAI's format, `claude` of Anthropic's, `gemini` of "
+    "Gemini's. What each check asks is in `campaigns/programs/clients` and "
+    "`campaigns/programs/node`; how to point each framework at the proxy: docs/clients.md."
+)
+QUIET = {
+    # Neither may ask for anything but the proxy.
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "OPENAI_AGENTS_DISABLE_TRACING": "1",
+}
+NOT_INSTALLED = "could not be installed"
+NOT_FINISHED = "ended before its checks did"
+
+Found = tuple[str | None, dict[str, list[str]]]
+"""What was asked through, with its version, and for each check a verdict of each place."""
+
+
+def main() -> int:
+    ENVIRONMENTS.mkdir(exist_ok=True)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        for name in ("simulate", "serve"):
+            (folder / name).mkdir()
+        simulator = stack.enter_context(simulating(folder / "simulate"))
+        served = stack.enter_context(serving(folder / "serve", build_hub_config(simulator.port)))
+        variables = {
+            **QUIET,
+            "HOME": str(folder),
+            "PLACES": json.dumps(PLACES),
+            "PROXY_URL": served.url,
+            "PROXY_KEY": KEY,
+            "WRONG_KEY": WRONG_KEY,
+            "PROXY_ADMIN_KEY": ADMIN_KEY,
+            "LEDGER_URL": f"http://127.0.0.1:{simulator.port}",
+            "LEDGER_KEY": PROVIDER_KEY,
+        }
+        found = {one.name: ask_framework(one, variables) for one in FRAMEWORKS}
+    return write_result(build_result(found))
+
+
+def ask_framework(framework: Framework, variables: Mapping[str, str]) -> Found:
+    """Return what the checks of one framework have found, which is installed first."""
+    try:
+        command, folder = prepare(framework)
+    except (OSError, subprocess.SubprocessError):
+        return None, {NOT_INSTALLED: [NOT_INSTALLED] * len(PLACES)}
+    try:
+        with (ENVIRONMENTS / f"{framework.checks}.log").open("wb") as errors:
+            lines = run_program(command, variables, folder, errors)
+    except subprocess.SubprocessError:
+        return None, {NOT_FINISHED: [NOT_FINISHED] * len(PLACES)}
+    return read_lines(lines)
+
+
+def prepare(framework: Framework) -> tuple[list[str], Path | None]:
+    """Install a framework; return the command that runs its checks, and the folder for it."""
+    if framework.checks.endswith(".mjs"):
+        folder = ENVIRONMENTS / "node"
+        prepare_node(folder, PROGRAMS / "node")
+        return ["node", "run.mjs", framework.checks], folder
+    name = framework.checks.removesuffix("_checks.py").replace("_", "-")
+    python = prepare_environment(ENVIRONMENTS / name, *framework.wanted)
+    programs = PROGRAMS / "clients"
+    # -I: neither this project nor the development environment must be found by it.
+    return [str(python), "-I", str(programs / "run.py"), str(programs / framework.checks)], None
+
+
+def read_lines(lines: Sequence[Mapping[str, Any]]) -> Found:
+    """Return the version and the verdicts that a program has told, line by line."""
+    first, *told = lines
+    verdicts: dict[str, dict[str, str]] = {}
+    for line in told:
+        verdicts.setdefault(line["check"], {})[line["place"]] = line["verdict"]
+    rows = {
+        check: [by_place.get(place, "did not run") for place in PLACES]
+        for check, by_place in verdicts.items()
+    }
+    return f"{first['package']} {first['version']}", rows
+
+
+def build_result(found: Mapping[str, Found]) -> Result:
+    """Return the page: a row for each check of each framework, a column for each place."""
+    versions = [version for version, _ in found.values() if version is not None]
+    missing = [name for name, (_, rows) in found.items() if NOT_INSTALLED in rows]
+    notes = [ABOUT, f"Asked through: {', '.join(versions) or 'none'}."]
+    if missing:
+        notes.append(f"Could not be installed and were not asked: {', '.join(missing)}.")
+    return Result(
+        name="clients",
+        title="Frameworks against the running process",
+        columns=PLACES,
+        rows={
+            f"{name}, {check}": cells
+            for name, (_, rows) in found.items()
+            for check, cells in rows.items()
+        },
+        notes=notes,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

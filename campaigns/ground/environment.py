@@ -1,0 +1,72 @@
+"""
+Places of their own for programs of others, and running checks in them.
+
+What is installed lies in ignored folders of the tree, where a second run finds it.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+INSTALL_WITHIN_S = 600.0
+RUN_WITHIN_S = 300.0
+KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
+
+
+def prepare_environment(folder: Path, *wanted: str) -> Path:
+    """
+    Return the interpreter of a virtual environment with the newest of what is wanted.
+
+    Raises:
+        subprocess.SubprocessError: it could not be installed, or not in time.
+    """
+    python = folder / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--upgrade", *wanted], check=True, timeout=INSTALL_WITHIN_S)
+    return python
+
+
+def prepare_node(folder: Path, programs: Path) -> None:
+    """
+    Copy programs for Node into a folder, and install beside them what their lock file names.
+
+    Raises:
+        OSError: there is no npm.
+        subprocess.SubprocessError: it could not be installed, or not in time.
+    """
+    shutil.copytree(programs, folder, dirs_exist_ok=True)
+    npm = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"]
+    subprocess.run(npm, cwd=folder, check=True, stdout=sys.stderr, timeout=INSTALL_WITHIN_S)
+
+
+def run_program(
+    command: Sequence[str],
+    variables: Mapping[str, str],
+    folder: Path | None = None,
+    errors: IO[bytes] | None = None,
+) -> list[dict[str, Any]]:
+    """
+    Return the lines of JSON that a program prints.
+
+    Raises:
+        subprocess.SubprocessError: it has failed, or was not through in time.
+    """
+    kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**kept, **variables},
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+        check=True,
+        timeout=RUN_WITHIN_S,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
