@@ -9,6 +9,7 @@ Source: wire-formats §3.3; docs/providers.md says what could not be verified.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import msgspec
 from msgspec.structs import replace
@@ -20,6 +21,7 @@ from proxy.domain.health import ProbeReading
 from proxy.domain.settings import Clocks
 from proxy.providers.headers import AUTHORIZATION, EVENT_STREAM, build_headers, build_key_header
 from proxy.providers.kind import READ_AS_CHAT, Kind
+from proxy.providers.passed_request import PassedRequest, build_outbound, find_passed_path
 from proxy.providers.probe_answer import find_probed_model, read_probe_answer
 from proxy.providers.probe_request import build_free_probe
 from proxy.wire.base import Ask, CheckedAnswer, StreamReader
@@ -44,6 +46,7 @@ COHERE = Kind(
     health_path="/v1/models?page_size=1000",
     health_states={498: "key_rejected"},
     usage_in_streams="always",
+    passes=MappingProxyType({"rerank": "/v2/rerank"}),
 )
 
 _HI = ChatRequest((Message("user", (Text("Hi"),)),), max_tokens=1)
@@ -81,6 +84,14 @@ class Cohere:
             pool=provider.pool,
             model=deployment.model,
         )
+
+    def build_passed_request(
+        self, asked: PassedRequest, provider: Provider, trace_headers: Mapping[str, str]
+    ) -> OutboundRequest:
+        """Return the request to send (see `providers/passed_request.py`)."""
+        url = find_root(provider) + find_passed_path(COHERE, asked)
+        key_header = build_key_header(provider, AUTHORIZATION)
+        return build_outbound(asked, provider, url, key_header, trace_headers)
 
     def find_maker(self, ask: Ask, model: str) -> Maker | None:
         """Return whose thoughts must come back: nobody's (see `providers/base.py`)."""

@@ -1,20 +1,45 @@
 """What sets one type of provider apart, as data: one `Kind` per row of a table."""
 
 from collections.abc import Mapping
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, get_args
 
 from msgspec import Struct, field
 
 from proxy.domain.errors import NotOffered
-from proxy.domain.exchange import Operation
+from proxy.domain.exchange import Operation, PassedOperation
 from proxy.domain.health import HealthState
 
 UsageInStreams = Literal["ask", "always"]
+USUAL_OPERATIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "chat": "/chat/completions",
+        "completions": "/completions",
+        "embeddings": "/embeddings",
+    }
+)
+"""What nearly everybody has who speaks OpenAI's format."""
+WITH_RESPONSES: Mapping[str, str] = MappingProxyType(
+    {**USUAL_OPERATIONS, "responses": "/responses"}
+)
+"""The same and the Responses API, which is then passed on as it comes."""
+WITH_COUNTED_RESPONSES: Mapping[str, str] = MappingProxyType(
+    {**WITH_RESPONSES, "input_tokens": "/responses/input_tokens"}
+)
+"""The same, and it can say how many tokens an input has."""
 READ_AS_CHAT: tuple[Operation, ...] = (
     *("chat", "completions", "messages", "responses"),
     *("ollama_chat", "ollama_generate", "generate"),
 )
 """What `wire/dialects.py` can read as a chat: whoever answers one can answer them all."""
+
+
+ALL_PASSED: tuple[PassedOperation, ...] = get_args(PassedOperation)
+
+
+def list_passes(*operations: PassedOperation) -> Mapping[PassedOperation, str]:
+    """Return the paths of operations that are passed as they come, as OpenAI has them."""
+    return MappingProxyType({operation: f"/{operation}" for operation in operations})
 
 
 class Kind(Struct, frozen=True):
@@ -37,13 +62,9 @@ class Kind(Struct, frozen=True):
     is_local: bool = False
     appends_v1: bool = True
     """`/v1` is put behind a `base_url` that has no path of its own."""
-    operations: Mapping[str, str] = field(
-        default_factory=lambda: {
-            "chat": "/chat/completions",
-            "completions": "/completions",
-            "embeddings": "/embeddings",
-        }
-    )
+    operations: Mapping[str, str] = USUAL_OPERATIONS
+    passes: Mapping[PassedOperation, str] = MappingProxyType({})
+    """The paths behind `base_url` of what it is passed as it comes: see `passed_request.py`."""
     health_path: str = "/models"
     """What is asked, with GET and the key, to learn how it is: it costs no tokens."""
     health_at_root: bool = False
@@ -74,6 +95,8 @@ class Kind(Struct, frozen=True):
     """The type knows no `developer` role: such messages are sent as `system`."""
     has_versions: bool = False
     """It goes by the settings `api_version` and `auth`; for others they are a mistake."""
+    has_context_window: bool = False
+    """It is told with each request how many tokens of context to set aside."""
     quirk: str | None = None
 
     def find_path(self, operation: Operation, model: str) -> str:

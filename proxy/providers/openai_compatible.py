@@ -6,7 +6,13 @@ A row is all that most of them need; where data is not enough, `quirk` names rep
 docs/providers.md marks what could not be verified against a live key.
 """
 
-from proxy.providers.kind import Kind
+from proxy.providers.kind import (
+    ALL_PASSED,
+    WITH_COUNTED_RESPONSES,
+    WITH_RESPONSES,
+    Kind,
+    list_passes,
+)
 
 _CHAT = {"chat": "/chat/completions"}
 _CHAT_EMBEDDINGS = {"chat": "/chat/completions", "embeddings": "/embeddings"}
@@ -19,17 +25,21 @@ KINDS: tuple[Kind, ...] = (
         title="OpenAI",
         base_url="https://api.openai.com/v1",
         key_variables=("OPENAI_API_KEY",),
+        operations=WITH_COUNTED_RESPONSES,
         # Its newer models refuse the other name.
         limit_field="max_completion_tokens",
         has_openai_models=True,
+        passes=list_passes(*(each for each in ALL_PASSED if each != "rerank")),
     ),
     Kind(
         type="grok",
         title="Grok (xAI)",
         base_url="https://api.x.ai/v1",
         key_variables=("GROK_API_KEY", "XAI_API_KEY"),
+        operations=WITH_RESPONSES,
         health_states={400: "key_rejected"},
         quirk="grok",
+        passes=list_passes("images/generations"),
     ),
     Kind(
         type="perplexity",
@@ -72,6 +82,9 @@ KINDS: tuple[Kind, ...] = (
         operations=_CHAT_EMBEDDINGS,
         drops=frozenset(("logprobs", "top_logprobs", "logit_bias", "store", "metadata")),
         quirk="groq",
+        passes=list_passes(
+            *("audio/speech", "audio/transcriptions", "audio/translations", "files", "batches")
+        ),
         efforts={"minimal": "low", "xhigh": "high", "max": "high"},
     ),
     Kind(
@@ -82,6 +95,10 @@ KINDS: tuple[Kind, ...] = (
         renames=_TO_MAX_TOKENS,
         quirk="regular",
         also_takes=_SAMPLING,
+        passes=list_passes(
+            *("audio/speech", "audio/transcriptions", "audio/translations"),
+            *("images/generations", "rerank"),
+        ),
     ),
     Kind(
         type="mistral",
@@ -98,6 +115,8 @@ KINDS: tuple[Kind, ...] = (
         usage_in_streams="always",
         maps_developer_role=True,
         quirk="regular",
+        # Its batches have a path and a shape of their own.
+        passes=list_passes("audio/transcriptions", "moderations", "files"),
     ),
     Kind(
         type="deepseek",
@@ -143,19 +162,6 @@ KINDS: tuple[Kind, ...] = (
         also_takes=_SAMPLING,
     ),
     Kind(
-        type="ollama",
-        title="Ollama",
-        base_url="http://127.0.0.1:11434/v1",
-        key_variables=("OLLAMA_API_KEY",),
-        needs_key=False,
-        is_local=True,
-        health_path="/api/tags",
-        health_at_root=True,
-        renames=_TO_MAX_TOKENS,
-        maps_developer_role=True,
-        quirk="tagged",
-    ),
-    Kind(
         type="vllm",
         title="vLLM",
         # vLLM's own default port, 8000, is ours too: the operator must say where it is.
@@ -165,6 +171,7 @@ KINDS: tuple[Kind, ...] = (
         is_local=True,
         quirk="tagged",
         also_takes=_SAMPLING,
+        passes=list_passes("audio/transcriptions", "audio/translations", "rerank"),
     ),
     Kind(
         type="openai_compatible",
@@ -173,5 +180,6 @@ KINDS: tuple[Kind, ...] = (
         needs_key=False,
         quirk="tagged",
         also_takes=_SAMPLING,
+        passes=list_passes(*ALL_PASSED),
     ),
 )
