@@ -172,7 +172,7 @@ async def test_a_check_is_fresh_on_both_ports(servers: ModelServers, tmp_path: P
             assert len(body["providers"]) == 20
             assert all(each["last_check"] > asked_at - 1.0 for each in body["providers"])
         took_s = []
-        for _ in range(5):
+        for _ in range(25):
             asked_s = time.monotonic()
             await live.get("/status")
             took_s.append(time.monotonic() - asked_s)

@@ -196,7 +196,7 @@ def test_the_clients_own_timeout(sync_sdk: OpenAI, served: ServedProxy) -> None:
     """A client that gives up raises APITimeoutError, and its request is logged as left."""
     mark = served.mark
     with pytest.raises(openai.APITimeoutError):
-        sync_sdk.with_options(timeout=0.2).chat.completions.create(
+        sync_sdk.with_options(timeout=1.0).chat.completions.create(
             model="local/sim-echo", messages=ASK, extra_body=knobs(fault="u4-black-hole")
         )
     line = served.wait_for_request(mark, outcome="client_closed")

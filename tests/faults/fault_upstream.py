@@ -18,9 +18,11 @@ from socket import socket
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
+from proxy.domain.catalog import Deployment, Group
 from proxy.domain.settings import Clocks
-from tests.fakes.proxy_server import ANSWER, DONE, USAGE, build_chunk, proxying
+from tests.fakes.proxy_server import ANSWER, DONE, USAGE, ProxyServer, build_chunk, proxying
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
 from tests.faults.oracle import UPSTREAM_SECRET, Judge, judging, mark_tag, read_tag
 
@@ -130,6 +132,15 @@ async def judging_faults(
         judging(proxying(upstream.url, clocks=clocks, **settings)) as judge,
     ):
         yield judge, script
+
+
+def give_time(server: ProxyServer) -> None:
+    """Have the one provider of a server from now on all the time that it needs."""
+    before = server.runtime.snapshot
+    (provider,) = before.providers.values()
+    patient = replace(provider, clocks=Clocks())
+    groups = {"m": Group("m", (Deployment(patient, "m"),))}
+    server.runtime.snapshot = replace(before, providers={patient.name: patient}, groups=groups)
 
 
 def build_good(stream: bool) -> bytes:

@@ -33,9 +33,7 @@ from tests.faults.fault_upstream import Deed, FaultUpstream
 from tests.faults.oracle import SOURCES, Judge, judging
 from tests.faults.raw_client import Outcome
 
-HASTY = Clocks(
-    connect_s=0.05, tls_s=0.05, headers_s=0.1, first_token_s=0.1, idle_s=0.1, answer_s=0.1
-)
+HASTY = Clocks(headers_s=0.1, first_token_s=0.1, idle_s=0.1, answer_s=0.1)
 """Of the providers that are to fail; who is to answer has all the time that it needs."""
 Doing = Sequence[Deed] | str
 """The deeds of a provider, or the address of one that the test has opened itself."""
@@ -97,6 +95,7 @@ class Several:
 async def judging_several(
     *doings: Doing,
     clocks: Clocks | None = None,
+    hasty: Clocks = HASTY,
     fields: Mapping[str, Any] | None = None,
     resolvers: Mapping[str, Resolver] | None = None,
     edit: Callable[[Snapshot], Snapshot] | None = None,
@@ -105,7 +104,7 @@ async def judging_several(
     """
     Serve the model `m` of several providers under the oracle.
 
-    All but the last are hasty, unless `clocks` are those of all. `fields` are of each provider,
+    All but the last are `hasty`, unless `clocks` are those of all. `fields` are of each provider,
     `resolvers` find the address of some, `edit` changes the whole catalog, `settings` are its own.
     """
     scripts = {
@@ -121,7 +120,7 @@ async def judging_several(
             if name in scripts:
                 url = (await stack.enter_async_context(open_raw_upstream(scripts[name]))).url
             own: dict[str, Any] = {
-                "clocks": clocks or (Clocks() if is_last else HASTY),
+                "clocks": clocks or (Clocks() if is_last else hasty),
                 **(fields or {}),
             }
             providers.append(build_provider(url, name=name, priority=number, **own))

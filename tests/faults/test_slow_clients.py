@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.usefixtures("no_leaks"), pytest.mark.both_connections]
 
 CLIENTS = 10
 CLOCK_S = 0.2
-SLACK = 10
+SLACK = 30
 DRIBBLE_S = 0.02
 CLOCKS = ClientClocks(head_s=CLOCK_S, body_s=CLOCK_S, write_stall_s=CLOCK_S)
 FLOOD = build_chunk("x" * 60_000)

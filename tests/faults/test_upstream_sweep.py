@@ -32,7 +32,11 @@ STALLED_AT_ONCE = 60
 STEP = 7
 """A stall costs its clock: only every so manieth byte is tried."""
 _CAPPED = PoolLimits(max_connections=1000)
-PATIENT = Clocks(headers_s=0.4, first_token_s=0.4, idle_s=0.4, answer_s=0.4)
+STALL_S = 0.4
+BEFORE_CONTENT = Clocks(headers_s=STALL_S, first_token_s=STALL_S, answer_s=STALL_S)
+BEHIND_CONTENT = Clocks(idle_s=STALL_S)
+AMID_CONTENT = Clocks(first_token_s=2.0, idle_s=STALL_S)
+"""Only what is to run out is short: who has much to do may be late with all that is good."""
 
 BEFORE = {
     "upstream_disconnected",
@@ -154,17 +158,25 @@ async def test_a_whole_answer_breaks_at_every_byte(
 async def test_a_stream_stalls_at_every_byte() -> None:
     """Before content a 504, behind it an error in the stream, behind the finish a success."""
     data = STREAMS["chunked"]
-    cases = [("chunked", "stall", at) for at in range(0, len(data) + 1, STEP)]
-    for case, outcome in await _sweep(STREAMS, cases, True, STALLED_AT_ONCE, PATIENT):
-        _check(case, outcome, _expect_of_stream(data, case[2]))
+    cases: dict[Clocks, list[tuple[str, str, int]]] = {}
+    for at in range(0, len(data) + 1, STEP):
+        expected = _expect_of_stream(data, at)
+        clocks = AMID_CONTENT if len(expected) > 1 else BEHIND_CONTENT
+        clocks = BEFORE_CONTENT if expected == {"refused"} else clocks
+        cases.setdefault(clocks, []).append(("chunked", "stall", at))
+    for clocks, those in cases.items():
+        for case, outcome in await _sweep(STREAMS, those, True, STALLED_AT_ONCE, clocks):
+            _check(case, outcome, _expect_of_stream(data, case[2]))
 
 
 async def test_a_whole_answer_stalls_at_every_byte() -> None:
     """Before the last byte a 504, behind it a success."""
     data = WHOLES["length"]
-    cases = [("length", "stall", at) for at in (*range(0, len(data), STEP), len(data))]
-    for case, outcome in await _sweep(WHOLES, cases, False, STALLED_AT_ONCE, PATIENT):
-        _check(case, outcome, _expect_of_whole("length", data, case[2], False))
+    short = [("length", "stall", at) for at in range(0, len(data), STEP)]
+    whole = [("length", "stall", len(data))]
+    for cases, clocks in (short, BEFORE_CONTENT), (whole, Clocks()):
+        for case, outcome in await _sweep(WHOLES, cases, False, STALLED_AT_ONCE, clocks):
+            _check(case, outcome, _expect_of_whole("length", data, case[2], False))
 
 
 _HARMLESS = {"duplicate event", "drop terminal event", "invalid utf-8 in a string"}

@@ -12,8 +12,8 @@ from proxy.server.lean_head import PlainHead, PlainRoute
 from proxy.server.lean_request import UNASKED_BYTES, LeanRequest
 
 ROUTE = PlainRoute("chat", "/chat/completions")
-HASTY_S = 0.05
-SLACK = 20
+HASTY_S = 0.2
+SLACK = 50
 
 
 class Wanted:

@@ -10,6 +10,10 @@ from proxy.stores.redis_link import RedisLink
 from tests.stores.breaker_contract import RULES, Clock, Ground
 
 WITHIN_S = 10
+PATIENT_S = 5.0
+"""For a round trip where its length is not what is tested, on a busy machine."""
+HASTY_S = 0.05
+"""What a round trip may take in the product, for a Redis that does not answer."""
 
 
 class RedisGround(Ground):
@@ -23,6 +27,10 @@ class RedisGround(Ground):
     async def settle(self) -> None:
         """Wait until Redis has confirmed everything that was reported."""
         await until(lambda: not self.redis_store.unsent)
+
+    def wait_at_most(self, operation_s: float) -> None:
+        """Have round trips that begin from now on take no longer."""
+        self.link._operation_s = operation_s
 
     async def until_shared(self, is_shared: bool = True) -> None:
         """Wait until it goes by Redis, or does not any more."""
@@ -43,7 +51,7 @@ async def opened_store(
 
     Redis goes by `redis_clock` where that is another one than the process's own.
     """
-    link = RedisLink(url)
+    link = RedisLink(url, operation_s=PATIENT_S)
     read_now = (redis_clock or clock).read_now
     store = RedisBreakers(link, rules, clock.read_s, clock.read_s, read_now)
     ground = RedisGround(store, link, clock)

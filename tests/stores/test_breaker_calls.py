@@ -13,7 +13,7 @@ from proxy.stores.redis_job import Reply
 from proxy.stores.redis_link import RedisLink
 from tests.fakes.redis_server import RedisServer
 from tests.stores.breaker_contract import ID, RULES, Clock
-from tests.stores.redis_stores import until
+from tests.stores.redis_stores import PATIENT_S, until
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -32,7 +32,7 @@ class Ground:
 @pytest.fixture
 async def ground(redis_server: RedisServer) -> AsyncIterator[Ground]:
     """Return calls over a link that has joined."""
-    link = RedisLink(redis_server.unix_url)
+    link = RedisLink(redis_server.unix_url, operation_s=PATIENT_S)
     link.start()
     assert await link.wait_joined(5)
     yield Ground(link)

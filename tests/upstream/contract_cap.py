@@ -56,7 +56,7 @@ class CapContract:
         """A connection that one provider lets go of is given to a request for another at once."""
         cap = ConnectionCap(1)
         one, other = transports.open(cap=cap), transports.open(cap=cap)
-        async with open_raw_upstream(hold) as upstream, asyncio.timeout(1.0):
+        async with open_raw_upstream(hold) as upstream, asyncio.timeout(10.0):
             held = await one.open(build_request(upstream), RecordingSink())
             waiting = asyncio.ensure_future(other.open(build_request(upstream), RecordingSink()))
             await take_turns()
@@ -78,7 +78,7 @@ class CapContract:
         """A request that waits for a provider's own limit takes no slot of the shared cap."""
         cap = ConnectionCap(2)
         full, free = transports.open(cap=cap, pool=ONE), transports.open(cap=cap)
-        async with open_raw_upstream(hold) as upstream, asyncio.timeout(1.0):
+        async with open_raw_upstream(hold) as upstream, asyncio.timeout(10.0):
             held = await full.open(build_request(upstream), RecordingSink())
             waiting = asyncio.ensure_future(full.open(build_request(upstream), RecordingSink()))
             await take_turns()
@@ -137,7 +137,7 @@ class CapContract:
                 await connection.start_chunked()
             await connection.watch()
 
-        async with open_raw_upstream(script) as upstream, asyncio.timeout(1.0):
+        async with open_raw_upstream(script) as upstream, asyncio.timeout(10.0):
             with pytest.raises(UpstreamUnreachable):
                 await transport.open(build_request(loopback_port), RecordingSink())
             with pytest.raises(UpstreamProtocolError):

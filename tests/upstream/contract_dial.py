@@ -52,20 +52,20 @@ class DialContract:
     async def test_connecting_has_a_clock(self, transport: Transport) -> None:
         """A SYN that nobody answers ends with `connect_s` (U2)."""
         async with open_black_hole() as port:
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(10.0):
                 with pytest.raises(UpstreamTimeout) as caught:
                     await transport.open(build_request(port, connect_s=0.1), RecordingSink())
         assert caught.value.code == "upstream_connect_timeout"
 
     async def test_all_addresses_share_the_clock(self, transports: Transports) -> None:
         """A name with many addresses that do not answer costs `connect_s` once, not each."""
-        names = Resolver(lambda _: ["127.0.0.1"] * 8)
+        names = Resolver(lambda _: ["127.0.0.1"] * 100)
         async with open_black_hole() as port:
             transport = transports.open(
                 "http://many.test", resolver=names, private_networks=("127.0.0.0/8",)
             )
             request = build_request(port, host="many.test", connect_s=0.1)
-            async with asyncio.timeout(0.7):
+            async with asyncio.timeout(5.0):
                 with pytest.raises(UpstreamTimeout) as caught:
                     await transport.open(request, RecordingSink())
         assert caught.value.code == "upstream_connect_timeout"
@@ -91,7 +91,7 @@ class DialContract:
                 "http://two.test", resolver=names, private_networks=("127.0.0.0/8",)
             )
             request = build_request(upstream, host="two.test", connect_s=30.0)
-            async with asyncio.timeout(10 * NEXT_ADDRESS_S):
+            async with asyncio.timeout(20 * NEXT_ADDRESS_S):
                 sink = await fetch(transport, request)
             assert sink.endings == [None]
 
@@ -100,12 +100,12 @@ class DialContract:
     ) -> None:
         """Where there is no way to any IPv6 address the IPv4 ones are dialled at once (I38)."""
         break_network(monkeypatch, {socket.AF_INET6: errno.ENETUNREACH})
-        names = Resolver(lambda _: ["::1", "::1", "::1", "127.0.0.1"])
+        names = Resolver(lambda _: [*["::1"] * 40, "127.0.0.1"])
         async with open_raw_upstream(answer_all) as upstream:
             transport = transports.open(
                 "http://both.test", resolver=names, private_networks=("127.0.0.0/8", "::1/128")
             )
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(20 * NEXT_ADDRESS_S):
                 sink = await fetch(transport, build_request(upstream, host="both.test"))
             assert sink.endings == [None]
 
@@ -167,10 +167,11 @@ class DialContract:
     ) -> None:
         """While one provider's name is waited for, others are dialled; it gives up in time."""
         monkeypatch.setattr(resolver, "LOOKUP_S", 0.1)
-        may_answer = threading.Event()
+        is_asked, may_answer = threading.Event(), threading.Event()
 
         def look_up(host: str) -> list[str]:
             if host == "slow.test":
+                is_asked.set()
                 may_answer.wait()
             return ["127.0.0.1"]
 
@@ -186,9 +187,13 @@ class DialContract:
                 waiting = asyncio.ensure_future(
                     slow.open(build_request(upstream, host="slow.test"), RecordingSink())
                 )
+                while not is_asked.is_set():  # noqa: ASYNC110  a thread tells no loop
+                    await asyncio.sleep(0)
+                # Its own time is set by now: who is good has as much as it needs.
+                monkeypatch.setattr(resolver, "LOOKUP_S", 60.0)
                 sink = await fetch(quick, build_request(upstream, host="quick.test"))
                 assert sink.endings == [None]
-                async with asyncio.timeout(1.0):
+                async with asyncio.timeout(10.0):
                     with pytest.raises(UpstreamUnreachable) as caught:
                         await waiting
             assert caught.value.code == "upstream_network_down"

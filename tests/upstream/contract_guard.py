@@ -109,7 +109,7 @@ class GuardContract:
     ) -> None:
         """A name that leads inside and outside is asked at the address that it may have."""
         names = Resolver(lambda _: ["10.0.0.1", "169.254.169.254", "127.0.0.1"])
-        async with open_raw_upstream(answer_all) as upstream, asyncio.timeout(1.0):
+        async with open_raw_upstream(answer_all) as upstream, asyncio.timeout(10.0):
             transport = transports.open(
                 "http://mixed.test", resolver=names, private_networks=("127.0.0.0/8",)
             )

@@ -120,8 +120,8 @@ class TlsContract:
             await connection.watch()
 
         async with open_raw_upstream(script) as upstream:
-            request = build_request(upstream, scheme="https", tls_s=0.1, connect_s=0.05)
-            async with asyncio.timeout(1.0):
+            request = build_request(upstream, scheme="https", tls_s=0.6, connect_s=0.5)
+            async with asyncio.timeout(10.0):
                 with pytest.raises(UpstreamTimeout) as caught:
                     await transport.open(request, RecordingSink())
                 await upstream.connections[0].wait_closed()

@@ -164,7 +164,7 @@ async def test_a_slow_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(resolver, "LOOKUP_S", 0.05)
     names = Names()
     names.may_answer.clear()
-    async with asyncio.timeout(0.5):
+    async with asyncio.timeout(5.0):
         with pytest.raises(NameServersSilent):
             await names.find()
     names.now_s += 0.05
@@ -184,7 +184,7 @@ async def test_a_slow_answer_leaves_the_last_good_one(monkeypatch: pytest.Monkey
     monkeypatch.setattr(resolver, "LOOKUP_S", 0.05)
     names.now_s += REUSE_S
     names.may_answer.clear()
-    async with asyncio.timeout(0.5):
+    async with asyncio.timeout(5.0):
         assert await names.find() == ["192.0.2.1"]
     names.may_answer.set()
 
