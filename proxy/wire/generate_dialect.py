@@ -58,7 +58,7 @@ class GenerateDialect:
 
     def build_error_body(self, error: ProxyError, request_id: str) -> bytes:
         """Return the body of an error reply; Cohere's own is nothing but its `message`."""
-        return encode({"id": request_id, **_describe(error)})
+        return encode({"id": request_id, "message": error.message, **_describe(error)})
 
     def build_error_event(
         self, error: ProxyError, request_id: str, ask: Ask | None = None
@@ -70,5 +70,5 @@ class GenerateDialect:
 
 def _describe(error: ProxyError) -> dict[str, Any]:
     param = None if error.param is None else _NAMES.get(error.param, error.param)
-    told = {"message": error.message, "code": error.code, "param": param}
+    told = {"code": error.code, "param": param}
     return {name: value for name, value in told.items() if value is not None}

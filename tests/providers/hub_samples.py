@@ -3,8 +3,8 @@ Replays the samples of providers whose dialect is not every client's.
 
 A case is a folder with, for each dialect of clients that asks: `request.<operation>.json` (the
 client's), `sent.<operation>.json` (address and body of ours to the provider, and what was left
-out of it) and `expected.<operation>.<status>.<sse|json>` (what the client gets); and once
-`response.<status>.<sse|json>` (the provider's), `headers.json` (those of the response) and
+out of it) and `expected.<operation>.<status>.<sse|ndjson|json>` (what the client gets); and once
+`response.<status>.<sse|ndjson|json>` (the provider's), `headers.json` (those of the response) and
 `deployment.json` (the model at the provider, and its API version) where they matter.
 An error in a stream that has begun stands at the end of `expected`.
 
@@ -26,12 +26,18 @@ from proxy.domain.secret import Secret
 from proxy.providers.registry import find_kind, find_type
 from proxy.wire.base import Ask
 from proxy.wire.dialects import find_dialect
+from proxy.wire.ndjson import NDJSON
 from proxy.wire.openai_error import read_error_answer
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
-PROVIDERS = ("anthropic", "gemini", "azure")
-OPERATIONS: tuple[Operation, ...] = ("chat", "messages", "completions")
-MODELS = {"anthropic": "claude-sonnet-4-6", "gemini": "gemini-3-pro", "azure": "my-deployment"}
+PROVIDERS = ("anthropic", "gemini", "azure", "cohere")
+OPERATIONS: tuple[Operation, ...] = ("chat", "messages", "completions", "generate")
+MODELS = {
+    "anthropic": "claude-sonnet-4-6",
+    "gemini": "gemini-3-pro",
+    "azure": "my-deployment",
+    "cohere": "command-a-reasoning-08-2025",
+}
 AZURE_URL = "https://it.openai.azure.com"
 NOW = 1_760_000_000
 KEY = "sk-canary"
@@ -136,7 +142,7 @@ def receive(sample: Sample, cut: Cut = lambda body: [body]) -> tuple[int, bytes]
             provider.build_request(ask, find_deployment(case), {})
             if status != 200:
                 raise read_error_answer(status, read_json(case / "headers.json"), body, NOW)
-            if kind != "sse":
+            if kind == "json":
                 return 200, provider.read_answer(ask, body).body
             reader = provider.open_stream(ask, 1 << 20)
             out = b"".join([reader.feed(piece) for piece in cut(body)]) + reader.finish()
@@ -157,7 +163,7 @@ def find_error(sample: Sample) -> UpstreamError | None:
         return read_error_answer(status, read_json(case / "headers.json"), body, NOW)
     ask, provider = open_ask(sample), find_type(case.parent.name)
     provider.build_request(ask, find_deployment(case), {})
-    if kind != "sse":
+    if kind == "json":
         return None
     reader = provider.open_stream(ask, 1 << 20)
     reader.feed(body)
@@ -185,8 +191,9 @@ def write(sample: Sample) -> None:
     for old in case.glob(f"expected.{operation}.*"):
         old.unlink()
     status, body = receive(sample, lambda raw: [raw[at : at + 1] for at in range(len(raw))])
-    is_stream = status == 200 and read_response(case)[1] == "sse"
-    kind = "sse" if is_stream else "json"
+    kind = "json"
+    if status == 200 and read_response(case)[1] != "json":
+        kind = "ndjson" if find_dialect(operation).stream_type == NDJSON else "sse"
     (case / f"expected.{operation}.{status}.{kind}").write_bytes(body)
 
 

@@ -1,5 +1,5 @@
 """
-Replays the samples of Anthropic, Gemini and Azure through every dialect of clients.
+Replays the samples of Anthropic, Gemini, Azure and Cohere through every dialect of clients.
 
 What a case consists of stands in `hub_samples.py`. What clients get is read by their own SDKs.
 """
@@ -37,7 +37,7 @@ from tests.simulator.asking import body_of, status_of
 from tests.wire.splits import every_cut
 
 ALL = list_samples()
-STREAMS = [sample for sample in ALL if read_response(sample[0])[1] == "sse"]
+STREAMS = [sample for sample in ALL if read_response(sample[0])[1] != "json"]
 ENDED = [
     sample
     for sample in ALL
@@ -129,7 +129,9 @@ def test_the_sdk_reads_what_the_client_gets(sample: Sample) -> None:
     """OpenAI's and Anthropic's own types and accumulators take the answer to its finish."""
     _, kind, body = read_expected(sample)
     operation = sample[1]
-    if kind == "json":
+    if operation == "generate":
+        assert generation_of(sample)["generations"][0]["finish_reason"]
+    elif kind == "json":
         model: Any = {"chat": ChatCompletion, "completions": Completion, "messages": Message}
         read = model[operation].model_validate_json(body)
         assert read.usage is not None
@@ -165,16 +167,18 @@ def test_what_breaks_off_is_never_a_success(provider: str) -> None:
             error = find_error(sample)
             assert error is not None
             assert code in (None, error.code)
-            last = read_expected(sample)[2].rstrip().rsplit(b"\n", 1)[-1]
-            assert json.loads(last.removeprefix(b"data: "))["error"]["message"]
-            for word in (b"[DONE]", b'"finish_reason":"', b"message_stop", b"message_delta"):
-                assert word not in read_expected(sample)[2]
+            assert is_failure(read_expected(sample)[2])
+            for word in ENDINGS:
+                assert word not in read_expected(sample)[2].replace(FAILED_GENERATION, b"")
 
 
+ENDINGS = (b"[DONE]", b'"finish_reason":"', b"message_stop", b"message_delta", b"stream-end")
+FAILED_GENERATION = b'"finish_reason":"ERROR"'
 FINISHES = {
     "anthropic": re.compile(rb"event: message_delta"),
     "gemini": re.compile(rb'"finishReason"|"promptFeedback"'),
     "azure": re.compile(rb'"finish_reason": "'),
+    "cohere": re.compile(rb"event: message-end"),
 }
 """Where the event begins that says that an answer is complete."""
 GOOD_STREAMS = [sample for sample in STREAMS if sample in ENDED]
@@ -185,10 +189,15 @@ def fails(sample: Sample, body: bytes) -> bool:
     status, got = receive(sample, lambda _: [body])
     if status != 200:
         return status in (502, 503)
-    if b"[DONE]" in got or b"message_stop" in got:
+    if b"[DONE]" in got or b"message_stop" in got or b"stream-end" in got:
         return False
-    last = got.rstrip().rsplit(b"\n", 1)[-1].removeprefix(b"data: ")
-    return "error" in json.loads(last)
+    return is_failure(got)
+
+
+def is_failure(stream: bytes) -> bool:
+    """True if the last event of a client's stream says that it has failed."""
+    last = json.loads(stream.rstrip().rsplit(b"\n", 1)[-1].removeprefix(b"data: "))
+    return bool(last["error"]["message"] if "error" in last else last.get("err"))
 
 
 @pytest.mark.parametrize("sample", GOOD_STREAMS, ids=name_sample)
@@ -224,6 +233,8 @@ USAGES = [
     ("gemini", "usage_inclusive", 10, 0, 0, 30, 20),
     ("gemini", "reasoning_2_5", 29, 0, 0, 819, 804),
     ("gemini", "stream", 9, 0, 0, 11, 0),
+    ("cohere", "usage", 1005, 600, 0, 35, 0),
+    ("cohere", "stream", 9, 0, 0, 11, 0),
     ("azure", "usage", 1000, 600, 0, 40, 20),
     ("azure", "reasoning", 9, 0, 0, 40, 38),
 ]
@@ -243,7 +254,9 @@ def test_usage_counts_the_same_in_every_dialect(
     assert len(samples) >= 2
     for sample in samples:
         usage = usage_of(sample)
-        if sample[1] == "messages":
+        if sample[1] == "generate":
+            assert usage == {"input_tokens": prompt, "output_tokens": output}
+        elif sample[1] == "messages":
             assert usage["input_tokens"] == prompt - cached - written
             assert (usage.get("cache_read_input_tokens") or 0) == cached
             assert (usage.get("cache_creation_input_tokens") or 0) == written
@@ -273,6 +286,12 @@ def test_usage_counts_the_same_in_every_dialect(
         ("gemini", "error_credit", "UpstreamQuotaExhausted", None),
         ("gemini", "error_overloaded", "UpstreamOverloaded", None),
         ("gemini", "error_context", "UpstreamRejected", None),
+        ("cohere", "error_rate", "UpstreamRateLimited", 9),
+        ("cohere", "error_month", "UpstreamQuotaExhausted", None),
+        ("cohere", "error_key", "UpstreamAuthError", None),
+        ("cohere", "error_token", "UpstreamAuthError", None),
+        ("cohere", "error_model", "UpstreamModelNotFound", None),
+        ("cohere", "error_context", "UpstreamRejected", None),
         ("azure", "error_filter", "UpstreamRejected", None),
         ("azure", "error_context", "UpstreamRejected", None),
         ("azure", "error_rate", "UpstreamRateLimited", 6.8),
@@ -291,8 +310,22 @@ def test_errors_are_of_the_class_they_are(
         assert error.retry_after_s == wait_s
 
 
+def generation_of(sample: Sample) -> Any:
+    """What a client of `generate` has of an answer in the end, and what its lines said before."""
+    _, kind, body = read_expected(sample)
+    if kind == "json":
+        return json.loads(body)
+    *lines, last = [json.loads(line) for line in body.splitlines()]
+    assert last["event_type"] == "stream-end"
+    said = "".join([line["text"] for line in lines])
+    assert said == last["response"]["generations"][0]["text"]
+    return last["response"]
+
+
 def usage_of(sample: Sample) -> dict[str, Any]:
     _, kind, body = read_expected(sample)
+    if sample[1] == "generate":
+        return dict(generation_of(sample)["meta"]["tokens"])
     if kind == "json":
         found: dict[str, Any] = json.loads(body)["usage"]
     elif sample[1] == "messages":
@@ -306,7 +339,8 @@ def usage_of(sample: Sample) -> dict[str, Any]:
 def test_a_prompt_that_is_too_long_is_said_to_be_that(provider: str) -> None:
     """OpenAI's clients get its code for it, Anthropic's the words that their agents look for."""
     for sample in of_case(provider, "error_context"):
-        error = json.loads(read_expected(sample)[2])["error"]
+        error = json.loads(read_expected(sample)[2])
+        error = error.get("error", error)
         if sample[1] == "messages":
             assert re.fullmatch(r"prompt is too long: \d+ tokens > \d+ maximum", error["message"])
         else:
