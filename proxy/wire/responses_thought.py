@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from proxy.domain.chat import Maker, Thought
+from proxy.wire.openai_error import NO_VALUE
 from proxy.wire.thought_signature import MARK
 
 
@@ -28,7 +29,7 @@ class _Kept(Struct, frozen=True, omit_defaults=True, rename="camel"):
     signature: str | None = None
     is_redacted: bool = False
     is_of_call: bool = False
-    extra: Raw | None = None
+    extra: Raw = NO_VALUE
 
 
 _encode = msgspec.json.encode
@@ -54,7 +55,7 @@ def wrap_thought(thought: Thought, *, is_shown: bool) -> str:
             "" if is_shown else thought.text,
             thought.signature,
             thought.is_redacted,
-            extra=thought.extra,
+            extra=NO_VALUE if thought.extra is None else thought.extra,
         )
     )
 
@@ -85,7 +86,8 @@ def unwrap_thought(encrypted: str | None, summary: str) -> Thought | CallSignatu
     if kept.is_of_call:
         return CallSignature(kept.signature) if kept.signature else None
     text = "" if kept.is_redacted else kept.text or summary
-    return Thought(text, kept.maker, kept.signature, kept.is_redacted, kept.extra)
+    extra = kept.extra if bytes(kept.extra) else None
+    return Thought(text, kept.maker, kept.signature, kept.is_redacted, extra)
 
 
 def _wrap(kept: _Kept) -> str:
