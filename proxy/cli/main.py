@@ -11,6 +11,7 @@ import typer
 from proxy.cli.asking import ask_server
 from proxy.cli.breaker_commands import breakers_app
 from proxy.cli.config_commands import config_app
+from proxy.cli.import_command import import_litellm
 from proxy.cli.options import ConfigOption, StateOption, set_variables
 from proxy.cli.tell import fail, tell_reload
 from proxy.version import __version__
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.add_typer(config_app)
 app.add_typer(breakers_app)
+app.command("import-litellm")(import_litellm)
 
 
 def main() -> None:
