@@ -137,6 +137,8 @@ def _build_install(
         health_listen=(
             None if top.health_worker.listen is None else _split_address(top.health_worker.listen)
         ),
+        response_ttl_s=top.response_store.ttl_s,
+        max_response_bytes=top.response_store.max_bytes,
     )
 
 
@@ -149,6 +151,9 @@ def _build_settings(top: ConfigFile, discovery: DiscoverySettings) -> Settings:
         max_event_bytes=top.limits.max_event_bytes,
         max_answer_bytes=top.limits.max_answer_bytes,
         max_stream_bytes=top.limits.max_stream_bytes,
+        max_upload_bytes=top.limits.max_upload_bytes,
+        max_passed_answer_bytes=top.limits.max_passed_answer_bytes,
+        max_form_start_bytes=top.limits.max_form_start_bytes,
         client_clocks=ClientClocks(
             head_s=top.clocks.request_head_s,
             body_s=top.clocks.request_body_s,

@@ -22,7 +22,12 @@ MAX_TEXT = 80
 
 _LISTS = {"providers": ("name", "provider"), "routes": ("alias", "route")}
 _STORES = {"database_url", "redis_url"}
-_KEYS = {"health_worker": "health_worker.enabled", "health_listen": "health_worker.listen"}
+_KEYS = {
+    "health_worker": "health_worker.enabled",
+    "health_listen": "health_worker.listen",
+    "response_ttl_s": "response_store.ttl_s",
+    "max_response_bytes": "response_store.max_bytes",
+}
 """Of fields that are called otherwise than their keys."""
 _ITEM = re.compile(r"(\w+)\[\d+\]\Z")
 

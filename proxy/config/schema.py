@@ -10,8 +10,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from proxy.config.discovery_schema import DiscoveryEntry
+from proxy.config.health_schema import HealthWorkerEntry
 from proxy.config.key_schema import ApiKey
 from proxy.config.provider_schema import NOT_IN_FORCE, SECRET, ProviderEntry, Section
+from proxy.config.response_schema import ResponseStoreEntry
 from proxy.config.value_types import (
     Bytes,
     ClientKey,
@@ -98,6 +100,20 @@ class LimitsEntry(Section):
     )
     max_stream_bytes: Bytes = Field(
         default=256 * 1024 * 1024, description="The largest streamed answer, over all its events."
+    )
+    max_upload_bytes: Bytes = Field(
+        default=512 * 1024 * 1024,
+        description="The largest form of audio, pictures or a file, which passes without being held.",
+    )
+    max_passed_answer_bytes: Bytes = Field(
+        default=512 * 1024 * 1024,
+        description="The largest answer that passes as it comes, such as speech or a file.",
+    )
+    max_form_start_bytes: Bytes = Field(
+        default=1024 * 1024,
+        description=(
+            "How far into a form its field `model` may stand; so much of it may be held in memory."
+        ),
     )
     min_body_bytes_per_s: Count = Field(
         default=1024,
@@ -191,22 +207,6 @@ class RouteEntry(Section):
             "What becomes of a stream that breaks: it ends with an error. `buffered` holds it back "
             "until it is whole, so that another target can take over unseen."
         ),
-    )
-
-
-class HealthWorkerEntry(Section):
-    """The process that checks providers."""
-
-    enabled: bool = Field(
-        default=True,
-        description=(
-            "false: this service starts none. With `redis_url` it never does: there the health "
-            "worker is a service of its own."
-        ),
-    )
-    listen: Listen | None = Field(
-        default="127.0.0.1:8001",
-        description="Where its own API is, as `host:port`; null is nowhere.",
     )
 
 
@@ -383,6 +383,10 @@ class ConfigFile(Section):
             "`rediss://` (TLS) or `unix://`; null keeps them in the memory of each worker."
         ),
         json_schema_extra=SECRET,
+    )
+    response_store: ResponseStoreEntry = Field(
+        default=ResponseStoreEntry(),
+        description="What is kept of answers to `/v1/responses`.",
     )
     providers: list[ProviderEntry] = Field(
         default=[], description="The endpoints that requests can be sent to."

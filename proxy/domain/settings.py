@@ -70,6 +70,10 @@ class Settings(Struct, frozen=True):
     max_event_bytes: int = 16 * 1024 * 1024
     max_answer_bytes: int = 64 * 1024 * 1024
     max_stream_bytes: int = 256 * 1024 * 1024
+    max_upload_bytes: int = 512 * 1024 * 1024
+    max_passed_answer_bytes: int = 512 * 1024 * 1024
+    max_form_start_bytes: int = 1024 * 1024
+    """How far into a form its field `model` is looked for."""
     client_clocks: ClientClocks = ClientClocks()
     min_body_bytes_per_s: int = 1024
     max_in_flight: int = 2000
@@ -116,3 +120,7 @@ class InstallSettings(Struct, frozen=True):
     """Without Redis, start one as a part of this service."""
     health_listen: tuple[str, int] | None = ("127.0.0.1", 8001)
     """Where the health worker serves its own API; None: nowhere."""
+    response_ttl_s: float = 3600.0
+    """How long answers of the Responses API are kept."""
+    max_response_bytes: int = 64 * 1024 * 1024
+    """How much of them one worker keeps in its memory."""

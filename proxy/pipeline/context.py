@@ -15,8 +15,9 @@ from proxy.pipeline.board import Board, Place, Ticket
 from proxy.pipeline.route import Route
 from proxy.policy.limits import RateDecision
 from proxy.policy.shedding import Shedding, ShedReason
-from proxy.stores.base import RateStore, ReasoningStore
+from proxy.stores.base import RateStore, ReasoningStore, ResponseStore
 from proxy.stores.memory_reasoning import MemoryReasoning
+from proxy.stores.memory_responses import MemoryResponses
 from proxy.telemetry.base import Observer
 from proxy.telemetry.tracing import Trace
 from proxy.upstream.base import Transport
@@ -36,6 +37,7 @@ class Runtime:
         rates: RateStore,
         board: Board,
         reasoning: ReasoningStore | None = None,
+        responses: ResponseStore | None = None,
     ) -> None:
         self.snapshot = snapshot
         self.hasher = hasher
@@ -43,7 +45,9 @@ class Runtime:
         self.observer = observer
         self.rates = rates
         self.board = board
-        self.reasoning: ReasoningStore = reasoning or MemoryReasoning()
+        # An empty store is false.
+        self.reasoning: ReasoningStore = MemoryReasoning() if reasoning is None else reasoning
+        self.responses: ResponseStore = MemoryResponses() if responses is None else responses
         self.in_flight = 0
         """Requests under way, which `limit` counts."""
         self.in_flight_by_key: dict[str, int] = {}

@@ -4,13 +4,15 @@ from collections.abc import Callable
 
 from proxy.domain.breaker import BreakerRules
 from proxy.domain.settings import InstallSettings
-from proxy.stores.base import BreakerStore, ReasoningStore, VerdictStore
+from proxy.stores.base import BreakerStore, ReasoningStore, ResponseStore, VerdictStore
 from proxy.stores.memory_breakers import MemoryBreakers
 from proxy.stores.memory_reasoning import MemoryReasoning
+from proxy.stores.memory_responses import MemoryResponses
 from proxy.stores.memory_verdicts import MemoryVerdicts
 from proxy.stores.redis_breakers import RedisBreakers
 from proxy.stores.redis_link import RedisLink
 from proxy.stores.redis_reasoning import RedisReasoning
+from proxy.stores.redis_responses import RedisResponses
 from proxy.stores.redis_verdicts import RedisVerdicts
 
 
@@ -40,15 +42,19 @@ class FastStores:
         self.breakers: BreakerStore
         self.verdicts: VerdictStore
         self.reasoning: ReasoningStore
+        self.responses: ResponseStore
+        room = (install.response_ttl_s, install.max_response_bytes)
         if install.redis_url is None:
             self.breakers = MemoryBreakers(rules)
             self.verdicts = MemoryVerdicts()
             self.reasoning = MemoryReasoning()
+            self.responses = MemoryResponses(*room)
             return
         self._link = link = RedisLink(install.redis_url)
         self.breakers = RedisBreakers(link, rules)
         self.verdicts = RedisVerdicts(link)
         self.reasoning = RedisReasoning(link)
+        self.responses = RedisResponses(link, *room)
         link.watch(lambda: on_redis(True), lambda: on_redis(False))
         link.on_fault = on_fault
         link.start()

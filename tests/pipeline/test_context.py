@@ -4,10 +4,15 @@ import time
 
 from proxy.domain.catalog import Deployment
 from proxy.domain.errors import UpstreamRejected, UpstreamTimeout
+from proxy.domain.identity import KeyHasher
 from proxy.pipeline.board import Place, Ticket
-from proxy.pipeline.context import Attempt, build_request_id
+from proxy.pipeline.context import Attempt, Runtime, build_request_id
 from proxy.policy.recent_successes import RecentSuccesses
-from tests.fakes.proxy_server import build_provider
+from proxy.stores.memory import MemoryRateStore
+from proxy.stores.memory_reasoning import MemoryReasoning
+from proxy.stores.memory_responses import MemoryResponses
+from proxy.telemetry.observer import ManyObservers
+from tests.fakes.proxy_server import build_board, build_provider, build_snapshot
 
 DEPLOYMENT = Deployment(build_provider("http://a.test/v1"), "m")
 
@@ -41,3 +46,21 @@ def test_errors_of_the_tree_have_the_codes_that_clocks_give_them() -> None:
     """A timeout's code says which clock ran out; a refused request keeps the provider's code."""
     assert UpstreamTimeout(code="upstream_stalled").code == "upstream_stalled"
     assert UpstreamRejected(422, "no", code="bad_thing").status == 422
+
+
+def test_a_store_that_is_given_is_the_one_that_is_used() -> None:
+    """Also while there is nothing in it: else what processes share would be shared by none."""
+    snapshot = build_snapshot(build_provider("http://a.test/v1"))
+    reasoning, responses = MemoryReasoning(), MemoryResponses()
+    runtime = Runtime(
+        snapshot,
+        KeyHasher(b"0" * 32),
+        {},
+        ManyObservers(),
+        MemoryRateStore(),
+        build_board(snapshot),
+        reasoning,
+        responses,
+    )
+    assert runtime.reasoning is reasoning
+    assert runtime.responses is responses

@@ -9,8 +9,11 @@ from proxy.domain.settings import InstallSettings
 from proxy.stores.factory import FastStores
 from proxy.stores.memory_breakers import MemoryBreakers
 from proxy.stores.memory_reasoning import MemoryReasoning
+from proxy.stores.memory_responses import MemoryResponses
 from proxy.stores.memory_verdicts import MemoryVerdicts
 from proxy.stores.redis_breakers import RedisBreakers
+from proxy.stores.redis_reasoning import RedisReasoning
+from proxy.stores.redis_responses import RedisResponses
 from proxy.stores.redis_verdicts import RedisVerdicts
 from tests.fakes.redis_server import RedisServer
 
@@ -45,6 +48,7 @@ async def test_without_redis_everything_is_in_memory() -> None:
     assert isinstance(stores.breakers, MemoryBreakers)
     assert type(stores.verdicts) is MemoryVerdicts
     assert type(stores.reasoning) is MemoryReasoning
+    assert type(stores.responses) is MemoryResponses
     assert not stores.has_redis
     assert stores.find_degraded() == ()
     await stores.close()
@@ -59,6 +63,8 @@ async def test_with_redis_breakers_are_shared_once_it_is_there(redis_server: Red
     try:
         assert isinstance(stores.breakers, RedisBreakers)
         assert isinstance(stores.verdicts, RedisVerdicts)
+        assert isinstance(stores.reasoning, RedisReasoning)
+        assert isinstance(stores.responses, RedisResponses)
         assert stores.find_degraded() == ("redis",)
         await told.wait_for(True)
         assert stores.find_degraded() == ()

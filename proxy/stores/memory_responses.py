@@ -1,0 +1,145 @@
+"""Answers of the Responses API in the memory of one process, each for a limited time."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from proxy.domain.settings import InstallSettings
+from proxy.domain.stored_response import StoredResponse
+
+USUAL_TTL_S = InstallSettings().response_ttl_s
+USUAL_BYTES = InstallSettings().max_response_bytes
+LARGEST_SHARE = 8
+"""One answer may take so large a part of the room and no more: else it would drive out all."""
+
+
+class _Kept(Struct, frozen=True):
+    stored: StoredResponse
+    until_s: float
+
+
+class _Room:
+    """What one organization has here, oldest first, with the ids that lead to it."""
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self.kept: OrderedDict[str, _Kept] = OrderedDict()
+        self.responses_of: dict[str, str] = {}
+        """The id of the response that an item is of."""
+
+    def put(self, kept: _Kept) -> None:
+        self.drop(kept.stored.id)
+        self.kept[kept.stored.id] = kept
+        self.size_bytes += kept.stored.size_bytes
+        for item_id in kept.stored.item_ids:
+            self.responses_of[item_id] = kept.stored.id
+
+    def find(self, an_id: str) -> _Kept | None:
+        return self.kept.get(self.responses_of.get(an_id, an_id))
+
+    def drop(self, response_id: str) -> bool:
+        kept = self.kept.pop(response_id, None)
+        if kept is None:
+            return False
+        self.size_bytes -= kept.stored.size_bytes
+        for item_id in kept.stored.item_ids:
+            if self.responses_of.get(item_id) == response_id:
+                del self.responses_of[item_id]
+        return True
+
+    def drop_old(self, now_s: float) -> int:
+        """Drop all whose time is over; all are kept equally long, so that the oldest are first."""
+        before = self.size_bytes
+        while self.kept:
+            oldest = next(iter(self.kept.values()))
+            if oldest.until_s > now_s:
+                break
+            self.drop(oldest.stored.id)
+        return before - self.size_bytes
+
+
+class MemoryResponses:
+    """
+    A ResponseStore (see `base.py`) that forgets the oldest, of whichever organization has most.
+
+    So nobody is driven out by another who asks more.
+    """
+
+    def __init__(
+        self,
+        ttl_s: float = USUAL_TTL_S,
+        most_bytes: int = USUAL_BYTES,
+        read_clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        Begin with nothing.
+
+        Args:
+            ttl_s: how long an answer is kept, in seconds.
+            most_bytes: of all organizations together.
+            read_clock_s: a clock that only moves on.
+        """
+        self._ttl_s = ttl_s
+        self._most_bytes = most_bytes
+        self._read_clock_s = read_clock_s
+        self._rooms: dict[str, _Room] = {}
+        self._size_bytes = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """What all of it takes."""
+        return self._size_bytes
+
+    def keep(self, owner: str, stored: StoredResponse) -> None:
+        """Keep an answer, unless it alone is too large (see `base.py`)."""
+        if stored.size_bytes > self._most_bytes // LARGEST_SHARE:
+            return
+        now_s = self._read_clock_s()
+        for name in [*self._rooms]:
+            self._drop_old(name, now_s)
+        room = self._rooms.setdefault(owner, _Room())
+        before = room.size_bytes
+        room.put(_Kept(stored, now_s + self._ttl_s))
+        self._size_bytes += room.size_bytes - before
+        while self._size_bytes > self._most_bytes:
+            self._drop_one()
+
+    async def find(self, owner: str, response_id: str) -> StoredResponse | None:
+        """Return what is kept under an id of a response or of one of its items (see `base.py`)."""
+        return self._find(owner, response_id)
+
+    async def delete(self, owner: str, response_id: str) -> bool:
+        """Forget an answer (see `base.py`)."""
+        return self._delete(owner, response_id)
+
+    def _find(self, owner: str, response_id: str) -> StoredResponse | None:
+        self._drop_old(owner, self._read_clock_s())
+        room = self._rooms.get(owner)
+        kept = None if room is None else room.find(response_id)
+        return None if kept is None else kept.stored
+
+    def _delete(self, owner: str, response_id: str) -> bool:
+        self._drop_old(owner, self._read_clock_s())
+        room = self._rooms.get(owner)
+        if room is None:
+            return False
+        before = room.size_bytes
+        was_there = room.drop(response_id)
+        self._size_bytes -= before - room.size_bytes
+        return was_there
+
+    def _drop_old(self, owner: str, now_s: float) -> None:
+        room = self._rooms.get(owner)
+        if room is not None:
+            self._size_bytes -= room.drop_old(now_s)
+            if not room.kept:
+                del self._rooms[owner]
+
+    def _drop_one(self) -> None:
+        """Make room where most of it is taken."""
+        largest = max(self._rooms.values(), key=lambda room: room.size_bytes)
+        before = largest.size_bytes
+        largest.drop(next(iter(largest.kept)))
+        self._size_bytes -= before - largest.size_bytes
