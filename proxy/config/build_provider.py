@@ -118,6 +118,7 @@ def build_provider(
         model_info=build_model_info(entry.model_info),
         transport=SIMULATOR_TYPE if kind.type == SIMULATOR_TYPE else entry.transport,
         ca_file=entry.ca_file,
+        files_organization=entry.files_organization,
         api_version=entry.api_version,
         auth=entry.auth,
         proxy=proxy.url,

@@ -191,6 +191,13 @@ class ProviderEntry(Section):
         description="Headers that are added to each request to this provider.",
         json_schema_extra=SECRET,
     )
+    files_organization: Name | None = Field(
+        default=None,
+        description=(
+            "The organization whose keys may use the files and batches in its account; null: those "
+            "of any, as long as all keys are of one organization."
+        ),
+    )
     transport: Literal["httptools", "aiohttp"] = Field(
         default="httptools",
         description=(

@@ -80,6 +80,8 @@ class Provider(Struct, frozen=True, gc=False):
     model_info: Mapping[str, ModelInfo] = field(default_factory=dict)
     """By model; not every model has an entry."""
     probe: ProbeSettings = ProbeSettings()
+    files_organization: str | None = None
+    """Whose the files and batches in its account are; None: it is not said."""
     found_by: str | None = None
     """What has discovered it, such as `consul`; None: it stands in the configuration."""
 
@@ -150,6 +152,13 @@ class Snapshot(Struct, frozen=True, dict=True):
     def has_admin_keys(self) -> bool:
         """At least one key may administrate."""
         return any(caller.role == "admin" for caller in self.callers.values())
+
+    @cached_property
+    def organizations(self) -> frozenset[str]:
+        """Those that have keys; a key that may administrate may do everything, and is of none."""
+        return frozenset(
+            caller.organization_id for caller in self.callers.values() if caller.role != "admin"
+        )
 
     def find_group(self, name: str) -> Group | None:
         """
