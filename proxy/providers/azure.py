@@ -14,7 +14,7 @@ from urllib.parse import quote
 from proxy.domain.catalog import Provider
 from proxy.domain.errors import NotOffered
 from proxy.domain.health import ProbeReading
-from proxy.providers.kind import Kind
+from proxy.providers.kind import WITH_RESPONSES, Kind, list_passes
 from proxy.providers.openai_format import OpenAIFormat
 
 AZURE = Kind(
@@ -23,9 +23,14 @@ AZURE = Kind(
     base_url=None,
     key_variables=("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
     appends_v1=False,
+    operations=WITH_RESPONSES,
     limit_field="max_completion_tokens",
     has_openai_models=True,
     has_versions=True,
+    passes=list_passes(
+        *("audio/speech", "audio/transcriptions", "audio/translations"),
+        *("images/generations", "images/edits", "files", "batches"),
+    ),
 )
 
 _V1_VERSIONS = frozenset((None, "v1", "latest", "preview"))
@@ -49,11 +54,20 @@ class Azure(OpenAIFormat):
     def _build_url(self, provider: Provider, path: str, model: str) -> str:
         if provider.api_version in _V1_VERSIONS:
             return self._build_v1_url(provider, path)
+        if path.startswith(WITH_RESPONSES["responses"]):
+            # Here it is the body that names the deployment.
+            return self._add_version(provider, f"/openai{path}")
         if model in _NO_DEPLOYMENTS:
             # A client may have made this name up, and in a path it means another path.
             raise NotOffered("No deployment has this name.", param="model")
         deployment = quote(model, safe="")
         return self._add_version(provider, f"/openai/deployments/{deployment}{path}")
+
+    def _build_passed_url(self, provider: Provider, path: str, model: str) -> str:
+        if model or provider.api_version in _V1_VERSIONS:
+            return self._build_url(provider, path, model)
+        # Files and batches are of the resource, and of none of its deployments.
+        return self._add_version(provider, f"/openai{path}")
 
     def _build_probe_url(self, provider: Provider) -> str:
         if provider.probe.path is not None:

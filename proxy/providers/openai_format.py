@@ -19,6 +19,7 @@ from proxy.providers.foreign_chat import (
 )
 from proxy.providers.headers import AUTHORIZATION, EVENT_STREAM, build_headers, build_key_header
 from proxy.providers.kind import Kind
+from proxy.providers.passed_request import PassedRequest, build_outbound, find_passed_path
 from proxy.providers.probe_answer import find_probed_model, read_probe_answer
 from proxy.providers.probe_request import build_free_probe
 from proxy.providers.quirks import open_repair
@@ -29,9 +30,16 @@ from proxy.wire.json_text import build_object, encode
 from proxy.wire.openai_answer import read_openai_answer
 from proxy.wire.openai_stream import OpenAIStream, Repair
 from proxy.wire.raw_reasoning import put_thoughts_back
+from proxy.wire.responses_answer import read_responses_answer
+from proxy.wire.responses_answer_events import build_response_events
+from proxy.wire.responses_count import read_input_tokens
+from proxy.wire.responses_items import build_passed_fields
+from proxy.wire.responses_stream import ResponsesStream
 
 _PROBE = Ask("chat", "", {"messages": Raw(b'[{"role":"user","content":"Hi"}]')})
 _COUNTED = frozenset[Operation](("input_tokens",))
+RESPONSES_OPERATIONS = frozenset[Operation](("responses", "input_tokens"))
+"""Those of the Responses API: where they are no foreign ones, they pass as they come."""
 _ASK_USAGE = b'{"include_usage":true}'
 _decode_items = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -60,7 +68,12 @@ class OpenAIFormat:
             asked = build_chat_ask(ask, self._kind, deployment.model, dropped)
         else:
             path, asked = self._kind.find_path(ask.operation, ask.model), ask
-        fields = self._build_fields(asked, deployment, dropped)
+        if asked.operation in RESPONSES_OPERATIONS:
+            fields = build_passed_fields(asked)
+            if deployment.model != ask.model:
+                fields["model"] = encode(deployment.model)
+        else:
+            fields = self._build_fields(asked, deployment, dropped)
         # Assigned, not added to: an earlier attempt elsewhere may have dropped others.
         ask.dropped = dropped
         key_header = build_key_header(provider, self._key_header)
@@ -76,6 +89,15 @@ class OpenAIFormat:
             model=deployment.model,
         )
 
+    def build_passed_request(
+        self, asked: PassedRequest, provider: Provider, trace_headers: Mapping[str, str]
+    ) -> OutboundRequest:
+        """Return the request to send (see `providers/passed_request.py`)."""
+        path = find_passed_path(self._kind, asked)
+        url = self._build_passed_url(provider, path, asked.model)
+        key_header = build_key_header(provider, self._key_header)
+        return build_outbound(asked, provider, url, key_header, trace_headers)
+
     def find_maker(self, ask: Ask, model: str) -> Maker | None:
         """Return whose thoughts must come back (see `providers/base.py`)."""
         if self._kind.thoughts_as is None:
@@ -88,14 +110,20 @@ class OpenAIFormat:
         repair = self._open_repair(ask)
         if is_foreign(self._kind, ask.operation):
             return open_foreign_stream(ask, max_event_bytes, repair)
+        if ask.operation in RESPONSES_OPERATIONS:
+            return ResponsesStream(ask, max_event_bytes)
         return OpenAIStream(ask, max_event_bytes, repair)
 
     def read_answer(self, ask: Ask, body: bytes) -> CheckedAnswer:
         """Check a complete answer (see `providers/base.py`)."""
+        if ask.operation == "input_tokens":
+            return read_input_tokens(body)
         # Vectors have no quirks, and taking thousands of floats apart is not free.
         repair = None if ask.operation == "embeddings" else self._open_repair(ask)
         if is_foreign(self._kind, ask.operation):
             return read_foreign_answer(ask, body, repair)
+        if ask.operation == "responses":
+            return read_responses_answer(ask, body)
         return read_openai_answer(ask, body, repair)
 
     def stream_answer(self, ask: Ask, body: bytes) -> CheckedAnswer:
@@ -103,6 +131,8 @@ class OpenAIFormat:
         if is_foreign(self._kind, ask.operation):
             return read_foreign_answer(ask, body, open_repair(self._kind.quirk), as_stream=True)
         answer = self.read_answer(ask, body)
+        if ask.operation == "responses":
+            return replace(answer, body=build_response_events(answer.body))
         return replace(answer, body=build_answer_events(ask, answer.body))
 
     def build_probe(self, provider: Provider, clocks: Clocks) -> OutboundRequest | None:
@@ -136,6 +166,10 @@ class OpenAIFormat:
     def _build_url(self, provider: Provider, path: str, model: str) -> str:
         """Return where a model's operation is; some types have the model in it."""
         return provider.base_url + path
+
+    def _build_passed_url(self, provider: Provider, path: str, model: str) -> str:
+        """Return where something is passed to; `model` is "" where none is asked for."""
+        return self._build_url(provider, path, model)
 
     def _build_probe_url(self, provider: Provider) -> str:
         path = provider.probe.path or self._kind.health_path

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from proxy.domain.catalog import Deployment, Provider
 from proxy.domain.errors import NotOffered
@@ -12,6 +13,7 @@ from proxy.domain.health import ProbeSettings
 from proxy.domain.secret import Secret
 from proxy.domain.settings import Clocks
 from proxy.providers.registry import find_type
+from proxy.wire.base import Ask
 from tests.providers.asking import ask_for
 from tests.wire.chunks import DONE, HI, STOP, event
 from tests.wire.splits import every_cut, read_all
@@ -69,6 +71,18 @@ def test_other_operations_have_deployments_too(operation: str, path: str) -> Non
     """Completions and embeddings go to paths of their own below the deployment's."""
     request = build("d", operation, api_version=DATED)
     assert request.url == f"{ROOT}/openai/deployments/d/{path}?api-version={DATED}"
+
+
+@pytest.mark.parametrize(
+    ("version", "url"),
+    [(None, "/openai/v1/responses"), (DATED, f"/openai/responses?api-version={DATED}")],
+)
+def test_responses_name_their_deployment_in_the_body(version: str | None, url: str) -> None:
+    """Neither surface has it in the path, and the request passes as it came."""
+    ask = Ask("responses", "alias", {"model": Raw(b'"alias"'), "input": Raw(b'"Hi"')})
+    request = AZURE.build_request(ask, Deployment(provider(api_version=version), "my gpt/4"), {})
+    assert request.url == ROOT + url
+    assert json.loads(request.body) == {"model": "my gpt/4", "input": "Hi"}
 
 
 @pytest.mark.parametrize("model", [".", ".."])

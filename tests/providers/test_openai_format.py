@@ -5,17 +5,20 @@ from typing import Any
 
 import pytest
 from msgspec import Raw
+from msgspec.structs import replace
 
 from proxy.domain.catalog import Provider
-from proxy.domain.errors import NotOffered
+from proxy.domain.errors import NotOffered, UpstreamError
 from proxy.domain.exchange import OutboundRequest
 from proxy.domain.health import ProbeSettings
 from proxy.domain.settings import Clocks
 from proxy.providers.openai_compatible import KINDS
 from proxy.providers.registry import find_type
+from proxy.wire.base import Ask
 from proxy.wire.json_text import parse_object
 from tests.providers.asking import BASE_URL, LEAST, MESSAGES, ask_for, build, deployment_of, sent
 from tests.wire.chunks import DONE, HI, STOP
+from tests.wire.response_events import MESSAGE, REGULAR, response
 
 TYPES = [kind.type for kind in KINDS]
 DEVELOPER = [{"role": "developer", "content": "be brief", "x": 1.10}, *MESSAGES]
@@ -309,3 +312,41 @@ def test_what_a_probe_came_to_is_read_by_the_type() -> None:
     provider = deployment_of("grok").provider
     assert find_type("grok").read_probe(provider, 400, b"").state == "key_rejected"
     assert find_type("openai").read_probe(provider, 400, b"").state == "healthy"
+
+
+# --- the Responses API ------------------------------------------------------------------------
+
+INPUT = Ask("responses", "alias", {"model": Raw(b'"alias"'), "input": Raw(b'"Hi"')}, streams=True)
+
+
+@pytest.mark.parametrize("type_name", ["openai", "grok", "azure", "simulator"])
+def test_responses_pass_where_the_provider_speaks_them(type_name: str) -> None:
+    """Nothing is asked for that the client has not asked for, and a stream passes as it came."""
+    assert sent(type_name, INPUT) == {"model": "model-x", "input": "Hi"}
+    assert build(type_name, INPUT).url.endswith("/responses")
+    reader = find_type(type_name).open_stream(INPUT, 1 << 20)
+    assert reader.feed(REGULAR) == REGULAR
+    assert reader.is_complete
+
+
+def test_a_whole_response_passes_or_becomes_the_stream_that_was_asked_for() -> None:
+    """By the same check: what is no response is neither."""
+    openai, body = find_type("openai"), json.dumps(response("completed", MESSAGE)).encode()
+    assert openai.read_answer(INPUT, body).body == body
+    assert openai.stream_answer(INPUT, body).body.startswith(b"event: response.created\n")
+    for read in (openai.read_answer, openai.stream_answer):
+        with pytest.raises(UpstreamError):
+            read(INPUT, b"{}")
+
+
+def test_only_some_say_how_many_tokens_an_input_has() -> None:
+    """OpenAI is asked at a path of its own; of the others it is estimated."""
+    ask = replace(INPUT, operation="input_tokens", streams=False)
+    openai, body = find_type("openai"), b'{"object":"response.input_tokens","input_tokens":3}'
+    assert build("openai", ask).url.endswith("/v1/responses/input_tokens")
+    assert openai.read_answer(ask, body).body == body
+    assert "input_tokens" in openai.counts
+    for type_name in ("grok", "azure", "groq"):
+        assert "input_tokens" not in find_type(type_name).counts
+        with pytest.raises(NotOffered):
+            build(type_name, ask)
