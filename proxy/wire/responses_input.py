@@ -16,6 +16,7 @@ _PREFIXES = {
     "reasoning": "rs_",
 }
 _OTHER_PREFIX = "item_"
+_WITH_STATUS = frozenset(("message", "function_call", "function_call_output"))
 _NOTHING = (b"", b"null", b'""')
 _MESSAGE = b'"message"'
 _COMPLETED = b'"completed"'
@@ -60,14 +61,14 @@ def _complete(item: dict[str, Raw]) -> bytes:
     kind = _decode_text(fields["type"])
     if bytes(fields.get("id", b"null")) in _NOTHING:
         fields["id"] = encode(build_id(_PREFIXES.get(kind, _OTHER_PREFIX)))
+    if kind in _WITH_STATUS and bytes(fields.get("status", b"null")) in _NOTHING:
+        fields["status"] = _COMPLETED
     if kind == "message":
-        _complete_message(fields)
+        _complete_content(fields)
     return build_object(fields)
 
 
-def _complete_message(fields: Fields) -> None:
-    if bytes(fields.get("status", b"null")) in _NOTHING:
-        fields["status"] = _COMPLETED
+def _complete_content(fields: Fields) -> None:
     content = bytes(fields.get("content", b"null"))
     if content.startswith(b'"'):
         is_said = bytes(fields.get("role", b"")) == b'"assistant"'

@@ -44,7 +44,7 @@ MAX_HELD_BYTES = 32 * 1024 * 1024
 so that only who never ends gets there."""
 Emit = Callable[[str, bytes], None]
 """Takes the type of an event and its other members, as JSON without the braces."""
-_ITEM_BYTES = 512
+_ITEM_BYTES = 1024
 """What an item takes beside its text."""
 
 

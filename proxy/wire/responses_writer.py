@@ -9,8 +9,6 @@ from proxy.domain.events import (
     LogProbs,
     Said,
     Started,
-    Thinking,
-    ThoughtEnded,
 )
 from proxy.domain.stored_response import StoredResponse
 from proxy.domain.usage import Usage
@@ -19,10 +17,10 @@ from proxy.wire.responses_input import build_input_items
 from proxy.wire.responses_object import ResponseObject, Status
 from proxy.wire.responses_options import shows_thoughts
 from proxy.wire.responses_output import Emit, OutputBuilder
+from proxy.wire.translated_stream import CONTENT
 
 _REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Why an answer is incomplete, by the finish reason; all others are the end of a whole one."""
-_NOT_CONTENT = Started | Counted | Thinking | ThoughtEnded
 
 
 class ResponsesWriter:
@@ -126,9 +124,9 @@ class _Answer:
         for event in events:
             if isinstance(event, Started):
                 self.response.note(event)
-            elif not isinstance(event, Counted) and (
-                self._choice is None or event.choice < self._choice
-            ):
+            elif isinstance(event, Counted):
+                self._usage = event.usage
+            elif self._choice is None or event.choice < self._choice:
                 self._choice = event.choice
 
     def take(self, events: Sequence[Event]) -> None:
@@ -143,7 +141,7 @@ class _Answer:
                 self._choice = event.choice
             if event.choice != self._choice:
                 continue
-            self.has_content = self.has_content or not isinstance(event, _NOT_CONTENT)
+            self.has_content = self.has_content or isinstance(event, CONTENT)
             if isinstance(event, Finished):
                 self._finished = event
             elif isinstance(event, Said):

@@ -18,6 +18,7 @@ from proxy.wire.dialects import MAX_VALUES, find_dialect, list_dialects, read_ch
 from proxy.wire.openai_events import OpenAIEvents, read_openai_events
 from proxy.wire.openai_stream import OpenAIStream
 from tests.wire.contract_dialect import DialectContract, any_answer, what_is_said
+from tests.wire.responses_client import ResponseEvents, build_ask, read_whole
 from tests.wire.splits import cut
 
 MESSAGES = Raw(b'[{"role":"user","content":"hi"}]')
@@ -70,7 +71,42 @@ class TestAnthropic(DialectContract):
         return whole.index(b"\n\nevent: message_stop")
 
 
-@pytest.mark.parametrize("pair", [TestOpenAI(), TestAnthropic()], ids=["openai", "anthropic"])
+class TestResponses(DialectContract):
+    """Responses, for clients, and as the tests read them: no provider's stream is read so."""
+
+    dialect = find_dialect("responses")
+    maker = "anthropic"
+
+    def ask(self, *, streams: bool) -> Ask:
+        """Return a request that has thoughts shown."""
+        return build_ask(reasoning={"effort": "low", "summary": "auto"}, stream=streams)
+
+    def open_reader(self) -> EventReader:
+        """Return a fresh reader of a stream."""
+        return ResponseEvents()
+
+    def read_whole(self, body: bytes) -> Sequence[Event]:
+        """Return the events of a whole answer."""
+        return read_whole(body)
+
+    def shortest_success(self, whole: bytes) -> int:
+        """The last event is the end, with the blank line behind it."""
+        return len(whole)
+
+    def test_the_split_of_the_bytes_is_of_no_matter(self) -> None:
+        """However a stream is cut, it says the same; few cuts do, as the reader is a test's own."""
+        events = self.complete(self.thoughts)
+        written = self.write(events)
+        for places in range(1, len(written), len(written) // 50):
+            pieces = [written[:places], written[places:]]
+            assert what_is_said(self.read(pieces)) == what_is_said(events)
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [TestOpenAI(), TestAnthropic(), TestResponses()],
+    ids=["openai", "anthropic", "responses"],
+)
 @given(events=any_answer(), places=st.lists(st.integers(0, 10_000), max_size=6))
 def test_any_answer_is_the_same_when_it_was_written_and_read(
     pair: DialectContract, events: list[Event], places: list[int]
@@ -91,6 +127,8 @@ def test_any_answer_is_the_same_when_it_was_written_and_read(
         ("embeddings", "openai"),
         ("messages", "anthropic"),
         ("count_tokens", "anthropic"),
+        ("responses", "responses"),
+        ("input_tokens", "responses"),
     ],
 )
 def test_each_operation_has_its_dialect(operation: Operation, name: str) -> None:

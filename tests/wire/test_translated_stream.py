@@ -4,7 +4,12 @@ from collections.abc import Sequence
 
 from msgspec import Raw
 
-from proxy.domain.errors import ProxyError, UpstreamServerError, UpstreamTruncated
+from proxy.domain.errors import (
+    ProxyError,
+    UpstreamServerError,
+    UpstreamTooLarge,
+    UpstreamTruncated,
+)
 from proxy.domain.events import (
     CallArguments,
     CallStarted,
@@ -175,4 +180,26 @@ def test_an_answer_that_lacks_nothing_stays_complete() -> None:
     assert stream.is_complete and not stream.is_over
     assert stream.finish().endswith(b"done") and stream.is_over
     reader.error = UpstreamServerError()
+    assert not stream.is_complete
+
+
+class FullWriter(ListingWriter):
+    """An EventWriter that has no room for an answer's words."""
+
+    def write(self, events: Sequence[Event]) -> bytes:
+        """Return one word for each event, but refuse what is said."""
+        if any(isinstance(event, Said) for event in events):
+            raise UpstreamTooLarge()
+        return super().write(events)
+
+
+def test_an_answer_that_the_clients_dialect_cannot_take_is_an_error() -> None:
+    """What was good before it has been returned, and nothing comes after it."""
+    reader = ScriptedReader({b"a": [Started()], b"b": [Said("x")], b"end": [Finished("stop")]})
+    ask = Ask("completions", "m", {"prompt": PROMPT}, streams=True)
+    stream = TranslatedStream(ask, reader, FullWriter())
+    assert stream.feed(b"a") == b"Started "
+    assert stream.feed(b"b") == b""
+    assert isinstance(stream.error, UpstreamTooLarge)
+    assert stream.feed(b"end") == stream.finish() == b""
     assert not stream.is_complete
