@@ -118,7 +118,7 @@ _decode_type = msgspec.json.Decoder(_Typed).decode
 def is_new(data: bytes) -> bool:
     """Return whether an event, which is JSON of no shape that we know, is of a new type."""
     kind = _decode_type(data).type
-    return bool(kind) and kind not in TYPES
+    return isinstance(kind, str) and bool(kind) and kind not in TYPES
 
 
 def read_finish_reason(word: str, *, has_calls: bool) -> FinishReason:
