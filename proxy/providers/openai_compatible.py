@@ -17,6 +17,18 @@ from proxy.providers.kind import (
 _CHAT = {"chat": "/chat/completions"}
 _CHAT_EMBEDDINGS = {"chat": "/chat/completions", "embeddings": "/embeddings"}
 _SAMPLING = frozenset(("top_k", "min_p", "repetition_penalty"))
+_SEARCH = frozenset(
+    (
+        *("search_mode", "search_domain_filter", "search_recency_filter", "disable_search"),
+        *("search_after_date_filter", "search_before_date_filter", "enable_search_classifier"),
+        *("return_images", "return_related_questions", "language_preference", "stream_mode"),
+    )
+)
+"""What Perplexity searches, and what it gives of it."""
+_ROUTED = frozenset(
+    ("provider", "plugins", "transforms", "route", "reasoning", "session_id", "top_a")
+)
+"""OpenRouter's own; its `models` is not among them: those names are tried by this proxy."""
 _TO_MAX_TOKENS = {"max_completion_tokens": "max_tokens"}
 
 KINDS: tuple[Kind, ...] = (
@@ -52,8 +64,8 @@ KINDS: tuple[Kind, ...] = (
         renames=_TO_MAX_TOKENS,
         drops=frozenset(("seed", "logit_bias", "user", "store")),
         usage_in_streams="always",
-        quirk="tagged",
-        also_takes=frozenset(("top_k",)),
+        quirk="perplexity",
+        also_takes=_SEARCH | {"top_k"},
     ),
     Kind(
         type="blackbox",
@@ -71,7 +83,7 @@ KINDS: tuple[Kind, ...] = (
         key_variables=("OPENROUTER_API_KEY",),
         health_path="/key",
         quirk="regular",
-        also_takes=_SAMPLING | {"top_a", "provider", "plugins", "transforms"},
+        also_takes=_SAMPLING | _ROUTED,
         thoughts_as="reasoning",
     ),
     Kind(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from proxy.providers.source_markers import MarkerReader, build_annotations
 from proxy.providers.think_tags import Split, ThinkSplitter, split_whole
 from proxy.providers.tool_calls import ToolCalls, repair_whole_calls
 from proxy.wire.openai_stream import Repair
@@ -32,6 +33,11 @@ _FINISH_REASONS: Mapping[str, str] = MappingProxyType(
 )
 _TEXTS = ("reasoning", "reasoning_content", "refusal")
 _HEAD = ("id", "created", "model")
+_CHUNKS = (
+    *("chat.completion.done", "chat.completion.chunk.done"),
+    *("chat.reasoning", "chat.reasoning.done"),
+)
+"""Other names that Perplexity has for a chunk."""
 
 
 class Regular:
@@ -50,7 +56,7 @@ class Regular:
         """Make one decoded event or answer regular, in place."""
         value.pop("obfuscation", None)
         choices = value.get("choices")
-        if value.get("object") in ("chat.completion.done", "chat.completion.chunk.done"):
+        if value.get("object") in _CHUNKS:
             value["object"] = "chat.completion.chunk"
         if value.get("object") == "chat.completion.chunk" and not isinstance(choices, list):
             value["choices"] = []
@@ -166,6 +172,46 @@ class Tagged(Regular):
     splits_think_tags = True
 
 
+class Perplexity(Tagged):
+    """Perplexity names its sources beside the choices, and refers to them by number in the text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._markers: dict[int, MarkerReader] = {}
+        self._cited: set[int] = set()
+        """Choices that have annotations of their own, or have got ours."""
+        self._citations: object = None
+        self._results: object = None
+
+    def _repair_choice(self, choice: dict[str, Any], position: int, value: dict[str, Any]) -> None:
+        super()._repair_choice(choice, position, value)
+        self._citations = value.get("citations") or self._citations
+        self._results = value.get("search_results") or self._results
+        index, delta, message = choice["index"], choice.get("delta"), choice.get("message")
+        if isinstance(delta, dict):
+            found = self._cite(delta, index, is_last=choice["finish_reason"] is not None)
+            self._index_items(found, (index, "annotations"))
+        elif isinstance(message, dict):
+            self._cite(message, index, is_last=True)
+
+    def _cite(self, said: dict[str, Any], index: int, *, is_last: bool) -> list[Any]:
+        """Note the markers of a text; at its end add annotations for them, and return these."""
+        reader = self._markers.get(index)
+        if reader is None:
+            reader = self._markers[index] = MarkerReader()
+        if isinstance(said.get("content"), str):
+            reader.feed(said["content"])
+        if said.get("annotations"):
+            self._cited.add(index)
+        if not is_last or index in self._cited:
+            return []
+        self._cited.add(index)
+        found = build_annotations(reader.markers, self._citations, self._results)
+        if found:
+            said["annotations"] = found
+        return found
+
+
 class Grok(Regular):
     """xAI counts reasoning beside the completion, not inside it."""
 
@@ -267,7 +313,13 @@ def _include_reasoning(usage: dict[str, Any]) -> None:
 
 
 _REPAIRS: Mapping[str, Callable[[], Repair]] = MappingProxyType(
-    {"regular": Regular, "tagged": Tagged, "grok": Grok, "groq": Groq}
+    {
+        "regular": Regular,
+        "tagged": Tagged,
+        "perplexity": Perplexity,
+        "grok": Grok,
+        "groq": Groq,
+    }
 )
 
 

@@ -385,3 +385,33 @@ def test_own_operations_are_not_foreign() -> None:
     asked: list[Operation] = ["chat", "completions", "embeddings", "messages", "count_tokens"]
     assert [is_foreign(openai, each) for each in asked] == [False, False, False, True, False]
     assert [is_foreign(deepseek, each) for each in asked] == [False, True, False, True, False]
+
+
+def test_a_client_of_messages_sees_what_perplexitys_markers_stand_for() -> None:
+    """Each marker is a citation of its source, with its title; sources of none are not told."""
+    path = SAMPLES / "perplexity" / "citations" / "response.200.sse"
+    out = read_all(open_stream("perplexity"), [path.read_bytes()])
+    cited = seen_by_anthropics_client(out).choices[0].citations
+    assert [(each.url, each.title) for each in cited] == [
+        ("https://a.example/1", "A study"),
+        ("https://b.example/2", "B"),
+        ("https://a.example/1", "A study"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("type_name", "own"),
+    [
+        ("perplexity", {"search_mode": "academic", "search_domain_filter": ["a.example"]}),
+        ("openrouter", {"provider": {"sort": "price"}, "plugins": [{"id": "web"}], "top_a": 0.1}),
+    ],
+)
+def test_a_providers_own_fields_are_taken_from_clients_of_other_dialects(
+    type_name: str, own: dict[str, Any]
+) -> None:
+    """They arrive as they were written, and nothing is named as left out."""
+    ask = ask_for(**own)
+    request = find_type(type_name).build_request(ask, deployment_of(type_name), {})
+    sent = json.loads(request.body)
+    assert {name: sent[name] for name in own} == own
+    assert ask.dropped == []

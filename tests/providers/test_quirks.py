@@ -17,7 +17,7 @@ from proxy.wire.openai_stream import OpenAIStream
 from tests.providers.sdk import accumulate, deltas, repair
 from tests.wire.chunks import USAGE, chunk, event
 
-QUIRKS = ("regular", "tagged", "grok", "groq")
+QUIRKS = ("regular", "tagged", "perplexity", "grok", "groq")
 
 
 def call(**fields: Any) -> dict[str, Any]:
@@ -461,3 +461,36 @@ def test_no_delta_raises(quirk: str, values: list[dict[str, Any]]) -> None:
     for value in values:
         fix({"choices": [{"message": copy.deepcopy(value["choices"][0]["message"])}]})
         json.dumps(fix(value))
+
+
+def test_sources_are_cited_where_the_text_refers_to_them() -> None:
+    """Markers become annotations once, at the end, and the client's accumulator keeps them all."""
+    sources: dict[str, Any] = {"citations": ["https://a.example"]}
+    stream = [{**value, **sources} for value in deltas({"content": "So [1"}, {"content": "]."})]
+    message = accumulate(repair(stream, "perplexity"))
+    assert message["annotations"][0]["url_citation"]["start_index"] == 3
+    whole = message_of(answer({"content": "So [1]."}, **sources), "perplexity")
+    assert whole["annotations"][0]["url_citation"]["url"] == "https://a.example"
+
+
+def test_annotations_of_the_providers_own_are_all_there_are() -> None:
+    """What already says where its words come from gets nothing added."""
+    own = {"content": "So [1].", "annotations": [{"type": "own"}]}
+    sources: dict[str, Any] = {"citations": ["https://a.example"]}
+    assert message_of(answer(own, **sources), "perplexity")["annotations"] == [{"type": "own"}]
+    stream = [{**value, **sources} for value in deltas(own, {"content": " [1]"})]
+    message = accumulate(repair(stream, "perplexity"))
+    assert [each["type"] for each in message["annotations"]] == ["own"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["chat.completion.done", "chat.reasoning", "chat.reasoning.done", "chat.completion.chunk.done"],
+)
+def test_a_chunk_of_another_name_is_a_chunk(name: str) -> None:
+    """Whatever Perplexity calls an event of its stream, clients get a chunk."""
+    assert repaired({"id": "a", "object": name}, "perplexity") == {
+        "id": "a",
+        "object": "chat.completion.chunk",
+        "choices": [],
+    }
