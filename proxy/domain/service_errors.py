@@ -1,8 +1,9 @@
 """
-What administration, and the end of the service, can fail with: the last branches of the tree in
-`errors.py`.
+What administration, kept answers and the end of the service can fail with: the last branches of
+the tree in `errors.py`.
 
     RequestError
+    ├── ResponseNotFound         404  invalid_request_error / response_not_found
     ├── ConfigRejected           422  invalid_request_error / config_rejected
     └── ConfigGuarded            409  invalid_request_error / config_guarded
     ProxyError
@@ -13,6 +14,14 @@ What administration, and the end of the service, can fail with: the last branche
 """
 
 from proxy.domain.errors import ProxyError, RequestError
+
+
+class ResponseNotFound(RequestError):
+    """Nothing is kept under an id of the Responses API, or nothing that is this caller's."""
+
+    status = 404
+    code = "response_not_found"
+    default_message = "There is no such response: it was not kept, is too old, or was deleted."
 
 
 class ConfigRejected(RequestError):

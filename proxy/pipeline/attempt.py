@@ -43,6 +43,7 @@ async def attempt(
     try:
         ask.dropped.clear()  # of an attempt before this one, as is the next
         ask.kept.clear()
+        ask.stored = None
         provider_type = find_type(deployment.provider.type)
         await recall(exchange, ask, provider_type, deployment.model)
         trace_headers = build_trace_headers(exchange.trace, exchange.request.headers)

@@ -18,6 +18,7 @@ from proxy.pipeline.receive import receive
 from proxy.pipeline.record import record
 from proxy.pipeline.refuse import interrupt, refuse
 from proxy.pipeline.relay import relay
+from proxy.pipeline.resume import RESUMABLE, resume
 from proxy.pipeline.route import route
 from proxy.telemetry.tracing import read_traceparent
 
@@ -33,6 +34,8 @@ async def handle(request: InboundRequest, reply: ReplyWriter, runtime: Runtime) 
         exchange.caller = caller = authenticate(request.headers, snapshot, runtime.hasher)
         await limit(exchange, caller)
         exchange.ask = ask = await receive(request, snapshot.settings)
+        if ask.operation in RESUMABLE:
+            await resume(runtime.responses, caller, ask)
         chosen = route(ask, request.headers, snapshot, caller, runtime.board)
         exchange.route, exchange.alias = chosen, chosen.alias
         exchange.route_reason, exchange.is_buffered = chosen.reason, chosen.is_buffered

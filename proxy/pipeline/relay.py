@@ -3,6 +3,7 @@
 from proxy.pipeline.context import Exchange
 from proxy.pipeline.reasoning import keep_reasoning
 from proxy.pipeline.reply_head import build_json_head, build_stream_head
+from proxy.pipeline.resume import keep_response
 from proxy.pipeline.stream_answer import StreamAnswer
 from proxy.pipeline.whole_answer import WholeAnswer
 
@@ -17,6 +18,7 @@ async def relay(exchange: Exchange, answer: StreamAnswer | WholeAnswer) -> None:
     """
     if isinstance(answer, WholeAnswer):
         keep_reasoning(exchange)
+        keep_response(exchange)
         if answer.is_stream:
             await _begin_stream(exchange)
             exchange.reply.data(answer.body)
@@ -26,10 +28,13 @@ async def relay(exchange: Exchange, answer: StreamAnswer | WholeAnswer) -> None:
         await exchange.reply.send(200, build_json_head(exchange), answer.body)
         return
     try:
+        # What a provider keeps it has begun to keep: its client may leave, and come back for it.
+        keep_response(exchange)
         await _begin_stream(exchange)
         await answer.deliver(exchange.reply)
         # Before the client can have taken all of it: its next request may need this.
         keep_reasoning(exchange)
+        keep_response(exchange)
         await exchange.reply.end()
     finally:
         exchange.usage, exchange.anomalies = answer.usage, answer.anomalies

@@ -33,7 +33,8 @@ class Legs(Sequence[Leg]):
     The legs of one route, each made when it is first looked at: few requests need a second.
 
     The first is what was asked for, also if nothing there can serve now. Of the others, those
-    that cannot are left out, and so is a deployment that stands in an earlier leg.
+    that cannot are left out, and so is a deployment that stands in an earlier leg. A request that
+    is `pinned` finds deployments of that provider alone.
     """
 
     def __init__(
@@ -43,11 +44,13 @@ class Legs(Sequence[Leg]):
         snapshot: Snapshot,
         facts: Facts,
         session_id: str | None,
+        pinned: str | None = None,
     ) -> None:
         self._snapshot = snapshot
+        self._pinned = pinned
         self._facts = facts
         self._session_id = session_id
-        self._made = [self._make(first, first.deployments)]
+        self._made = [self._make(first, self._list_usable(first))]
         # Last first, to be taken from the end.
         self._names = [*reversed(dict.fromkeys(names))] if names else []
 
@@ -92,9 +95,14 @@ class Legs(Sequence[Leg]):
         while self._names and (index is None or len(self._made) <= index):
             group = self._snapshot.find_group(self._names.pop())
             known = {each.id for leg in self._made for each in leg.candidates}
-            new = tuple(d for d in group.deployments if d.id not in known) if group else ()
+            new = tuple(d for d in self._list_usable(group) if d.id not in known) if group else ()
             if group is not None and new:
                 self._made.append(self._make(group, new))
+
+    def _list_usable(self, group: Group) -> tuple[Deployment, ...]:
+        if self._pinned is None:
+            return group.deployments
+        return tuple(d for d in group.deployments if d.provider.name == self._pinned)
 
     def _make(self, group: Group, deployments: tuple[Deployment, ...]) -> Leg:
         if not deployments:
@@ -138,8 +146,9 @@ def route(
     Raises:
         ModelNotFound: a name stands for nothing here, or for nothing to this caller.
         NoHealthyProvider: the names are known, but no provider that could serve them is usable.
-        InvalidRequest: simulated answers are to stand in for real ones, or the header
-            `x-llm-proxy-buffer` is neither true nor false.
+        InvalidRequest: simulated answers are to stand in for real ones, the header
+            `x-llm-proxy-buffer` is neither true nor false, or what is gone on from is kept by a
+            provider that serves none of the names.
     """
     group = _find_group(ask.model, "model", snapshot, caller)
     names: Sequence[str] = group.fallbacks
@@ -149,11 +158,29 @@ def route(
     # Whose order is no question needs no session.
     is_choice = bool(names) or len(group.deployments) > 1
     session_id = _read_session_id(ask, headers) if is_choice else None
-    legs = Legs(group, names, snapshot, facts, session_id)
-    if not group.deployments and len(legs) == 1:
+    legs = Legs(group, names, snapshot, facts, session_id, ask.pinned)
+    if ask.pinned is not None:
+        _check_pinned(ask.pinned, legs, snapshot)
+    elif not group.deployments and len(legs) == 1:
         raise NoHealthyProvider()
     is_buffered = ask.streams and _is_buffered(group, headers)
     return Route(group.name, legs, legs.first.reason, is_buffered)
+
+
+def _check_pinned(pinned: str, legs: Legs, snapshot: Snapshot) -> None:
+    """Refuse a request that only one provider can answer, where that provider does not serve it."""
+    if any(leg.candidates for leg in legs):
+        return
+    provider = snapshot.providers.get(pinned)
+    if provider is None or not provider.enabled:
+        raise NoHealthyProvider(
+            "The provider that keeps what this goes on from is not in use any more; "
+            "send the conversation as a whole."
+        )
+    raise InvalidRequest(
+        "What this goes on from is kept by a provider that does not serve this model.",
+        param="model",
+    )
 
 
 def _find_group(name: str, param: str, snapshot: Snapshot, caller: Caller) -> Group:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from msgspec import Raw
 
 from proxy.domain.chat import ChatRequest
-from proxy.domain.errors import InvalidRequest
+from proxy.domain.errors import InvalidRequest, NotOffered
 from proxy.domain.exchange import Operation
 from proxy.wire.anthropic_dialect import AnthropicDialect
 from proxy.wire.base import Ask
@@ -49,7 +49,13 @@ def read_chat(ask: Ask) -> ChatRequest:
     Raises:
         InvalidRequest: a part of it has a shape that cannot be read, or more values than are taken
             apart here; `param` says which.
+        NotOffered: it goes on from what a provider of the client's own dialect keeps.
     """
+    if ask.pinned is not None:
+        raise NotOffered(
+            f"The provider of '{ask.model}' keeps no responses that could be gone on from.",
+            param="previous_response_id",
+        )
     if ask.chat is None:
         for name, raw in ask.fields.items():
             _check_values(name, raw)

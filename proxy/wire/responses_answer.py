@@ -79,6 +79,11 @@ def note_kept(ask: Ask, facts: ResponseFacts) -> None:
     ask.stored = StoredResponse(facts.id, provider="", model=ask.model, item_ids=ids)
 
 
+def read_output(response: bytes) -> Raw:
+    """Return the output of a response object that was written here."""
+    return decode_facts(response).output
+
+
 def list_item_ids(output: Raw | bytes) -> tuple[str, ...]:
     """Return the ids of the items of an output, given as its JSON; () where it is no list."""
     try:

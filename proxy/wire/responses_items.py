@@ -100,7 +100,18 @@ def replace_references(ask: Ask, items: Mapping[str, Raw]) -> None:
 
 
 def list_history(stored: StoredResponse) -> tuple[Raw, ...]:
-    """Return the items that led to a response kept here, and those that it consists of."""
+    """
+    Return the items that led to a response kept here, and those that it consists of.
+
+    Raises:
+        InvalidRequest: they have more values than are taken apart.
+    """
+    if len(stored.input) > MOST_VALUES and holds_too_many_values(stored.input, MOST_VALUES):
+        raise InvalidRequest(
+            f"What led to '{PREVIOUS}' holds more than {MOST_VALUES} values.",
+            param=PREVIOUS,
+            code="too_many_values",
+        )
     return (*_decode_items(stored.input), *_decode_answer(stored.body).output)
 
 

@@ -290,3 +290,21 @@ def test_the_order_is_told_where_there_is_a_choice() -> None:
     assert found.list_order(2) == ("a/m", "b/m", "b/spare")
     many = [build_provider("http://h", name=f"p{n}") for n in range(12)]
     assert len(find("m", build_snapshot(*many)).list_order(0)) == MAX_SHOWN
+
+
+def test_a_pinned_request_finds_one_provider_alone() -> None:
+    """Under whatever name that serves it; legs of others are left out."""
+    snapshot = build_snapshot(A, B, OFF)
+    assert ids(find("m", snapshot, pinned="b")) == [["b/m"]]
+    assert ids(find("only-a", snapshot, pinned="b", fallbacks=("m", "large"))) == [[], ["b/m"]]
+
+
+def test_a_pinned_request_without_its_provider_is_refused() -> None:
+    """That it does not serve the name is the client's to mend; that it is gone is not."""
+    snapshot = build_snapshot(A, B, OFF)
+    with pytest.raises(InvalidRequest) as caught:
+        find("only-a", snapshot, pinned="b")
+    assert caught.value.param == "model"
+    for gone in ("off", "never"):
+        with pytest.raises(NoHealthyProvider):
+            find("m", snapshot, pinned=gone)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from proxy.domain.chat import Text
-from proxy.domain.errors import InvalidRequest
+from proxy.domain.errors import InvalidRequest, NotOffered
 from proxy.domain.events import Event
 from proxy.domain.exchange import Operation
 from proxy.wire.anthropic_events import AnthropicEvents, read_anthropic_events
@@ -195,3 +195,11 @@ def test_a_call_of_no_tool_is_refused(
 def test_a_choice_that_forces_nothing_needs_no_tools(choice: bytes) -> None:
     """Some clients always send it."""
     read_chat(Ask("chat", "m", {"messages": MESSAGES, "tool_choice": Raw(choice)}))
+
+
+def test_what_a_provider_keeps_is_read_for_no_other_dialect() -> None:
+    """A conversation without its beginning would be another."""
+    ask = Ask("responses", "m", {"input": Raw(b'"And?"')}, pinned="openai")
+    with pytest.raises(NotOffered) as caught:
+        read_chat(ask)
+    assert caught.value.param == "previous_response_id"

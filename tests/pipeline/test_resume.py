@@ -1,0 +1,251 @@
+"""What a request of the Responses API goes on from: here, at a provider, or nowhere."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+from msgspec import Raw
+
+from proxy.domain.errors import InvalidRequest, RequestError
+from proxy.domain.identity import Caller
+from proxy.domain.service_errors import ResponseNotFound
+from proxy.domain.stored_response import StoredResponse
+from proxy.pipeline.resume import MOST_REFERENCES, find_response, resume
+from proxy.stores.memory_responses import MemoryResponses
+from proxy.wire.base import Ask
+from tests.fakes.proxy_server import (
+    ANSWER,
+    AUTH,
+    DONE,
+    ProxyServer,
+    build_chunk,
+    build_provider,
+    build_snapshot,
+    serving,
+)
+from tests.fakes.raw_upstream import open_raw_upstream
+from tests.fakes.upstream_scripts import Recorder, answering
+from tests.wire.response_events import MESSAGE, REASONING, REGULAR, response
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+CALLER = Caller("key_1", organization_id="org")
+HI = {"role": "user", "content": "Hi"}
+HERE = StoredResponse(
+    "resp_h",
+    model="m",
+    input=msgspec.json.encode([HI]),
+    body=msgspec.json.encode(response("completed", MESSAGE)),
+    item_ids=("msg_1",),
+)
+THERE = StoredResponse("resp_t", provider="openai", model="m", item_ids=("rs_t",))
+ELSEWHERE = StoredResponse("resp_e", provider="azure", model="m", item_ids=("rs_e",))
+
+
+def ask_for(**fields: Any) -> Ask:
+    return Ask("responses", "m", {k: Raw(msgspec.json.encode(v)) for k, v in fields.items()})
+
+
+def refer(*ids: str) -> list[dict[str, str]]:
+    return [{"type": "item_reference", "id": each} for each in ids]
+
+
+def decode(items: Any) -> list[Any]:
+    return [msgspec.json.decode(item) for item in items]
+
+
+async def go_on(caller: Caller = CALLER, **fields: Any) -> Ask:
+    """Return a request after the stage, over a store with all three."""
+    store = MemoryResponses()
+    for stored in (HERE, THERE, ELSEWHERE):
+        store.keep("org", stored)
+    ask = ask_for(**fields)
+    await resume(store, caller, ask)
+    return ask
+
+
+# --- the stage --------------------------------------------------------------------------------
+
+
+async def test_what_begins_anew_needs_nothing() -> None:
+    """Neither history nor a provider of its own."""
+    ask = await go_on(input=[HI])
+    assert (ask.history, ask.pinned) == ((), None)
+
+
+async def test_what_is_kept_here_becomes_history() -> None:
+    """What led to the earlier answer, then the answer; any provider may go on from it."""
+    ask = await go_on(input="And?", previous_response_id="resp_h")
+    assert decode(ask.history) == [HI, MESSAGE]
+    assert ask.pinned is None
+
+
+async def test_what_a_provider_keeps_leads_there() -> None:
+    """By the id of a response, or by that of an item."""
+    assert (await go_on(input="And?", previous_response_id="resp_t")).pinned == "openai"
+    ask = await go_on(input=[*refer("rs_t"), HI], previous_response_id="resp_t")
+    assert ask.pinned == "openai"
+    assert decode([ask.fields["input"]]) == [[*refer("rs_t"), HI]]
+
+
+async def test_references_to_what_is_kept_here_become_items() -> None:
+    """Beside others, which stay as they are."""
+    ask = await go_on(input=[HI, *refer("msg_1", "rs_t", "msg_1")])
+    assert decode([ask.fields["input"]]) == [[HI, MESSAGE, *refer("rs_t"), MESSAGE]]
+    assert ask.pinned == "openai"
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "param"),
+    [
+        ({"previous_response_id": "resp_x"}, InvalidRequest, "previous_response_id"),
+        ({"previous_response_id": "msg_1"}, InvalidRequest, "previous_response_id"),
+        ({"previous_response_id": 3}, InvalidRequest, "previous_response_id"),
+        ({"input": refer("rs_x")}, ResponseNotFound, "input"),
+        ({"input": [{"id": "rs_x"}]}, ResponseNotFound, "input"),
+        ({"input": refer("resp_h")}, ResponseNotFound, "input"),
+        ({"input": refer("rs_t", "rs_e")}, InvalidRequest, "input"),
+        ({"input": refer("rs_e"), "previous_response_id": "resp_t"}, InvalidRequest, "input"),
+        ({"input": refer("rs_e"), "previous_response_id": "resp_h"}, InvalidRequest, "input"),
+        (
+            {"input": refer(*[f"i{number}" for number in range(MOST_REFERENCES + 1)])},
+            InvalidRequest,
+            "input",
+        ),
+    ],
+    ids=range(10),
+)
+async def test_anything_else_is_refused(
+    fields: dict[str, Any], kind: type[RequestError], param: str
+) -> None:
+    """Unknown ids, ids of another kind, and what two providers keep: nobody is asked."""
+    with pytest.raises(kind) as caught:
+        await go_on(**fields)
+    assert caught.value.param == param
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        Caller("key_2", organization_id="other"),
+        Caller("key_3", organization_id="org", models=frozenset(("other-model",))),
+    ],
+    ids=["organization", "key"],
+)
+async def test_who_may_not_have_it_is_told_that_it_does_not_exist(stranger: Caller) -> None:
+    """Another organization's, or that of a model which the key may not ask for."""
+    told = []
+    for name, caller in (("resp_h", stranger), ("resp_x", CALLER)):
+        with pytest.raises(InvalidRequest) as caught:
+            await go_on(caller, previous_response_id=name)
+        told.append((caught.value.code, caught.value.message.replace(name, "")))
+    assert told[0] == told[1]
+    assert told[0][0] == "previous_response_not_found"
+    with pytest.raises(ResponseNotFound):
+        await go_on(stranger, input=refer("rs_t"))
+    store = MemoryResponses()
+    store.keep("org", HERE)
+    assert await find_response(store, CALLER, "resp_h") == HERE
+    assert await find_response(store, stranger, "resp_h") is None
+
+
+# --- through the pipeline ---------------------------------------------------------------------
+
+
+async def post(server: ProxyServer, body: Mapping[str, Any]) -> tuple[int, bytes]:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{server.url}/responses", json=body, headers=AUTH) as answer,
+    ):
+        return answer.status, await answer.read()
+
+
+def read_id(body: bytes) -> str:
+    """Return the id of a response, whole or streamed."""
+    text = body.rpartition(b"data: ")[2] if body.startswith(b"event:") else body
+    value = msgspec.json.decode(text)
+    found = value.get("response", value)["id"]
+    assert isinstance(found, str)
+    return found
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_provider_that_chats_is_told_the_whole_conversation(streams: bool) -> None:
+    """What came before is kept here, and is nobody's business where `store` is false."""
+    chat = (
+        Recorder(build_chunk("hello"), build_chunk(finish="stop"), DONE)
+        if streams
+        else answering(ANSWER)
+    )
+    async with open_raw_upstream(chat) as upstream:
+        provider = build_provider(upstream.url + "/v1", type="vllm")
+        async with serving(build_snapshot(provider)) as server:
+            asked = {"model": "m", "input": "Hi", "stream": streams}
+            status, body = await post(server, asked)
+            assert status == 200
+            again = asked | {"input": "And?", "previous_response_id": read_id(body)}
+            status, body = await post(server, again)
+            assert status == 200
+            said = [(each["role"], each["content"]) for each in chat.body(1)["messages"]]
+            assert said == [("user", "Hi"), ("assistant", "hello"), ("user", "And?")]
+            status, body = await post(server, asked | {"store": False})
+            again["previous_response_id"] = read_id(body)
+            status, body = await post(server, again)
+    assert status == 400
+    error = msgspec.json.decode(body)["error"]
+    assert (error["code"], error["param"]) == (
+        "previous_response_not_found",
+        "previous_response_id",
+    )
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_provider_that_keeps_responses_is_the_one_to_go_on_with(streams: bool) -> None:
+    """Its own id goes on to it, and to no other provider of the same model."""
+    native = Recorder(REGULAR) if streams else answering(response("completed", REASONING, MESSAGE))
+    other = answering(ANSWER)
+    async with open_raw_upstream(native) as first, open_raw_upstream(other) as second:
+        snapshot = build_snapshot(
+            build_provider(first.url + "/v1", name="native"),
+            build_provider(second.url + "/v1", name="other", type="vllm", models=("m", "n")),
+        )
+        async with serving(snapshot) as server:
+            asked: dict[str, Any] = {"model": "m", "input": "Hi", "stream": streams}
+            status, body = await post(server, asked)
+            assert status == 200
+            # By the ids of items alone as well.
+            for more in (
+                {"previous_response_id": "resp_1", "input": "And?"},
+                {"input": [{"type": "item_reference", "id": "rs_1"}]},
+            ):
+                status, body = await post(server, asked | more)
+                assert status == 200
+                assert native.body(-1) == asked | more
+            status, body = await post(
+                server, asked | {"model": "n", "previous_response_id": "resp_1"}
+            )
+            assert status == 400
+            assert msgspec.json.decode(body)["error"]["param"] == "model"
+            # As soon as that provider is out of use, nobody can go on from there.
+            gone = build_snapshot(*[p for p in snapshot.providers.values() if p.name == "other"])
+            server.runtime.publish(gone, server.runtime.transports)
+            status, body = await post(server, asked | {"previous_response_id": "resp_1"})
+    assert status == 503
+    assert msgspec.json.decode(body)["error"]["code"] == "no_healthy_provider"
+    assert not other.requests
+
+
+async def test_a_stream_that_breaks_is_kept_by_its_provider_all_the_same() -> None:
+    """Its client has its id, and may ask what has become of it."""
+    native = Recorder(REGULAR[: REGULAR.index(b"event: response.output_item.done")])
+    async with open_raw_upstream(native) as upstream:
+        provider = build_provider(upstream.url + "/v1")
+        async with serving(build_snapshot(provider)) as server:
+            status, body = await post(server, {"model": "m", "input": "Hi", "stream": True})
+            assert status == 200
+            assert b"event: response.failed" in body
+            kept = await server.runtime.responses.find(Caller("x").organization_id, "resp_1")
+    assert kept is not None
+    assert kept.provider == "up"
