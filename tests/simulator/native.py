@@ -1,4 +1,4 @@
-"""How the simulator's tests ask in the formats of Anthropic, Gemini and Azure."""
+"""How the simulator's tests ask in the formats of Anthropic, Gemini, Azure and Cohere."""
 
 import json
 from typing import Any
@@ -25,6 +25,10 @@ DECLARED = [
         ]
     }
 ]
+COHERES: list[dict[str, Any]] = [
+    {"type": "function", "function": {"name": "now", "parameters": NONE}},
+    {"type": "function", "function": {"name": "weather", "parameters": CITY}},
+]
 PIXEL = "iVBORw0KGgo="
 
 
@@ -50,6 +54,12 @@ def gemini_plan(
 def gemini_stream(model: str, **fields: Any) -> Plan:
     """Return the plan for a stream in Gemini's format."""
     return gemini_plan(model, "streamGenerateContent", **fields)
+
+
+def cohere_plan(model: str, **fields: Any) -> Plan:
+    """Return the plan for a chat in Cohere's format."""
+    body = json.dumps({"model": model, "messages": USER, **fields}).encode()
+    return build_plan("POST", "/v2/chat", body, created_at=NOW, face="http")
 
 
 def events_of(plan: Plan) -> list[Any]:

@@ -20,6 +20,9 @@ from tests.simulator.native import VERSION
         ("/v1beta/models/sim-story%4050tps:streamGenerateContent", "gemini"),
         ("/openai/deployments/sim-echo/chat/completions", "azure"),
         ("/openai/v1/models", "azure"),
+        ("/v2/chat", "cohere"),
+        ("/v2/embed", "cohere"),
+        ("/v1/check-api-key", "cohere"),
     ],
 )
 def test_the_path_says_the_format(path: str, name: str) -> None:
@@ -32,6 +35,18 @@ def test_models_are_listed_by_header() -> None:
     """The list of models is Anthropic's for who sends its version."""
     assert find_format("/v1/models", VERSION).name == "anthropic"
     assert open_door("/v1/models/sim-echo", "", VERSION).model == "sim-echo"
+
+
+def test_a_page_of_models_is_coheres() -> None:
+    """Nobody else asks for a size of it."""
+    assert open_door("/v1/models", "page_size=1000", {}).format.name == "cohere"
+    assert open_door("/v1/models", "page_size=1", VERSION).format.name == "anthropic"
+
+
+def test_a_key_is_asked_about_without_a_request() -> None:
+    """There is nothing to read in it."""
+    door = open_door("/v1/check-api-key", "", {})
+    assert door.is_key and door.read is None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,14 @@ import pytest
 from proxy.simulator.fault_kind import Fault
 from proxy.simulator.faults import FAULTS, build_fault_table, find_fault
 from tests.simulator.asking import WEATHER, answer_of, chat_body, chat_plan, plan_of, status_of
-from tests.simulator.native import DECLARED, TOOLS, gemini_plan, messages_plan
+from tests.simulator.native import (
+    COHERES,
+    DECLARED,
+    TOOLS,
+    cohere_plan,
+    gemini_plan,
+    messages_plan,
+)
 
 DOCS = Path(__file__).parents[2] / "docs" / "simulator.md"
 ROWS = {1, *range(3, 28), *range(30, 36), 40} - {2, 28, 29}
@@ -59,16 +66,18 @@ def test_faults_can_be_chosen_for_any_model(fault: Fault) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_faults_are_played_in_every_format_that_has_their_place(fault: Fault) -> None:
-    """Anthropic's and Gemini's formats play the same faults, or say in which formats they are."""
+    """Formats of other vendors play the same faults, or say in which formats they are."""
     streams = fault.shape != "answer"
     method = "streamGenerateContent" if streams else "generateContent"
     plans = {
         "anthropic": messages_plan(fault.model, stream=streams, tools=TOOLS),
         "gemini": gemini_plan(fault.model, method, tools=DECLARED),
+        "cohere": cohere_plan(fault.model, stream=streams, tools=COHERES),
     }
     for name, plan in plans.items():
         if "http" not in fault.faces or (fault.formats and name not in fault.formats):
             assert status_of(plan) == 400
-            assert fault.name in answer_of(plan)["error"]["message"]
+            answer = answer_of(plan)
+            assert fault.name in answer.get("error", answer)["message"]
         else:
             assert plan.fault == fault.name

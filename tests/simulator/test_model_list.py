@@ -15,6 +15,9 @@ def test_each_vendor_lists_in_its_own_shape() -> None:
     assert [model["id"] for model in anthropic["data"]] == openai
     assert (anthropic["first_id"], anthropic["last_id"]) == (openai[0], openai[-1])
     assert gemini == [f"models/{name}" for name in openai]
+    cohere = list_models("http", "cohere")["models"]
+    assert [model["name"] for model in cohere] == openai
+    assert [model["name"] for model in cohere if model["endpoints"] == ["embed"]] == ["sim-embed"]
 
 
 def test_a_model_is_found_at_any_speed() -> None:
