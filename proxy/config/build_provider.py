@@ -121,6 +121,8 @@ def build_provider(
         files_organization=entry.files_organization,
         api_version=entry.api_version,
         auth=entry.auth,
+        min_context_tokens=entry.min_context_tokens,
+        max_context_tokens=entry.max_context_tokens,
         proxy=proxy.url,
         probe=_build_probe(entry),
     )
@@ -154,6 +156,15 @@ def _find_problems(
             what = f"{key}: the type '{kind.type}' has no such setting"
             mend = f"remove the line; {key} is for anthropic, azure and gemini"
             problems.append(Problem(tree.place_of(*steps, key), what, mend))
+    for key in ("min_context_tokens", "max_context_tokens"):
+        if key in entry.model_fields_set and not kind.has_context_window:
+            what = f"{key}: the type '{kind.type}' cannot be told how large its window is to be"
+            mend = "remove the line; it is for ollama"
+            problems.append(Problem(tree.place_of(*steps, key), what, mend))
+    if entry.min_context_tokens > entry.max_context_tokens:
+        what = "max_context_tokens: it is below min_context_tokens"
+        place = tree.place_of(*steps, "max_context_tokens")
+        problems.append(Problem(place, what, "set both, the lower one as min_context_tokens"))
     if kind.type == SIMULATOR_TYPE:
         if entry.base_url is not None:
             place = tree.place_of(*steps, "base_url")

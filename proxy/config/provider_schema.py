@@ -131,6 +131,20 @@ class ProviderEntry(Section):
             "`azure`: in a header of their own, or as `Authorization: Bearer`."
         ),
     )
+    min_context_tokens: Tokens = Field(
+        default=8192,
+        description=(
+            "The window of context that `ollama` is asked for at least, in tokens; it is doubled "
+            "until a request and its answer fit."
+        ),
+    )
+    max_context_tokens: Tokens = Field(
+        default=131_072,
+        description=(
+            "The window that `ollama` is asked for at most, whatever a request holds or asks for; "
+            "`max_input_tokens` of the model's `model_info` goes before it where it is lower."
+        ),
+    )
     models: list[ModelId] = Field(
         default=[],
         description='The models it serves; `"*"` stands for any model.',

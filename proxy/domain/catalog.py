@@ -18,6 +18,8 @@ StreamFailure = Literal["terminate", "buffered"]
 Auth = Literal["header", "bearer"]
 """The key in a header of the type's own, or as `Authorization: Bearer`."""
 WILDCARD = "*"
+LATEST = ":latest"
+"""What Ollama's clients put behind a name that has no tag."""
 SIMULATOR_TYPE = "simulator"
 SIMULATED = "sim-"
 """What the name of everything simulated begins with, so that nobody takes it for real."""
@@ -73,6 +75,10 @@ class Provider(Struct, frozen=True, gc=False):
     """The version of its API that it is asked in, where its type has several; None: the usual."""
     auth: Auth | None = None
     """How the key is sent, where its type knows more than one way; None: its usual one."""
+    min_context_tokens: int = 8192
+    """The least that a local server sets aside for a prompt and its answer, where it is told."""
+    max_context_tokens: int = 131_072
+    """The most."""
     proxy: Secret | None = None
     """The URL of what it is asked through, which may hold a password."""
     private_networks: tuple[str, ...] = ()
@@ -185,6 +191,23 @@ class Snapshot(Struct, frozen=True, dict=True):
         if is_listed or (WILDCARD in provider.models and is_name(model)):
             return Group(name, (target,) if provider.enabled else (), owned_by=provider.type)
         return None
+
+    def find_untagged(self, name: str) -> str:
+        """
+        Return the name without the `:latest` that Ollama's clients put behind it.
+
+        Where only the whole name stands for something, or neither does, it is left as it is.
+        """
+        bare, tag, rest = name.rpartition(LATEST)
+        if not tag or rest or self._is_known(name) or not self._is_known(bare):
+            return name
+        return bare
+
+    def _is_known(self, name: str) -> bool:
+        """Return whether a name is one that the configuration has."""
+        provider_name, slash, model = name.partition("/")
+        provider = self.providers.get(provider_name) if slash else None
+        return name in self.groups or (provider is not None and model in provider.models)
 
     def _wildcard_group(self, name: str, found: tuple[Deployment, ...] = ()) -> Group | None:
         takers = self._takers

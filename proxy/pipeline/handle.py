@@ -14,6 +14,7 @@ from proxy.pipeline.call import call
 from proxy.pipeline.context import Exchange, Runtime
 from proxy.pipeline.count import count_locally
 from proxy.pipeline.limit import limit, release
+from proxy.pipeline.load import answer_load
 from proxy.pipeline.receive import receive
 from proxy.pipeline.record import record
 from proxy.pipeline.refuse import interrupt, refuse
@@ -39,7 +40,7 @@ async def handle(request: InboundRequest, reply: ReplyWriter, runtime: Runtime) 
         chosen = route(ask, request.headers, snapshot, caller, runtime.board)
         exchange.route, exchange.alias = chosen, chosen.alias
         exchange.route_reason, exchange.is_buffered = chosen.reason, chosen.is_buffered
-        answer = count_locally(ask, chosen) or await call(exchange, ask, chosen)
+        answer = count_locally(ask, chosen) or answer_load(ask) or await call(exchange, ask, chosen)
         await relay(exchange, answer)
         exchange.ending = "completed"
     except ProxyError as error:

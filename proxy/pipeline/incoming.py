@@ -17,7 +17,7 @@ from proxy.pipeline.whole_answer import BodyCollector, WholeAnswer
 from proxy.providers.base import ProviderType
 from proxy.upstream.base import BodySink, OpenedResponse
 from proxy.wire.base import Ask, CheckedAnswer
-from proxy.wire.dialects import find_dialect
+from proxy.wire.dialects import dress_answer, find_dialect
 from proxy.wire.openai_error import read_error_answer
 
 MAX_ERROR_BODY_BYTES = 64 * 1024
@@ -98,7 +98,7 @@ class Incoming:
             if media_type in ("text/html", "text/event-stream", "application/x-ndjson"):
                 raise UpstreamProtocolError("The provider did not answer with JSON.")
             answer = await self._read_json()
-            return WholeAnswer(answer.body)
+            return WholeAnswer(dress_answer(self._exchange.request.operation, self._ask, answer))
         if media_type == self._provider_type.stream_type:
             return await self._read_stream()
         if media_type == "text/html":

@@ -20,4 +20,6 @@ async def receive(request: InboundRequest, settings: Settings) -> Ask:
     operation = request.operation
     ask = find_dialect(operation).parse_ask(operation, body, request.headers, request.model)
     ask.asked_at = int(time.time())
+    came_s = time.monotonic()
+    ask.measure_s = lambda: time.monotonic() - came_s
     return ask

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from random import random
 from typing import overload
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from multidict import MultiMapping
 
 from proxy.domain.catalog import SIMULATED, Deployment, Group, Snapshot
@@ -12,6 +12,7 @@ from proxy.domain.errors import InvalidRequest, ModelNotFound, NoHealthyProvider
 from proxy.domain.identity import Caller
 from proxy.policy.routing import Facts, order
 from proxy.wire.base import Ask
+from proxy.wire.json_text import encode
 from proxy.wire.routing_fields import MAX_SESSION_CHARACTERS
 
 SESSION_HEADER = "x-session-id"
@@ -150,6 +151,8 @@ def route(
             `x-llm-proxy-buffer` is neither true nor false, or what is gone on from is kept by a
             provider that serves none of the names.
     """
+    if ask.may_untag:
+        _untag(ask, snapshot)
     group = _find_group(ask.model, "model", snapshot, caller)
     names: Sequence[str] = group.fallbacks
     if ask.fallbacks is not None:
@@ -181,6 +184,12 @@ def _check_pinned(pinned: str, legs: Legs, snapshot: Snapshot) -> None:
         "What this goes on from is kept by a provider that does not serve this model.",
         param="model",
     )
+
+
+def _untag(ask: Ask, snapshot: Snapshot) -> None:
+    """Have a request ask for the name that it means, where it has put `:latest` behind it."""
+    ask.model = snapshot.find_untagged(ask.model)
+    ask.fields["model"] = Raw(encode(ask.model))
 
 
 def _find_group(name: str, param: str, snapshot: Snapshot, caller: Caller) -> Group:

@@ -8,7 +8,8 @@ from proxy.providers.azure import AZURE, Azure
 from proxy.providers.base import ProviderType
 from proxy.providers.cohere import COHERE, Cohere
 from proxy.providers.gemini import GEMINI, Gemini
-from proxy.providers.kind import WITH_COUNTED_RESPONSES, Kind
+from proxy.providers.kind import ALL_PASSED, WITH_COUNTED_RESPONSES, Kind, list_passes
+from proxy.providers.ollama import OLLAMA, Ollama
 from proxy.providers.openai_compatible import KINDS
 from proxy.providers.openai_format import OpenAIFormat
 from proxy.providers.third_party import MissingType, PackageFault, read_third_party
@@ -20,6 +21,7 @@ SIMULATOR = Kind(
     operations=WITH_COUNTED_RESPONSES,
     needs_key=False,
     appends_v1=False,
+    passes=list_passes(*ALL_PASSED),
 )
 
 ALIASES: Mapping[str, str] = MappingProxyType(
@@ -28,7 +30,7 @@ ALIASES: Mapping[str, str] = MappingProxyType(
 """Other spellings of a type's name, from the documents operators follow."""
 
 _KINDS: Mapping[str, Kind] = MappingProxyType(
-    {kind.type: kind for kind in (*KINDS, SIMULATOR, ANTHROPIC, AZURE, COHERE, GEMINI)}
+    {kind.type: kind for kind in (*KINDS, SIMULATOR, ANTHROPIC, AZURE, COHERE, GEMINI, OLLAMA)}
 )
 
 _TYPES: Mapping[str, ProviderType] = MappingProxyType(
@@ -38,6 +40,7 @@ _TYPES: Mapping[str, ProviderType] = MappingProxyType(
         AZURE.type: Azure(),
         COHERE.type: Cohere(),
         GEMINI.type: Gemini(),
+        OLLAMA.type: Ollama(),
     }
 )
 

@@ -25,11 +25,23 @@ PATHS: tuple[tuple[str, Operation], ...] = (
     ("/embeddings", "embeddings"),
     ("/messages", "messages"),
     ("/messages/count_tokens", "count_tokens"),
+    ("/generate", "generate"),
+    ("/responses", "responses"),
+    ("/responses/input_tokens", "input_tokens"),
+    ("/api/chat", "ollama_chat"),
+    ("/api/generate", "ollama_generate"),
+    ("/api/embed", "ollama_embed"),
+    ("/api/embeddings", "ollama_embed"),
 )
 PREFIXES = ("/v1", "", "/openai/v1")
 """Clients of Azure's newer surface are given `/openai` as a part of the address."""
+RESPONSE_PREFIXES = (*PREFIXES, "/openai")
+"""Those of its older one ask for responses without a deployment, and name the model in the body."""
+OLLAMA_PREFIX = "/api/"
+"""Ollama's clients are given nothing but a host."""
 DEPLOYMENTS = "/openai/deployments/"
 _OF_DEPLOYMENTS: tuple[Operation, ...] = ("chat", "completions", "embeddings")
+_OF_RESPONSES: tuple[Operation, ...] = ("responses", "input_tokens")
 _QUERIES = ("", "?beta=true")
 """Anthropic's SDK sends the second for its beta features; no query changes anything here."""
 
@@ -57,7 +69,12 @@ def list_plain_routes() -> PlainRoutes:
 
 def _list_paths() -> Iterator[tuple[str, Operation, tuple[str, ...]]]:
     for path, operation in PATHS:
-        yield path, operation, PREFIXES if operation in _OF_DEPLOYMENTS else PREFIXES[:2]
+        if operation in _OF_RESPONSES:
+            yield path, operation, RESPONSE_PREFIXES
+        elif path.startswith(OLLAMA_PREFIX):
+            yield path, operation, ("",)
+        else:
+            yield path, operation, PREFIXES if operation in _OF_DEPLOYMENTS else PREFIXES[:2]
 
 
 def _build_handler(runtime: Runtime, operation: Operation, path: str) -> Handler:

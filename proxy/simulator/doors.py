@@ -4,7 +4,8 @@ Which vendor's format a request to the simulator is in, and what it asks: by its
 OpenAI: `chat/completions`, `completions`, `embeddings`, `models`. Anthropic: `messages`,
 `messages/count_tokens`, and `models` where `anthropic-version` is sent. Gemini:
 `models/{model}:{method}`, and `v1beta/models`. Azure: all below `openai/`. Cohere: `v2/chat`,
-`v2/embed`, `v1/check-api-key`, and `v1/models` where a page of them is asked for.
+`v2/embed`, `v1/check-api-key`, and `v1/models` where a page of them is asked for. Ollama: all
+below `api/`.
 """
 
 import re
@@ -16,12 +17,13 @@ import msgspec
 from msgspec import Struct
 
 from proxy.domain.errors import InvalidRequest, RouteNotFound
-from proxy.simulator import anthropic_ask, cohere_ask, gemini_ask
+from proxy.simulator import anthropic_ask, cohere_ask, gemini_ask, ollama_ask
 from proxy.simulator.anthropic_format import ANTHROPIC
 from proxy.simulator.ask import ChatAsk, CompletionAsk, CountAsk, EmbeddingAsk, parse_ask
 from proxy.simulator.azure_format import AZURE
 from proxy.simulator.cohere_format import COHERE
 from proxy.simulator.gemini_format import GEMINI
+from proxy.simulator.ollama_format import OLLAMA, OLLAMA_GENERATE
 from proxy.simulator.openai_format import OPENAI
 from proxy.simulator.wire_format import WireFormat
 
@@ -32,6 +34,13 @@ _KINDS: Mapping[str, type[ChatAsk | CompletionAsk | EmbeddingAsk]] = MappingProx
 )
 _COHERE: Mapping[str, Read] = MappingProxyType(
     {"v2/chat": cohere_ask.read_chat, "v2/embed": cohere_ask.read_embed}
+)
+_OLLAMA: Mapping[str, Read] = MappingProxyType(
+    {
+        "api/chat": ollama_ask.read_chat,
+        "api/generate": ollama_ask.read_generate,
+        "api/embed": ollama_ask.read_embed,
+    }
 )
 _COHERES_KEY = "v1/check-api-key"
 _GEMINI = re.compile(r"(?:v1beta/|v1/)?models/(?P<model>[^/:]+):(?P<method>\w+)")
@@ -51,6 +60,10 @@ class Door(Struct, frozen=True):
     read: Read | None = None
     model: str = ""
     is_key: bool = False
+    is_version: bool = False
+    """Nothing is asked but which version answers."""
+    read_name: Callable[[bytes], str] | None = None
+    """Finds the model that is asked for in the body."""
 
 
 def find_format(path: str, headers: Mapping[str, str]) -> WireFormat:
@@ -60,6 +73,8 @@ def find_format(path: str, headers: Mapping[str, str]) -> WireFormat:
         return AZURE
     if route.startswith("v1beta/") or _GEMINI.fullmatch(route):
         return GEMINI
+    if route.startswith("api/"):
+        return OLLAMA_GENERATE if route == "api/generate" else OLLAMA
     if route in _COHERE or route == _COHERES_KEY:
         return COHERE
     route = route.removeprefix("v1/")
@@ -88,6 +103,8 @@ def open_door(path: str, query: str, headers: Mapping[str, str]) -> Door:
         return _open_azure(route, query)
     if format_ is GEMINI:
         return _open_gemini(route, query)
+    if route.startswith("api/"):
+        return _open_ollama(route, format_)
     if format_ is COHERE:
         return Door(format_, _COHERE.get(route), is_key=route == _COHERES_KEY)
     route = route.removeprefix("v1/")
@@ -110,6 +127,19 @@ def _open_openai(route: str, format_: WireFormat) -> Door:
         return Door(format_)
     if route.startswith("models/"):
         return Door(format_, model=unquote(route[7:]))
+    raise RouteNotFound()
+
+
+def _open_ollama(route: str, format_: WireFormat) -> Door:
+    if route in _OLLAMA:
+        return Door(format_, _OLLAMA[route])
+    match route:
+        case "api/tags":
+            return Door(format_)
+        case "api/version":
+            return Door(format_, is_version=True)
+        case "api/show":
+            return Door(format_, read_name=ollama_ask.read_name)
     raise RouteNotFound()
 
 

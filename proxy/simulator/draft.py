@@ -24,6 +24,8 @@ from proxy.simulator.wire_format import (
     describe_error,
 )
 
+NDJSON_HEADERS = (("content-type", "application/x-ndjson"),)
+NDJSON_FORMAT = "ollama"
 SSE_HEADERS = (("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache"))
 
 encode = msgspec.json.encode
@@ -61,6 +63,16 @@ class Draft(Struct):
     def chunk_with(self, usage: object) -> dict[str, Any]:
         """Return a chunk without a choice that reports `usage`."""
         return {**self.chunks[-1], "choices": [], "usage": usage}
+
+    @property
+    def has_events(self) -> bool:
+        """Its streams are event streams, and no lines of JSON."""
+        return self.format.name != NDJSON_FORMAT
+
+    @property
+    def stream_headers(self) -> Headers:
+        """What the head of a stream says that it is."""
+        return SSE_HEADERS if self.has_events else NDJSON_HEADERS
 
     @property
     def token_gap_s(self) -> float:
@@ -103,7 +115,7 @@ def build_stream(
 ) -> tuple[Step, ...]:
     """Return the steps that send `frames` as an event stream, at the draft's pace."""
     length = sum(map(len, frames)) if content_length is None else content_length
-    headers = SSE_HEADERS + draft.format.headers + headers
+    headers = draft.stream_headers + draft.format.headers + headers
     steps: list[Step] = [Head(200, headers, framing, length)]
     if draft.first_token_s:
         steps.append(Wait(draft.first_token_s))

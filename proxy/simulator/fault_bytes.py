@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from proxy.simulator.ask import Ask, TextAsk
 from proxy.simulator.draft import (
-    SSE_HEADERS,
     Draft,
     build_body,
     build_frames,
@@ -109,7 +108,8 @@ def compress(draft: Draft) -> tuple[Step, ...]:
 def bomb(draft: Draft) -> tuple[Step, ...]:
     """A good answer behind `size_mb` million bytes that compress to next to nothing."""
     filler = b" " * ((draft.knobs.size_mb or 1) * 1_000_000)
-    return _compressed(draft, b":" + filler + b"\n\n" if draft.streams else filler)
+    is_event = draft.streams and draft.has_events
+    return _compressed(draft, b":" + filler + b"\n\n" if is_event else filler)
 
 
 def _compressed(draft: Draft, before: bytes) -> tuple[Step, ...]:
@@ -141,7 +141,7 @@ def error_in_200(draft: Draft) -> tuple[Step, ...]:
 def error_first(draft: Draft) -> tuple[Step, ...]:
     """A stream whose first event is an error."""
     error = Data(draft.format.frame_error(_OVERLOADED), 1)
-    return (Head(200, SSE_HEADERS + draft.format.headers), error, End())
+    return (Head(200, draft.stream_headers + draft.format.headers), error, End())
 
 
 def error_later(draft: Draft) -> tuple[Step, ...]:
@@ -154,16 +154,26 @@ def forget_done(draft: Draft) -> tuple[Step, ...]:
     return build_stream(draft, build_frames(draft)[:-1])
 
 
+_WITH_EVENTS = ("openai", "azure", "anthropic", "gemini", "cohere")
+"""The formats whose streams are event streams."""
 BYTE_FAULTS = (
     Fault("u10-no-done", "U10", "finishes, but sends no `[DONE]`", forget_done, shape="stream"),
     Fault("u12-bad-json", "U12", "one event is no JSON (or the body is half)", break_json),
-    Fault("u12-bad-sse", "U12", "lines lose their `data:`", break_sse, shape="stream"),
+    Fault(
+        "u12-bad-sse",
+        "U12",
+        "lines lose their `data:`",
+        break_sse,
+        shape="stream",
+        formats=_WITH_EVENTS,
+    ),
     Fault(
         "u13-cr",
         "U13",
         "good stream, lines end with CR",
         dress_frames(lambda frame: frame.replace(b"\n", b"\r")),
         shape="stream",
+        formats=_WITH_EVENTS,
     ),
     Fault(
         "u13-crlf",
@@ -171,14 +181,23 @@ BYTE_FAULTS = (
         "good stream, lines end with CR LF",
         dress_frames(lambda frame: frame.replace(b"\n", b"\r\n")),
         shape="stream",
+        formats=_WITH_EVENTS,
     ),
-    Fault("u13-bom", "U13", "good stream behind a byte order mark", add_bom, shape="stream"),
+    Fault(
+        "u13-bom",
+        "U13",
+        "good stream behind a byte order mark",
+        add_bom,
+        shape="stream",
+        formats=_WITH_EVENTS,
+    ),
     Fault(
         "u13-comments",
         "U13",
         "good stream, a keep-alive comment before each event",
         dress_frames(lambda frame: b": keep-alive\n\n" + frame),
         shape="stream",
+        formats=_WITH_EVENTS,
     ),
     Fault(
         "u13-fields",
@@ -186,6 +205,7 @@ BYTE_FAULTS = (
         "good stream with `event:`, `id:` and `retry:` lines",
         dress_frames(lambda frame: b"event: message\nid: 7\nretry: 3000\n" + frame),
         shape="stream",
+        formats=_WITH_EVENTS,
     ),
     Fault(
         "u13-two-data-lines",
@@ -193,6 +213,7 @@ BYTE_FAULTS = (
         "good stream, each JSON on two `data:` lines",
         dress_frames(two_data_lines),
         shape="stream",
+        formats=_WITH_EVENTS,
     ),
     Fault("u13-single-bytes", "U13", "good answer, one byte per write", send_single_bytes),
     Fault("u14-bad-utf8", "U14", "bytes in a text that are no UTF-8", break_utf8, reach="text"),

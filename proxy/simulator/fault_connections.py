@@ -1,7 +1,6 @@
 """Faults of the connection: it is refused, breaks, ends too early, or falls silent."""
 
 from proxy.simulator.draft import (
-    SSE_HEADERS,
     Draft,
     build_body,
     build_frames,
@@ -52,7 +51,7 @@ def never_answer(draft: Draft) -> tuple[Step, ...]:
 
 def headers_only(draft: Draft) -> tuple[Step, ...]:
     """Status and headers, then silence."""
-    headers = SSE_HEADERS if draft.streams else JSON_HEADERS
+    headers = draft.stream_headers if draft.streams else JSON_HEADERS
     return (Head(200, headers + draft.format.headers), Stall())
 
 

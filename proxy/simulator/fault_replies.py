@@ -4,7 +4,6 @@ from collections.abc import Callable
 from email.utils import formatdate
 
 from proxy.simulator.draft import (
-    SSE_HEADERS,
     Draft,
     build_failure,
     build_frames,
@@ -90,7 +89,7 @@ def junk_status(draft: Draft) -> tuple[Step, ...]:
 
 def _answer_raw(draft: Draft, lines: bytes, error: str) -> tuple[Step, ...]:
     body = b"".join(build_frames(draft)) if draft.streams else encode_body(draft)
-    media = dict(SSE_HEADERS if draft.streams else JSON_HEADERS)["content-type"].encode()
+    media = dict(draft.stream_headers if draft.streams else JSON_HEADERS)["content-type"].encode()
     head = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: %d\r\n" % (media, len(body))
     return (Raw(head + lines + b"\r\n" + body, error), Cut())
 

@@ -42,9 +42,10 @@ from proxy.simulator.knobs import (
     merge_knobs,
     parse_model_name,
 )
-from proxy.simulator.model_list import find_model, list_models
+from proxy.simulator.model_list import find_model, list_models, show_model
 from proxy.simulator.plan import Plan, Step
 from proxy.simulator.wire_format import WireFormat
+from proxy.version import __version__
 
 _NO_HEADERS: Mapping[str, str] = {}
 
@@ -82,7 +83,12 @@ def build_plan(
         if door.is_key:
             _check_method(method, "POST")
             return Plan(build_reply(200, encode({"valid": True})))
+        if door.read_name is not None:
+            _check_method(method, "POST")
+            return Plan(build_reply(200, encode(show_model(door.read_name(body), face))))
         _check_method(method, "GET")
+        if door.is_version:
+            return Plan(build_reply(200, encode({"version": __version__})))
         if door.model:
             return Plan(build_reply(200, encode(find_model(door.model, face, format_.name))))
         return Plan(build_reply(200, encode(list_models(face, door.format.name))))

@@ -217,6 +217,8 @@ def _early_body(format_: WireFormat) -> bytes:
         asked |= {"contents": [{"parts": [{"text": "-"}]}]}
     elif format_.name == "cohere":
         asked |= {"messages": [{"role": "user", "content": "-"}]}
+    elif format_.name == "ollama":
+        asked |= {"messages": [{"role": "user"}], "prompt": "-", "input": "-"}
     else:
         asked |= {"messages": [{"role": "user"}], "prompt": "", "input": ""}
     return json.dumps(asked).encode()

@@ -4,6 +4,7 @@ What a client dialect offers the pipeline: pure functions from bytes to bytes an
 A dialect never sees a socket, a clock or a provider's address.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from msgspec import Raw, Struct, field
@@ -14,6 +15,10 @@ from proxy.domain.exchange import Anomaly, Operation
 from proxy.domain.reasoning import KeptReasoning
 from proxy.domain.stored_response import StoredResponse
 from proxy.domain.usage import Usage
+
+
+def _no_clock() -> float:
+    return 0.0
 
 
 class Ask(Struct):
@@ -47,6 +52,13 @@ class Ask(Struct):
     passed_headers: dict[str, str] = field(default_factory=dict)
     """Headers of the client's dialect itself, such as `anthropic-beta`: only for a provider that
     speaks the same dialect."""
+    own_fields: dict[str, Raw] = field(default_factory=dict)
+    """Fields of the client's dialect itself, such as Ollama's `keep_alive`, where `fields` are in
+    another: only for a provider that speaks the same dialect."""
+    may_untag: bool = False
+    """The client may have put `:latest` behind the name of the model, as Ollama's do."""
+    measure_s: Callable[[], float] = _no_clock
+    """Tells the seconds since the request had come, for answers that say how long they took."""
     history: tuple[Raw, ...] = ()
     """Items that stand before those of a request of the Responses API: what it goes on from."""
     pinned: str | None = None

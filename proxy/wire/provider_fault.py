@@ -15,6 +15,7 @@ _DEEPEST = 3
 _MOST_PARTS = 16
 """So many details, quotas and headers of one error are looked at."""
 _LONGEST_VALUE = 128
+_TOLD_START = '{"error":'
 _STATUS = re.compile(r"[45][0-9][0-9]")
 _GOOGLE_STATUS = re.compile(r"[A-Z][A-Z_]{1,31}")
 _CODE = re.compile(r"[A-Za-z][\w.:/-]{0,63}", re.ASCII)
@@ -89,6 +90,10 @@ def _read(value: Any, depth: int) -> UpstreamFault:
     message = inner or value.get("message") or value.get("msg")
     if isinstance(message, dict | list):
         return _read(message, depth + 1)
+    if isinstance(message, str) and message.startswith(_TOLD_START):
+        told = _decode_told(message)
+        if told is not None:
+            return _read(told, depth + 1)
     metadata = value.get("metadata")
     if not isinstance(metadata, dict):
         metadata = {}
@@ -108,6 +113,15 @@ def _read(value: Any, depth: int) -> UpstreamFault:
         quota_ids=_read_quota_ids(details),
         headers=_read_headers(metadata.get("headers")),
     )
+
+
+def _decode_told(text: str) -> object:
+    """Return the error of a server behind it, which Ollama puts into its own as text."""
+    try:
+        told: object = msgspec.json.decode(text) if len(text) <= _MOST_MESSAGE_BYTES else None
+    except (ValueError, RecursionError):
+        return None
+    return told
 
 
 def _read_word(value: object) -> str:

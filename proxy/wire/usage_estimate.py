@@ -12,6 +12,10 @@ _PROMPT_FIELDS = ("messages", "prompt", "input", "tools", "functions", "system",
 _EMBEDDED_FILE = re.compile(rb'"data:[\w.+-]{1,64}/[\w.+-]{1,64};base64,[A-Za-z0-9+/=]*"')
 # Anthropic's clients write a file as {"type": "base64", "media_type": ..., "data": ...}.
 _EMBEDDED_SOURCE = re.compile(rb'"data"[ \t\r\n]{0,8}:[ \t\r\n]{0,8}"[A-Za-z0-9+/=]{64,}"')
+PICTURE_LIST = re.compile(
+    rb'"images"[ \t\r\n]{0,8}:[ \t\r\n]{0,8}\[[ \t\r\n]{0,8}"[A-Za-z0-9+/=", \t\r\n]*\]'
+)
+"""How Ollama's clients write pictures: as Base64 beside the text of a message."""
 
 
 def estimate_usage(ask: Ask, said_bytes: int) -> Usage:
@@ -52,6 +56,8 @@ def _measure_files(text: bytes) -> Iterator[int]:
         yield from (len(found.group()) for found in _EMBEDDED_FILE.finditer(text))
     if b'"base64"' in text:
         yield from (len(found.group()) for found in _EMBEDDED_SOURCE.finditer(text))
+    if b'"images"' in text:
+        yield from (len(found.group()) for found in PICTURE_LIST.finditer(text))
 
 
 def _to_tokens(size_bytes: int) -> int:

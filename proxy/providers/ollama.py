@@ -1,0 +1,181 @@
+"""
+The provider type `ollama`: Ollama's own API, at which a request says how much context it needs.
+
+Clients of the same dialect get its lines as they come; for all others requests are written, and
+answers read, by way of `domain/chat.py` and `domain/events.py`. Who wants Ollama's imitation of
+OpenAI's API, which cannot be told the window, uses the type `openai_compatible`.
+
+Source: wire-formats §3.4; docs/providers.md says what could not be verified.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import msgspec
+from msgspec.structs import replace
+
+from proxy.domain.catalog import Deployment, Provider
+from proxy.domain.chat import ChatRequest, Maker, Message, Text
+from proxy.domain.exchange import Operation, OutboundRequest
+from proxy.domain.health import ProbeReading
+from proxy.domain.settings import Clocks
+from proxy.providers.headers import AUTHORIZATION, build_headers, build_key_header
+from proxy.providers.kind import READ_AS_CHAT, Kind
+from proxy.providers.probe_answer import find_probed_model, read_probe_answer
+from proxy.providers.probe_request import build_free_probe
+from proxy.wire.base import Ask, CheckedAnswer, StreamReader
+from proxy.wire.context_window import WindowBounds
+from proxy.wire.dialect import EventWriter
+from proxy.wire.dialects import find_dialect, read_chat
+from proxy.wire.ndjson import NDJSON
+from proxy.wire.ollama_chat_writer import write_ollama_chat
+from proxy.wire.ollama_events import OllamaEvents, read_ollama_events
+from proxy.wire.ollama_pass import PassedLines, build_passed_body, read_passed_answer
+from proxy.wire.ollama_vectors import read_ollama_vectors, write_ollama_vectors
+from proxy.wire.translated_answer import translate_answer
+from proxy.wire.translated_stream import TranslatedStream
+
+_CHAT = "/api/chat"
+_SURFACES = ("/v1", "/api")
+"""What an address may end with, and the paths of this type begin without."""
+_OWN_DIALECT = frozenset[Operation](("ollama_chat", "ollama_generate"))
+_ACCEPT = {"Accept": NDJSON}
+
+OLLAMA = Kind(
+    type="ollama",
+    title="Ollama",
+    base_url="http://127.0.0.1:11434",
+    key_variables=("OLLAMA_API_KEY",),
+    needs_key=False,
+    is_local=True,
+    appends_v1=False,
+    operations=MappingProxyType(
+        {
+            **dict.fromkeys(READ_AS_CHAT, _CHAT),
+            "ollama_generate": "/api/generate",
+            "embeddings": "/api/embed",
+        }
+    ),
+    health_path="/api/tags",
+    limit_field="num_predict",
+    usage_in_streams="always",
+    has_context_window=True,
+)
+
+_HI = ChatRequest((Message("user", (Text("Hi"),)),), max_tokens=1)
+
+
+class Ollama:
+    """A ProviderType (see `providers/base.py`)."""
+
+    name = OLLAMA.type
+    stream_type = NDJSON
+    counts: frozenset[Operation] = frozenset()
+
+    def build_request(
+        self, ask: Ask, deployment: Deployment, trace_headers: Mapping[str, str]
+    ) -> OutboundRequest:
+        """Return the request to send (see `providers/base.py`)."""
+        provider, model = deployment.provider, deployment.model
+        path = OLLAMA.find_path(ask.operation, ask.model)
+        dropped: list[str] = []
+        if ask.operation == "embeddings":
+            body = write_ollama_vectors(ask, model, dropped)
+        elif ask.operation in _OWN_DIALECT:
+            body = build_passed_body(ask, model, _find_bounds(deployment))
+        else:
+            body = write_ollama_chat(read_chat(ask), model, _find_bounds(deployment), dropped)
+        # Assigned, not added to: an earlier attempt elsewhere may have dropped others.
+        ask.dropped = dropped
+        key_header = build_key_header(provider, AUTHORIZATION)
+        more = {**_ACCEPT, **trace_headers} if ask.streams else trace_headers
+        return OutboundRequest(
+            provider=provider.name,
+            method="POST",
+            url=find_root(provider) + path,
+            headers=build_headers(provider, key_header, more, streams=ask.streams),
+            body=body,
+            streams=ask.streams,
+            clocks=provider.clocks,
+            pool=provider.pool,
+            model=model,
+        )
+
+    def find_maker(self, ask: Ask, model: str) -> Maker | None:
+        """Return nobody: it takes thoughts back, and does without them."""
+        return None
+
+    def open_stream(self, ask: Ask, max_event_bytes: int) -> StreamReader:
+        """Return the reader for one streamed answer (see `providers/base.py`)."""
+        reader = OllamaEvents(ask, max_event_bytes)
+        writer: EventWriter
+        if ask.operation in _OWN_DIALECT:
+            writer = PassedLines(reader)
+        else:
+            writer = find_dialect(ask.operation).open_writer(ask)
+        return TranslatedStream(ask, reader, writer)
+
+    def read_answer(self, ask: Ask, body: bytes) -> CheckedAnswer:
+        """Check a complete answer (see `providers/base.py`)."""
+        if ask.operation == "embeddings":
+            return read_ollama_vectors(ask, body)
+        if ask.operation in _OWN_DIALECT:
+            return read_passed_answer(ask, body)
+        events, anomalies = read_ollama_events(ask, body)
+        return translate_answer(ask, events, anomalies)
+
+    def stream_answer(self, ask: Ask, body: bytes) -> CheckedAnswer:
+        """Return a complete answer as a stream (see `providers/base.py`)."""
+        if ask.operation in _OWN_DIALECT:
+            return read_passed_answer(ask, body)
+        events, anomalies = read_ollama_events(ask, body)
+        return translate_answer(ask, events, anomalies, as_stream=True)
+
+    def build_probe(self, provider: Provider, clocks: Clocks) -> OutboundRequest | None:
+        """Return what to ask to learn how a provider is (see `providers/base.py`)."""
+        probe = provider.probe
+        if probe.kind == "off":
+            return None
+        model = find_probed_model(provider)
+        if probe.kind == "completion" and model is not None:
+            ask = Ask("chat", model, {}, chat=_HI)
+            request = self.build_request(ask, Deployment(provider, model), {})
+            return replace(request, clocks=clocks)
+        path = probe.path or OLLAMA.health_path
+        root = provider.base_url if probe.path is not None else find_root(provider)
+        key_header = build_key_header(provider, AUTHORIZATION)
+        return build_free_probe(provider, root + path, key_header, clocks)
+
+    def read_probe(self, provider: Provider, status: int, body: bytes) -> ProbeReading:
+        """Return what an answer to a probe says (see `providers/base.py`)."""
+        is_completion = provider.probe.kind == "completion" and find_probed_model(provider)
+        if is_completion and 200 <= status < 300:
+            return _read_completion(body)
+        return read_probe_answer(OLLAMA, provider, status, body)
+
+
+def find_root(provider: Provider) -> str:
+    """Return the address of the server, whichever of its surfaces `base_url` names."""
+    url = provider.base_url.rstrip("/")
+    for surface in _SURFACES:
+        url = url.removesuffix(surface)
+    return url
+
+
+def _find_bounds(deployment: Deployment) -> WindowBounds:
+    provider, known = deployment.provider, deployment.info.max_input_tokens
+    highest = provider.max_context_tokens
+    return WindowBounds(
+        provider.min_context_tokens, highest if known is None else min(known, highest)
+    )
+
+
+def _read_completion(body: bytes) -> ProbeReading:
+    try:
+        value = msgspec.json.decode(body)
+    except (ValueError, RecursionError):
+        value = None
+    # One token may all have gone into thoughts: what counts is that it has answered.
+    if isinstance(value, dict) and value.get("done") is True and "message" in value:
+        return ProbeReading("healthy", "completes")
+    return ProbeReading("unhealthy", "its answer is no completion")

@@ -1,0 +1,137 @@
+"""Embeddings in OpenAI's format <-> Ollama's `/api/embed`, and back for Ollama's clients."""
+
+from collections.abc import MutableSequence
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+
+from proxy.domain.errors import NotOffered, UpstreamProtocolError
+from proxy.domain.exchange import Anomaly
+from proxy.domain.usage import Usage
+from proxy.wire.base import Ask, CheckedAnswer
+from proxy.wire.json_text import build_object, encode
+from proxy.wire.ollama_line import decode_line, read_counts
+from proxy.wire.openai_answer import read_openai_answer
+from proxy.wire.usage_estimate import estimate_usage
+
+_READ = frozenset(("model", "input", "encoding_format"))
+_OWN = frozenset(("dimensions", "truncate", "options", "keep_alive"))
+
+_decode_input = msgspec.json.Decoder(str | list[str]).decode
+
+
+class _Vectors(Struct):
+    embeddings: list[Raw] | None = None
+
+
+class _Item(Struct):
+    embedding: Raw
+
+
+class _List(Struct):
+    data: list[_Item]
+
+
+_decode_vectors = msgspec.json.Decoder(_Vectors).decode
+_decode_list = msgspec.json.Decoder(_List).decode
+
+
+def write_ollama_vectors(ask: Ask, model: str, dropped: MutableSequence[str]) -> bytes:
+    """
+    Return the body that asks for the vectors that an embeddings request asks for.
+
+    `truncate` is false unless the client has set it: a text that is too long is refused then, and
+    not embedded in part.
+
+    Args:
+        ask: what is asked.
+        model: its name at the server.
+        dropped: gets the names of what was left out.
+
+    Raises:
+        NotOffered: tokens instead of text.
+
+    Source: wire-formats §2.5 and §3.4; tests/wire/test_ollama_vectors.py.
+    """
+    try:
+        _decode_input(ask.fields["input"])
+    except (ValueError, RecursionError):
+        raise NotOffered("Ollama takes text, and no tokens, as input.", param="input") from None
+    body: dict[str, Any] = {"model": model, "input": ask.fields["input"], "truncate": False}
+    for name, value in ask.fields.items():
+        if bytes(value) == b"null":
+            continue
+        if name in _OWN:
+            body[name] = value
+        elif name not in _READ:
+            dropped.append(name)
+    body.update((name, value) for name, value in ask.own_fields.items() if name in _OWN)
+    return encode(body)
+
+
+def read_ollama_vectors(ask: Ask, body: bytes) -> CheckedAnswer:
+    """
+    Return the answer to an embeddings request in OpenAI's format.
+
+    Raises:
+        UpstreamError: an error inside the 200, a body that is not Ollama's, or fewer vectors than
+            were asked for.
+
+    Source: wire-formats §2.5 and §3.4; tests/wire/test_ollama_vectors.py.
+    """
+    anomalies: set[Anomaly] = set()
+    line = decode_line(body, anomalies)
+    try:
+        vectors = _decode_vectors(body).embeddings
+    except (ValueError, RecursionError):
+        raise UpstreamProtocolError() from None
+    if vectors is None or any(not bytes(vector).startswith(b"[") for vector in vectors):
+        raise UpstreamProtocolError()
+    try:
+        inputs, _ = read_counts(line)
+    except (ValueError, RecursionError):
+        anomalies.add("usage_anomaly")
+        inputs = None
+    usage = estimate_usage(ask, 0) if inputs is None else Usage(inputs, 0)
+    items = [
+        build_object({"object": b'"embedding"', "index": encode(place), "embedding": vector})
+        for place, vector in enumerate(vectors)
+    ]
+    counts = {"prompt_tokens": usage.input_tokens, "total_tokens": usage.input_tokens}
+    built = build_object(
+        {
+            "object": b'"list"',
+            "data": b"[" + b",".join(items) + b"]",
+            "model": encode(ask.model),
+            "usage": encode(counts),
+        }
+    )
+    checked = read_openai_answer(ask, built, None)
+    return replace(checked, usage=usage, anomalies=tuple(anomalies))
+
+
+def dress_vectors(ask: Ask, answer: CheckedAnswer) -> bytes:
+    """
+    Return an embeddings answer of OpenAI's format as Ollama's clients get it.
+
+    Args:
+        ask: what was asked; with a `prompt` of its own it was the older form, of one vector.
+        answer: checked, with vectors of floats.
+
+    Source: wire-formats §3.4; tests/wire/test_ollama_vectors.py.
+    """
+    vectors = [item.embedding for item in _decode_list(answer.body).data]
+    if "prompt" in ask.own_fields:
+        return encode({"embedding": vectors[0]})
+    total_ns = int(ask.measure_s() * 1e9)
+    return encode(
+        {
+            "model": ask.model,
+            "embeddings": vectors,
+            "total_duration": total_ns,
+            "load_duration": 0,
+            "prompt_eval_count": answer.usage.input_tokens,
+        }
+    )
