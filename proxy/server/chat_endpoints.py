@@ -28,11 +28,17 @@ PATHS: tuple[tuple[str, Operation], ...] = (
     ("/generate", "generate"),
     ("/responses", "responses"),
     ("/responses/input_tokens", "input_tokens"),
+    ("/api/chat", "ollama_chat"),
+    ("/api/generate", "ollama_generate"),
+    ("/api/embed", "ollama_embed"),
+    ("/api/embeddings", "ollama_embed"),
 )
 PREFIXES = ("/v1", "", "/openai/v1")
 """Clients of Azure's newer surface are given `/openai` as a part of the address."""
 RESPONSE_PREFIXES = (*PREFIXES, "/openai")
 """Those of its older one ask for responses without a deployment, and name the model in the body."""
+OLLAMA_PREFIX = "/api/"
+"""Ollama's clients are given nothing but a host."""
 DEPLOYMENTS = "/openai/deployments/"
 _OF_DEPLOYMENTS: tuple[Operation, ...] = ("chat", "completions", "embeddings")
 _OF_RESPONSES: tuple[Operation, ...] = ("responses", "input_tokens")
@@ -65,6 +71,8 @@ def _list_paths() -> Iterator[tuple[str, Operation, tuple[str, ...]]]:
     for path, operation in PATHS:
         if operation in _OF_RESPONSES:
             yield path, operation, RESPONSE_PREFIXES
+        elif path.startswith(OLLAMA_PREFIX):
+            yield path, operation, ("",)
         else:
             yield path, operation, PREFIXES if operation in _OF_DEPLOYMENTS else PREFIXES[:2]
 

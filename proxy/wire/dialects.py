@@ -9,10 +9,12 @@ from proxy.domain.chat import ChatRequest
 from proxy.domain.errors import InvalidRequest, NotOffered
 from proxy.domain.exchange import Operation
 from proxy.wire.anthropic_dialect import AnthropicDialect
-from proxy.wire.base import Ask
+from proxy.wire.base import Ask, CheckedAnswer
 from proxy.wire.dialect import Dialect
 from proxy.wire.generate_dialect import GenerateDialect
 from proxy.wire.json_text import holds_too_many_values
+from proxy.wire.ollama_dialect import OllamaDialect
+from proxy.wire.ollama_vectors import dress_vectors
 from proxy.wire.openai_dialect import OpenAIDialect
 from proxy.wire.responses_dialect import ResponsesDialect
 
@@ -20,6 +22,7 @@ _OPENAI = OpenAIDialect()
 _ANTHROPIC = AnthropicDialect()
 _GENERATE = GenerateDialect()
 _RESPONSES = ResponsesDialect()
+_OLLAMA = OllamaDialect()
 _DIALECTS: Mapping[Operation, Dialect] = MappingProxyType(
     {
         "chat": _OPENAI,
@@ -30,6 +33,9 @@ _DIALECTS: Mapping[Operation, Dialect] = MappingProxyType(
         "generate": _GENERATE,
         "responses": _RESPONSES,
         "input_tokens": _RESPONSES,
+        "ollama_chat": _OLLAMA,
+        "ollama_generate": _OLLAMA,
+        "ollama_embed": _OLLAMA,
     }
 )
 
@@ -70,6 +76,18 @@ def read_chat(ask: Ask) -> ChatRequest:
         _check_choice(ask, chat)
         ask.chat = chat
     return ask.chat
+
+
+def dress_answer(operation: Operation, ask: Ask, answer: CheckedAnswer) -> bytes:
+    """
+    Return a whole answer as the client gets it, where it was asked for by another operation.
+
+    Args:
+        operation: the client's; vectors are asked for in OpenAI's words, whoever wants them.
+        ask: what a provider was asked.
+        answer: to `ask`, checked.
+    """
+    return dress_vectors(ask, answer) if operation == "ollama_embed" else answer.body
 
 
 def _check_choice(ask: Ask, chat: ChatRequest) -> None:
