@@ -10,9 +10,9 @@ from proxy.domain.exchange import Operation
 from proxy.wire.base import Ask
 from proxy.wire.dialect import EventWriter
 from proxy.wire.generate_request import find_likelihoods, parse_ask, read_generate
-from proxy.wire.generate_writer import GenerateLines, build_line, write_generate_answer
+from proxy.wire.generate_writer import GenerateLines, write_generate_answer
 from proxy.wire.json_text import encode
-from proxy.wire.ndjson import NDJSON
+from proxy.wire.ndjson import NDJSON, build_line
 
 _NAMES = {
     "n": "num_generations",

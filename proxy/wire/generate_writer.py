@@ -20,6 +20,7 @@ from proxy.domain.usage import Usage
 from proxy.wire.base import Ask
 from proxy.wire.gathered_answer import GatheredChoice, gather_answer
 from proxy.wire.json_text import build_object, encode
+from proxy.wire.ndjson import build_line
 from proxy.wire.new_id import build_id
 from proxy.wire.openai_error import NO_VALUE
 
@@ -44,9 +45,6 @@ class _Token(Struct):
 class _LogProbs(Struct):
     content: list[_Token] | None = None
 
-
-_LINE_ENDS = tuple((end.encode(), b"\\u%04x" % ord(end)) for end in "\x85\u2028\u2029")
-"""What JSON has as it is, and clients take for the end of a line that read Unicode's lines."""
 
 _decode_log_probs = msgspec.json.Decoder(_LogProbs).decode
 
@@ -153,15 +151,6 @@ def write_generate_answer(ask: Ask, events: Sequence[Event], *, has_likelihoods:
             _add_likelihoods(built, choice)
         generations.append(built)
     return _build_answer(ask, answer.started.id, generations, answer.usage)
-
-
-def build_line(value: object) -> bytes:
-    """Return a value as one line of JSON, by whatever rule a client finds the ends of lines."""
-    line: bytes = encode(value)
-    if not line.isascii():
-        for end, escaped in _LINE_ENDS:
-            line = line.replace(end, escaped)
-    return line + b"\n"
 
 
 def _build_generation(index: int | None, own_id: str, text: str, reason: str) -> dict[str, Any]:
