@@ -35,11 +35,17 @@ PLACES = ("plain", "claude", "gemini")
 
 
 class Framework(Struct, frozen=True):
-    """Who asks: its checks, and what is installed for it; for Node that is in a lock file."""
+    """
+    Who asks, by which file of checks.
+
+    `wanted` is installed for it from PyPI. For Node it is what stands in the lock file of the
+    folder `locked`.
+    """
 
     name: str
     checks: str
     wanted: Sequence[str] = ()
+    locked: str | None = None
 
 
 FRAMEWORKS = (
@@ -61,9 +67,11 @@ FRAMEWORKS = (
     Framework("OpenAI Agents", "openai_agents_checks.py", ("openai-agents<0.25",)),
     Framework("ollama", "ollama_checks.py", ("ollama<0.7",)),
     Framework("cohere", "cohere_checks.py", ("cohere<8",)),
-    Framework("openai-node", "openai_checks.mjs"),
-    Framework("Anthropic for TypeScript", "anthropic_checks.mjs"),
-    Framework("Vercel AI SDK", "ai_sdk_checks.mjs"),
+    Framework("openai-node 6", "openai_checks.mjs", locked="node-20"),
+    Framework("openai-node 7", "openai_checks.mjs", locked="newest"),
+    Framework("Anthropic for TypeScript", "anthropic_checks.mjs", locked="node-20"),
+    Framework("Vercel AI SDK 6", "ai_sdk_checks.mjs", locked="node-20"),
+    Framework("Vercel AI SDK 7", "ai_sdk_checks.mjs", locked="newest"),
 )
 
 ENVIRONMENTS = ROOT / ".venv-clients"
@@ -73,6 +81,10 @@ ABOUT = (
     "column is a provider: `plain` of OpenAI's format, `claude` of Anthropic's, `gemini` of "
     "Gemini's. What each check asks is in `campaigns/programs/clients` and "
     "`campaigns/programs/node`; how to point each framework at the proxy: docs/clients.md."
+)
+ABOUT_NODE = (
+    "openai-node 6 and the Vercel AI SDK 6 are the last majors that are content with Node 20. The "
+    "newest ask for Node 22, and were run by the same Node as the others: {node}."
 )
 QUIET = {
     # Neither may ask for anything but the proxy.
@@ -106,7 +118,7 @@ def main() -> int:
             "LEDGER_KEY": PROVIDER_KEY,
         }
         found = {one.name: ask_framework(one, variables) for one in FRAMEWORKS}
-    return write_result(build_result(found))
+    return write_result(build_result(found, find_node()))
 
 
 def ask_framework(framework: Framework, variables: Mapping[str, str]) -> Found:
@@ -116,7 +128,7 @@ def ask_framework(framework: Framework, variables: Mapping[str, str]) -> Found:
     except (OSError, subprocess.SubprocessError):
         return None, {NOT_INSTALLED: [NOT_INSTALLED] * len(PLACES)}
     try:
-        with (ENVIRONMENTS / f"{framework.checks}.log").open("wb") as errors:
+        with (ENVIRONMENTS / f"{framework.name}.log").open("wb") as errors:
             lines = run_program(command, variables, folder, errors)
     except subprocess.SubprocessError:
         return None, {NOT_FINISHED: [NOT_FINISHED] * len(PLACES)}
@@ -125,15 +137,24 @@ def ask_framework(framework: Framework, variables: Mapping[str, str]) -> Found:
 
 def prepare(framework: Framework) -> tuple[list[str], Path | None]:
     """Install a framework; return the command that runs its checks, and the folder for it."""
-    if framework.checks.endswith(".mjs"):
-        folder = ENVIRONMENTS / "node"
-        prepare_node(folder, PROGRAMS / "node")
+    if framework.locked is not None:
+        folder = ENVIRONMENTS / framework.locked
+        prepare_node(folder, PROGRAMS / "node", PROGRAMS / "node" / framework.locked)
         return ["node", "run.mjs", framework.checks], folder
     name = framework.checks.removesuffix("_checks.py").replace("_", "-")
     python = prepare_environment(ENVIRONMENTS / name, *framework.wanted)
     programs = PROGRAMS / "clients"
     # -I: neither this project nor the development environment must be found by it.
     return [str(python), "-I", str(programs / "run.py"), str(programs / framework.checks)], None
+
+
+def find_node() -> str:
+    """Return the version of Node that is here, or that there is none."""
+    try:
+        told = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return "none is here"
+    return told.stdout.strip()
 
 
 def read_lines(lines: Sequence[Mapping[str, Any]]) -> Found:
@@ -149,11 +170,15 @@ def read_lines(lines: Sequence[Mapping[str, Any]]) -> Found:
     return f"{first['package']} {first['version']}", rows
 
 
-def build_result(found: Mapping[str, Found]) -> Result:
+def build_result(found: Mapping[str, Found], node: str) -> Result:
     """Return the page: a row for each check of each framework, a column for each place."""
     versions = [version for version, _ in found.values() if version is not None]
     missing = [name for name, (_, rows) in found.items() if NOT_INSTALLED in rows]
-    notes = [ABOUT, f"Asked through: {', '.join(versions) or 'none'}."]
+    notes = [
+        ABOUT,
+        ABOUT_NODE.format(node=node),
+        f"Asked through: {', '.join(versions) or 'none'}.",
+    ]
     if missing:
         notes.append(f"Could not be installed and were not asked: {', '.join(missing)}.")
     return Result(

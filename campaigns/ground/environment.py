@@ -33,15 +33,22 @@ def prepare_environment(folder: Path, *wanted: str) -> Path:
     return python
 
 
-def prepare_node(folder: Path, programs: Path) -> None:
+def prepare_node(folder: Path, programs: Path, locked: Path) -> None:
     """
-    Copy programs for Node into a folder, and install beside them what their lock file names.
+    Copy programs for Node into a folder, and install beside them what a lock file names.
+
+    Args:
+        folder: where they go, with node_modules; what an earlier run installed is replaced.
+        programs: where they lie.
+        locked: where package.json and package-lock.json lie.
 
     Raises:
         OSError: there is no npm.
         subprocess.SubprocessError: it could not be installed, or not in time.
     """
-    shutil.copytree(programs, folder, dirs_exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (*programs.glob("*.mjs"), *locked.glob("*.json")):
+        shutil.copy(path, folder)
     npm = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"]
     subprocess.run(npm, cwd=folder, check=True, stdout=sys.stderr, timeout=INSTALL_WITHIN_S)
 

@@ -23,7 +23,7 @@ def test_a_check_that_one_place_fails_fails_the_campaign() -> None:
     """Each verdict stands in the column of its place, and what is not `ok` is a failure."""
     lines = [{"check": "text", "place": place, "verdict": "ok"} for place in PLACES]
     lines += [{"check": "stream", "place": PLACES[0], "verdict": "ValueError: no"}]
-    result = build_result({"Acme": read_lines([VERSION, *lines])})
+    result = build_result({"Acme": read_lines([VERSION, *lines])}, "v20")
     assert result.rows["Acme, text"] == ["ok"] * len(PLACES)
     assert result.rows["Acme, stream"][:2] == ["ValueError: no", "did not run"]
     assert result.failures == ["Acme, stream"]
@@ -32,7 +32,7 @@ def test_a_check_that_one_place_fails_fails_the_campaign() -> None:
 
 def test_a_framework_that_is_not_there_is_told() -> None:
     """What could not be installed is named above the table, and is no success."""
-    result = build_result({"Acme": (None, {NOT_INSTALLED: [NOT_INSTALLED] * len(PLACES)})})
+    result = build_result({"Acme": (None, {NOT_INSTALLED: [NOT_INSTALLED] * len(PLACES)})}, "v20")
     assert result.notes[-1].endswith("not asked: Acme.")
     assert result.failures
 
@@ -40,15 +40,16 @@ def test_a_framework_that_is_not_there_is_told() -> None:
 @pytest.mark.parametrize("framework", FRAMEWORKS, ids=lambda one: one.name)
 def test_every_framework_has_its_checks(framework: Framework) -> None:
     """Each one's checks lie where they are run; what is installed for it has an upper bound."""
-    folder = "node" if framework.checks.endswith(".mjs") else "clients"
+    folder = "clients" if framework.locked is None else "node"
     assert (PROGRAMS / folder / framework.checks).is_file()
     assert all("<" in wanted for wanted in framework.wanted)
 
 
-def test_what_node_gets_is_locked_without_addresses() -> None:
+@pytest.mark.parametrize("folder", sorted({one.locked for one in FRAMEWORKS if one.locked}))
+def test_what_node_gets_is_locked_without_addresses(folder: str) -> None:
     """The lock file has the exact versions of the manifest, hashes, and no place to load from."""
-    manifest = json.loads((PROGRAMS / "node" / "package.json").read_text())
-    lock = json.loads((PROGRAMS / "node" / "package-lock.json").read_text())
+    manifest = json.loads((PROGRAMS / "node" / folder / "package.json").read_text())
+    lock = json.loads((PROGRAMS / "node" / folder / "package-lock.json").read_text())
     root, *others = lock["packages"].values()
     assert root["dependencies"] == manifest["dependencies"]
     for name, version in manifest["dependencies"].items():

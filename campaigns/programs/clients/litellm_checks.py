@@ -80,6 +80,24 @@ def stream(api: str, at: "Ground", place: str) -> None:
     assert usage and usage[-1].completion_tokens > 0, usage
 
 
+def picture(api: str, at: "Ground", place: str) -> None:
+    shown = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{at.picture}"}}
+    parts = [{"type": "text", "text": "What is it?"}, shown]
+    answer = ask(at, api, f"{place}/sim-look", [{"role": "user", "content": parts}])
+    assert answer.choices[0].message.content == at.picture_seen, answer
+
+
+def thinking(api: str, at: "Ground", place: str) -> None:
+    more: dict[str, Any] = {}
+    if api == "anthropic":
+        # It goes by the model's name, which says nothing to it here.
+        more["allowed_openai_params"] = ["thinking"]
+        more["thinking"] = {"type": "enabled", "budget_tokens": 1024}
+    answer = ask(at, api, f"{place}/sim-echo@5thoughts", **more)
+    message = answer.choices[0].message
+    assert (message.reasoning_content, message.content) == (at.thought, at.text), message
+
+
 def tools(api: str, at: "Ground", place: str) -> None:
     first = ask(at, api, f"{place}/sim-tools@2calls", tools=TOOLS)
     check_calls(first)
@@ -129,6 +147,11 @@ def check_error(call: Callable[[], Any], kind: Any, status: int) -> None:
         assert getattr(error, "status_code", None) == status, error
     else:
         raise AssertionError(f"no {kind.__name__}")
+
+
+def asked_once(api: str, at: "Ground", place: str) -> None:
+    call = partial(ask, at, api, f"{place}/sim-fault-u23-503")
+    assert at.count_asked(call) == 1
 
 
 def broken_stream(api: str, at: "Ground", place: str) -> None:
@@ -183,10 +206,13 @@ _OF_EACH_PREFIX = (
     text,
     text_async,
     stream,
+    picture,
+    thinking,
     tools,
     streamed_tools,
     output_by_schema,
     errors,
+    asked_once,
     broken_stream,
 )
 CHECKS: dict[str, Callable[["Ground", str], None]] = {

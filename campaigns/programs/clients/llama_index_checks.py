@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 import openai
 from llama_index.core.agent.workflow import FunctionAgent
-from llama_index.core.llms import ChatMessage, LLMMetadata
+from llama_index.core.llms import ChatMessage, ImageBlock, LLMMetadata, TextBlock
 from llama_index.core.program import FunctionCallingProgram
 from llama_index.embeddings.openai import OpenAIEmbedding
 from llama_index.llms.anthropic import Anthropic
@@ -84,6 +84,13 @@ def stream(api: str, at: "Ground", place: str) -> None:
     assert "".join(piece.delta or "" for piece in pieces) == at.text, pieces
 
 
+def picture(api: str, at: "Ground", place: str) -> None:
+    shown = ImageBlock(image=at.picture.encode(), image_mimetype="image/png")
+    message = ChatMessage(role="user", blocks=[TextBlock(text="What is it?"), shown])
+    answer = build_model(at, api, f"{place}/sim-look").chat([message])
+    assert answer.message.content == at.picture_seen, answer
+
+
 def agent(api: str, at: "Ground", place: str, streaming: bool = True) -> None:
     async def run() -> Any:
         model = build_model(at, api, f"{place}/sim-tools@2calls")
@@ -153,6 +160,7 @@ _OF_EACH_API = (
     text,
     text_async,
     stream,
+    picture,
     agent,
     agent_without_streams,
     output_by_tool,

@@ -102,6 +102,12 @@ def output_by_schema(at: "Ground", place: str) -> None:
     Book.model_validate_json(answer.message.content)
 
 
+def picture(at: "Ground", place: str) -> None:
+    message = {"role": "user", "content": "What is it?", "images": [at.picture]}
+    answer = build_client(at).chat(f"{place}/sim-look", [message])
+    assert answer.message.content == at.picture_seen, answer
+
+
 def limit(at: "Ground", place: str) -> None:
     answer = build_client(at).chat(f"{place}/sim-echo", ask(at), options={"num_predict": 3})
     assert (answer.done_reason, answer.eval_count) == ("length", 3), answer
@@ -158,6 +164,7 @@ _ALL = (
     tools,
     streamed_tools,
     thinking,
+    picture,
     output_by_schema,
     limit,
     embeddings,

@@ -49,6 +49,7 @@ TOOLS: list[FunctionTool] = [function_tool(get_weather), function_tool(get_time)
 def build_agent(at: "Ground", api: str, model: str, key: str | None = None, **options: Any) -> Any:
     client = AsyncOpenAI(base_url=f"{at.url}/v1", api_key=key or at.key, max_retries=0)
     kind: Any = OpenAIChatCompletionsModel if api == "chat" else OpenAIResponsesModel
+    options.setdefault("instructions", "Be brief.")
     return Agent(
         name="asker",
         model=kind(model=model, openai_client=client),
@@ -80,6 +81,25 @@ def stream(api: str, at: "Ground", place: str) -> None:
     usage = result.context_wrapper.usage
     assert said == result.final_output == at.text, said
     assert usage.input_tokens > 0 and usage.output_tokens > 0, usage
+
+
+def picture(api: str, at: "Ground", place: str) -> None:
+    shown = {"type": "input_image", "image_url": f"data:image/png;base64,{at.picture}"}
+    parts: Any = [{"type": "input_text", "text": "What is it?"}, {**shown, "detail": "auto"}]
+    agent = build_agent(at, api, f"{place}/sim-look")
+    result = asyncio.run(Runner.run(agent, [{"role": "user", "content": parts}]))
+    assert result.final_output == at.picture_seen, result.final_output
+
+
+def history(api: str, at: "Ground", place: str) -> None:
+    async def run() -> Any:
+        agent = build_agent(at, api, f"{place}/sim-tools@5thoughts", tools=TOOLS)
+        first = await Runner.run(agent, at.text)
+        turns = [*first.to_input_list(), {"role": "user", "content": "And now?"}]
+        return await Runner.run(agent, turns)
+
+    result = asyncio.run(run())
+    assert result.final_output.startswith("The tool answered: "), result.final_output
 
 
 def tools(api: str, at: "Ground", place: str) -> None:
@@ -129,7 +149,17 @@ def broken_stream(api: str, at: "Ground", place: str) -> None:
         raise AssertionError("it ended as if it were complete")
 
 
-_OF_EACH_API = (text, stream, tools, streamed_tools, output_by_schema, errors, broken_stream)
+_OF_EACH_API = (
+    text,
+    stream,
+    picture,
+    history,
+    tools,
+    streamed_tools,
+    output_by_schema,
+    errors,
+    broken_stream,
+)
 CHECKS: dict[str, Callable[["Ground", str], None]] = {
     f"{api}: {check.__name__.replace('_', ' ')}": partial(check, api)
     for api in ("chat", "responses")

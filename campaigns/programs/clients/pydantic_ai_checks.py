@@ -1,11 +1,12 @@
 """pydantic-ai over chat completions, messages and responses."""
 
+import base64
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
-from pydantic_ai import Agent, Embedder, NativeOutput, ToolOutput
+from pydantic_ai import Agent, BinaryContent, Embedder, NativeOutput, ThinkingPart, ToolOutput
 from pydantic_ai.embeddings.openai import OpenAIEmbeddingModel
 from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError
 from pydantic_ai.models.anthropic import AnthropicModel
@@ -68,6 +69,32 @@ def stream(api: str, at: "Ground", place: str) -> None:
     assert result.usage.input_tokens > 0 and result.usage.output_tokens > 0, result.usage
 
 
+def history(api: str, at: "Ground", place: str) -> None:
+    agent = build_agent(at, api, f"{place}/sim-echo", instructions="Be brief.")
+    first = agent.run_sync("One.")
+    second = agent.run_sync("Two.", message_history=first.all_messages())
+    assert (first.output, second.output) == ("One.", "Two.")
+    assert second.usage.input_tokens > first.usage.input_tokens, second.usage
+
+
+def picture(api: str, at: "Ground", place: str) -> None:
+    shown = BinaryContent(base64.b64decode(at.picture), media_type="image/png")
+    result = build_agent(at, api, f"{place}/sim-look").run_sync(["What is it?", shown])
+    assert result.output == at.picture_seen, result.output
+
+
+def thinking(api: str, at: "Ground", place: str) -> None:
+    agent = build_agent(at, api, f"{place}/sim-echo@5thoughts")
+    settings: dict[str, Any] = {"max_tokens": at.max_tokens}
+    if api == "messages":
+        settings["anthropic_thinking"] = {"type": "enabled", "budget_tokens": 1024}
+    if api == "responses":
+        settings |= {"openai_reasoning_effort": "low", "openai_reasoning_summary": "auto"}
+    answer = agent.run_sync(at.text, model_settings=settings).all_messages()[-1]
+    thoughts = [part.content for part in answer.parts if isinstance(part, ThinkingPart)]
+    assert thoughts == [at.thought] and answer.text == at.text, answer.parts
+
+
 def tools(api: str, at: "Ground", place: str) -> None:
     agent = build_agent(at, api, f"{place}/sim-tools@2calls", tools=[get_weather, get_time])
     CALLED.clear()
@@ -124,6 +151,11 @@ def errors(api: str, at: "Ground", place: str) -> None:
         raise AssertionError("a wrong key was taken")
 
 
+def asked_once(api: str, at: "Ground", place: str) -> None:
+    agent = build_agent(at, api, f"{place}/sim-fault-u23-503")
+    assert at.count_asked(lambda: agent.run_sync(at.text)) == 1
+
+
 def broken_stream(api: str, at: "Ground", place: str) -> None:
     agent = build_agent(at, api, f"{place}/sim-fault-u7-reset-after-content")
     pieces: list[str] = []
@@ -150,12 +182,16 @@ def embeddings(at: "Ground", place: str) -> None:
 _OF_EACH_API = (
     text,
     stream,
+    history,
+    picture,
+    thinking,
     tools,
     streamed_tools,
     thoughts_with_tools,
     output_by_tool,
     output_by_schema,
     errors,
+    asked_once,
     broken_stream,
 )
 CHECKS: dict[str, Callable[["Ground", str], None]] = {

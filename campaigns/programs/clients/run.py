@@ -12,14 +12,12 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 from urllib.request import Request, urlopen
-
-LIMITED = "sim-fault-u21-429-seconds"
-RESET = "sim-fault-u7-reset-after-content"
 
 
 class Ground:
@@ -27,8 +25,15 @@ class Ground:
 
     text = "Say this again, word for word, please."
     max_tokens = 2000
-    max_short = 3
-    """So many tokens end an answer in mid-sentence."""
+    thought = " Let me see what was"
+    """What `sim-echo@5thoughts` thinks."""
+    picture = (
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJ"
+        "RU5ErkJggg=="
+    )
+    """A PNG of one pixel, in Base64."""
+    picture_seen = "I see: image/png of 70 bytes."
+    """What `sim-look` says about it."""
 
     def __init__(self) -> None:
         self.url = os.environ["PROXY_URL"]
@@ -42,13 +47,18 @@ class Ground:
         """Forget every failure so far, so that the next request is asked of its provider."""
         _ask("POST", f"{self.url}/admin/breakers/*/reset", self._admin_key)
 
-    def forget_asked(self) -> None:
-        """Clear the ledger of what the provider was asked."""
+    def count_asked(self, call: Callable[[], Any]) -> int:
+        """Return how often the provider is asked by a call that raises."""
+        self.close_breakers()
         _ask("DELETE", f"{self._ledger_url}/ledger", self._ledger_key)
-
-    def count_asked(self) -> int:
-        """Return how often the provider was asked since."""
-        return len(_ask("GET", f"{self._ledger_url}/ledger", self._ledger_key)["entries"])
+        try:
+            call()
+        except Exception:  # noqa: BLE001 - which one it is is not what is looked at here
+            entries: list[Any] = _ask("GET", f"{self._ledger_url}/ledger", self._ledger_key)[
+                "entries"
+            ]
+            return len(entries)
+        raise AssertionError("it did not fail")
 
 
 def main() -> None:

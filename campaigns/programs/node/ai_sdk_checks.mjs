@@ -14,7 +14,7 @@ import {
   streamText,
   tool,
 } from "ai";
-import { BOOK, BROKEN, LIMITED, NOTHING, STORY, WEATHER } from "./tools.mjs";
+import { BOOK, BROKEN, ENDLESS, LIMITED, NOTHING, STORY, WEATHER } from "./tools.mjs";
 
 export const PACKAGE = "ai";
 
@@ -73,6 +73,39 @@ async function stream(api, at, place) {
   assert.equal(await result.finishReason, "stop");
 }
 
+async function picture(api, at, place) {
+  const shown = { type: "image", image: at.picture, mediaType: "image/png" };
+  const { prompt, ...ask } = asked(api, at, `${place}/sim-look`);
+  const content = [{ type: "text", text: prompt }, shown];
+  const result = await generateText({ ...ask, messages: [{ role: "user", content }] });
+  assert.equal(result.text, at.pictureSeen);
+}
+
+async function thinking(api, at, place) {
+  const providerOptions = {
+    anthropic: { thinking: { type: "enabled", budgetTokens: 1024 } },
+    openai: { reasoningSummary: "auto", forceReasoning: true, store: false },
+  };
+  const model = `${place}/sim-tools@5thoughts`;
+  const more = { providerOptions, tools: buildTools([]), stopWhen: stepCountIs(3) };
+  const result = streamText(asked(api, at, model, more));
+  const steps = await result.steps;
+  assert.match(steps.at(-1).text, /^The tool answered: /);
+  // Only OpenAI's own chat completions have no field for it.
+  if (api !== "chat") assert.equal(steps[0].reasoningText, at.thought);
+}
+
+async function earlyClose(api, at, place) {
+  const ending = await at.findEnding(async () => {
+    const leaving = new AbortController();
+    const more = { abortSignal: leaving.signal, onError: () => {} };
+    for await (const part of streamText(asked(api, at, `${place}/${ENDLESS}`, more)).fullStream) {
+      if (part.type === "text-delta") leaving.abort();
+    }
+  });
+  assert.equal(ending, "client_closed");
+}
+
 async function tools(api, at, place) {
   const called = [];
   const more = { tools: buildTools(called), stopWhen: stepCountIs(3) };
@@ -95,6 +128,15 @@ async function outputBySchema(api, at, place) {
   const more = { output: Output.object({ schema: jsonSchema(BOOK) }) };
   const { output } = await generateText(asked(api, at, `${place}/${STORY}`, more));
   assert.deepEqual(Object.keys(output).sort(), ["authors", "title", "year"]);
+}
+
+async function streamedOutput(api, at, place) {
+  const more = { output: Output.object({ schema: jsonSchema(BOOK) }) };
+  const result = streamText(asked(api, at, `${place}/${STORY}`, more));
+  let parts = 0;
+  for await (const part of result.partialOutputStream) parts += part ? 1 : 0;
+  assert.ok(parts > 0); // one, where a provider gives the arguments of a call whole
+  assert.deepEqual(Object.keys(await result.output).sort(), ["authors", "title", "year"]);
 }
 
 async function errors(api, at, place) {
@@ -145,9 +187,13 @@ async function embeddings(at, place) {
 const OF_EACH_API = {
   "text": text,
   "stream": stream,
+  "picture": picture,
+  "thinking": thinking,
+  "early close": earlyClose,
   "tools": tools,
   "streamed tools": streamedTools,
   "output by schema": outputBySchema,
+  "streamed output": streamedOutput,
   "errors": errors,
   "broken stream": brokenStream,
 };

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import Anthropic from "@anthropic-ai/sdk";
-import { BROKEN, LIMITED, NOTHING, WEATHER } from "./tools.mjs";
+import { BROKEN, ENDLESS, LIMITED, NOTHING, WEATHER } from "./tools.mjs";
 
 export const PACKAGE = "@anthropic-ai/sdk";
 const TOOLS = [
@@ -34,6 +34,21 @@ async function stream(at, place) {
   assert.equal(pieces.join(""), at.text);
   assert.equal(answer.content[0].text, at.text);
   assert.ok(answer.usage.output_tokens > 0);
+}
+
+async function picture(at, place) {
+  const source = { type: "base64", media_type: "image/png", data: at.picture };
+  const content = [{ type: "image", source }, { type: "text", text: "What is it?" }];
+  const ask = asked(at, `${place}/sim-look`, { messages: [{ role: "user", content }] });
+  assert.equal((await build(at).messages.create(ask)).content[0].text, at.pictureSeen);
+}
+
+async function earlyClose(at, place) {
+  const ending = await at.findEnding(async () => {
+    const ask = asked(at, `${place}/${ENDLESS}`, { stream: true });
+    for await (const event of await build(at).messages.create(ask)) if (event) break;
+  });
+  assert.equal(ending, "client_closed");
 }
 
 async function tools(at, place) {
@@ -115,6 +130,8 @@ async function brokenStream(at, place) {
 export const CHECKS = {
   "text": text,
   "stream": stream,
+  "picture": picture,
+  "early close": earlyClose,
   "tools": tools,
   "streamed tools": streamedTools,
   "thinking": thinking,

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import OpenAI from "openai";
 import { zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
 import { z } from "zod";
-import { BROKEN, LIMITED, NOTHING, STORY, WEATHER } from "./tools.mjs";
+import { BROKEN, ENDLESS, LIMITED, NOTHING, STORY, WEATHER } from "./tools.mjs";
 
 export const PACKAGE = "openai";
 const Book = z.object({ title: z.string(), year: z.number().int(), authors: z.array(z.string()) });
@@ -48,6 +48,23 @@ async function streamHelper(at, place) {
   helper.on("content", (delta) => pieces.push(delta));
   assert.equal(await helper.finalContent(), at.text);
   assert.equal(pieces.join(""), at.text);
+}
+
+async function picture(at, place) {
+  const shown = { type: "image_url", image_url: { url: `data:image/png;base64,${at.picture}` } };
+  const answer = await build(at).chat.completions.create({
+    model: `${place}/sim-look`,
+    messages: [{ role: "user", content: [{ type: "text", text: "What is it?" }, shown] }],
+  });
+  assert.equal(answer.choices[0].message.content, at.pictureSeen);
+}
+
+async function earlyClose(at, place) {
+  const ending = await at.findEnding(async () => {
+    const ask = asked(at, `${place}/${ENDLESS}`, { stream: true });
+    for await (const chunk of await build(at).chat.completions.create(ask)) if (chunk) break;
+  });
+  assert.equal(ending, "client_closed");
 }
 
 async function tools(at, place) {
@@ -220,6 +237,8 @@ export const CHECKS = {
   "chat: text": text,
   "chat: stream": stream,
   "chat: stream helper": streamHelper,
+  "chat: picture": picture,
+  "chat: early close": earlyClose,
   "chat: tools": tools,
   "chat: run tools": runTools,
   "chat: parse": parse,

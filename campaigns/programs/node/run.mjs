@@ -8,6 +8,7 @@
 import { readFileSync } from "node:fs";
 
 const { PROXY_URL, PROXY_KEY, WRONG_KEY, PROXY_ADMIN_KEY, PLACES } = process.env;
+const { LEDGER_URL, LEDGER_KEY } = process.env;
 
 const ground = {
   url: PROXY_URL,
@@ -15,13 +16,26 @@ const ground = {
   wrongKey: WRONG_KEY,
   text: "Say this again, word for word, please.",
   maxTokens: 2000,
+  thought: " Let me see what was", // of sim-echo@5thoughts
+  picture:
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJ" +
+    "RU5ErkJggg==", // of one pixel
+  pictureSeen: "I see: image/png of 70 bytes.", // what sim-look says about it
+  // Returns how a provider's request ended that `call` has begun and left.
+  async findEnding(call) {
+    await ask("DELETE", `${LEDGER_URL}/ledger`, LEDGER_KEY);
+    await call();
+    const { entries } = JSON.parse(
+      await ask("GET", `${LEDGER_URL}/ledger?ended=1&within_ms=10000`, LEDGER_KEY),
+    );
+    return entries.map((entry) => entry.outcome).join();
+  },
 };
 
-async function closeBreakers() {
-  const headers = { Authorization: `Bearer ${PROXY_ADMIN_KEY}` };
-  const answer = await fetch(`${PROXY_URL}/admin/breakers/*/reset`, { method: "POST", headers });
-  if (!answer.ok) throw new Error(`the breakers were not closed: ${answer.status}`);
-  await answer.arrayBuffer();
+async function ask(method, url, key) {
+  const answer = await fetch(url, { method, headers: { Authorization: `Bearer ${key}` } });
+  if (!answer.ok) throw new Error(`${method} was answered with ${answer.status}`);
+  return answer.text();
 }
 
 function tell(line) {
@@ -33,7 +47,7 @@ const manifest = readFileSync(`node_modules/${checks.PACKAGE}/package.json`, "ut
 tell({ package: checks.PACKAGE, version: JSON.parse(manifest).version });
 for (const [name, check] of Object.entries(checks.CHECKS)) {
   for (const place of JSON.parse(PLACES)) {
-    await closeBreakers();
+    await ask("POST", `${PROXY_URL}/admin/breakers/*/reset`, PROXY_ADMIN_KEY);
     let verdict = "ok";
     try {
       await check(ground, place);

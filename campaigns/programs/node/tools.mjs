@@ -21,5 +21,6 @@ export const BOOK = {
 };
 
 export const BROKEN = "sim-fault-u7-reset-after-content";
+export const ENDLESS = "sim-fault-u17-endless@100tps";
 export const LIMITED = "sim-fault-u21-429-seconds";
 export const STORY = "sim-story@0tps,0ms";
