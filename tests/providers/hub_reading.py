@@ -18,10 +18,11 @@ EVENT: Any = RawMessageStreamEvent
 
 
 def values_of(body: bytes) -> Iterator[dict[str, Any]]:
-    """Return the JSON of a stream's events, without its terminator."""
-    for line in body.splitlines():
-        if line.startswith(b"data: {"):
-            yield json.loads(line[6:])
+    """Return the JSON of a stream's events or lines, without its terminator."""
+    for line in body.split(b"\n"):
+        value = line.removeprefix(b"data: ").strip()
+        if value.startswith(b"{"):
+            yield json.loads(value)
 
 
 def accumulate_chat(body: bytes) -> Any:

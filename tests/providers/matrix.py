@@ -34,6 +34,7 @@ PROVIDERS: dict[str, dict[str, str]] = {
     "anthropic": {"base_url": ""},
     "gemini": {"base_url": "/v1beta"},
     "azure": {"base_url": "", "api_version": "2024-10-21"},
+    "cohere": {"base_url": ""},
 }
 QUESTION = "Is it sunny in Lisbon?"
 TOKENS = (6, 6)
@@ -45,6 +46,23 @@ LATER = "sim-fault-u20-error-later"
 THINKING = "sim-tools@2calls,3thoughts"
 CUT, CUT_WHOLE = "sim-fault-u10-eof-chunked", "sim-fault-u11-length-short"
 MODELS = (ECHO, TOOLS, LOOK, LIMITED, LIMITED_STREAM, LATER, CUT, CUT_WHOLE, THINKING)
+
+
+ENDINGS = (*(b"[DONE]", b"message_stop", b'"stop_reason":"', b'"finish_reason":"', b"stream-end"),)
+"""What ends an answer that is whole."""
+FAILED_GENERATION = b'"finish_reason":"ERROR"'
+
+
+def find_error(value: Body) -> Body:
+    """Return what an error says of itself; in some dialects that is all of the body."""
+    error: Body = value.get("error", value)
+    return error
+
+
+def find_message(value: Body) -> str:
+    """Return the words of an error, which every dialect has."""
+    error = find_error(value)
+    return str(error.get("message") or error["err"])
 
 
 class Refused(Exception):
@@ -75,7 +93,7 @@ class Asking:
         self._provider.ledger.clear()
         status, response, answer = await self.ask(body)
         if status == 400 and not self._provider.ledger.entries():
-            error = json.loads(answer)["error"]
+            error = find_error(json.loads(answer))
             raise Refused(error.get("param") or error["details"]["param"])
         assert status == 200, answer
         assert "x-llm-proxy-dropped-params" not in response.headers
@@ -159,12 +177,12 @@ async def _truncated(asking: Asking) -> None:
         assert status == 200
         events = list(values_of(answer))
         assert len(events) >= 2
-        assert events[-1]["error"]["message"]
-        for word in (b"[DONE]", b"message_stop", b'"stop_reason":"', b'"finish_reason":"'):
-            assert word not in answer.replace(b": ", b":")
+        assert find_message(events[-1])
+        for word in ENDINGS:
+            assert word not in answer.replace(b": ", b":").replace(FAILED_GENERATION, b"")
     status, _, answer = await asking.ask(client.ask(CUT_WHOLE, QUESTION))
     assert status == 502
-    assert json.loads(answer)["error"]["message"]
+    assert find_message(json.loads(answer))
 
 
 Feature = Callable[[Asking], Awaitable[None]]

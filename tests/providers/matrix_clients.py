@@ -270,4 +270,56 @@ class Completions:
         return bool(error["error"]["code"] == "rate_limit_exceeded")
 
 
-CLIENTS: dict[str, Client] = {each.name: each for each in (Chat(), Messages(), Completions())}
+class Generate:
+    """Cohere's old generate, which is of text alone."""
+
+    name = "generate"
+    path = "/generate"
+    headers: ClassVar[dict[str, str]] = {"Authorization": f"Bearer {KEY}"}
+    finished = "COMPLETE"
+
+    def ask(self, model: str, text: str) -> Body:
+        return {"model": model, "prompt": text, "max_tokens": 1000}
+
+    def stream(self, body: Body) -> Body:
+        return body | {"stream": True}
+
+    def offer_tools(self, body: Body) -> Body:
+        raise NoSuchField
+
+    def answer_calls(self, body: Body, read: Read) -> Body:
+        raise NoSuchField
+
+    def want_thoughts(self, body: Body) -> Body:
+        raise NoSuchField
+
+    def want_json(self, body: Body) -> Body:
+        raise NoSuchField
+
+    def show(self, model: str, *, by_address: bool) -> Body:
+        raise NoSuchField
+
+    def read_whole(self, body: bytes) -> Read:
+        return self._read(json.loads(body))
+
+    def read_stream(self, body: bytes) -> Read:
+        *lines, last = values_of(body)
+        assert last["event_type"] == "stream-end" and last["is_finished"]
+        assert not any(line["is_finished"] for line in lines)
+        read = self._read(last["response"])
+        assert read.text == "".join([line["text"] for line in lines])
+        return read
+
+    def is_rate_limit(self, error: Body) -> bool:
+        return bool(error["code"] == "rate_limit_exceeded")
+
+    def _read(self, answer: Body) -> Read:
+        (generation,) = answer["generations"]
+        counts = answer["meta"]["tokens"]
+        tokens = (counts["input_tokens"], counts["output_tokens"])
+        return Read(generation["text"], generation["finish_reason"], tokens)
+
+
+CLIENTS: dict[str, Client] = {
+    each.name: each for each in (Chat(), Messages(), Completions(), Generate())
+}
