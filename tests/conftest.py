@@ -7,6 +7,7 @@ What belongs to one floor stands in that folder's own conftest.py.
 """
 
 import asyncio
+import gc
 import warnings
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from pathlib import Path
@@ -76,6 +77,16 @@ def pytest_asyncio_loop_factories(
     if item.get_closest_marker("both_loops"):
         return {"asyncio": RunningLoop, "uvloop": uvloop.new_event_loop}
     return {"asyncio": RunningLoop}
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """
+    Have the collector pass over what is there for good: modules, and thousands of tests.
+
+    Each of its rounds takes half a second else, and tests that look for rings ask for hundreds.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
