@@ -18,6 +18,7 @@ from proxy.providers.foreign_chat import (
     read_foreign_answer,
 )
 from proxy.providers.headers import AUTHORIZATION, EVENT_STREAM, build_headers, build_key_header
+from proxy.providers.kept_request import build_bare_request
 from proxy.providers.kind import Kind
 from proxy.providers.passed_request import PassedRequest, build_outbound, find_passed_path
 from proxy.providers.probe_answer import find_probed_model, read_probe_answer
@@ -134,6 +135,14 @@ class OpenAIFormat:
         if ask.operation == "responses":
             return replace(answer, body=build_response_events(answer.body))
         return replace(answer, body=build_answer_events(ask, answer.body))
+
+    def build_kept_request(
+        self, provider: Provider, method: str, path: str, query: str
+    ) -> OutboundRequest:
+        """Return the request about what is kept there (see `providers/kept_request.py`)."""
+        url = self._build_url(provider, self._kind.operations["responses"] + path, "")
+        key_header = build_key_header(provider, self._key_header)
+        return build_bare_request(provider, method, url, query, key_header)
 
     def build_probe(self, provider: Provider, clocks: Clocks) -> OutboundRequest | None:
         """Return what to ask to learn how a provider is (see `providers/base.py`)."""

@@ -8,6 +8,7 @@ from proxy.providers.azure import AZURE, Azure
 from proxy.providers.base import ProviderType
 from proxy.providers.cohere import COHERE, Cohere
 from proxy.providers.gemini import GEMINI, Gemini
+from proxy.providers.kept_request import ResponseKeeper
 from proxy.providers.kind import ALL_PASSED, WITH_COUNTED_RESPONSES, Kind, list_passes
 from proxy.providers.ollama import OLLAMA, Ollama
 from proxy.providers.openai_compatible import KINDS
@@ -102,3 +103,10 @@ def load_types(type_names: Iterable[str]) -> list[PackageFault]:
             _loaded_types[name] = MissingType(name)
             faults.append(fault)
     return faults
+
+
+def find_keeper(type_name: str) -> ResponseKeeper | None:
+    """Return the type if its providers keep responses that can be asked for later, else None."""
+    kind, found = find_kind(type_name), find_type(type_name)
+    keeps = kind is not None and "responses" in kind.operations
+    return found if keeps and isinstance(found, ResponseKeeper) else None

@@ -180,7 +180,7 @@ async def test_a_provider_that_chats_is_told_the_whole_conversation(streams: boo
         else answering(ANSWER)
     )
     async with open_raw_upstream(chat) as upstream:
-        provider = build_provider(upstream.url + "/v1", type="vllm")
+        provider = build_provider(upstream.url, type="vllm")
         async with serving(build_snapshot(provider)) as server:
             asked = {"model": "m", "input": "Hi", "stream": streams}
             status, body = await post(server, asked)
@@ -208,8 +208,8 @@ async def test_a_provider_that_keeps_responses_is_the_one_to_go_on_with(streams:
     other = answering(ANSWER)
     async with open_raw_upstream(native) as first, open_raw_upstream(other) as second:
         snapshot = build_snapshot(
-            build_provider(first.url + "/v1", name="native"),
-            build_provider(second.url + "/v1", name="other", type="vllm", models=("m", "n")),
+            build_provider(first.url, name="native"),
+            build_provider(second.url, name="other", type="vllm", models=("m", "n")),
         )
         async with serving(snapshot) as server:
             asked: dict[str, Any] = {"model": "m", "input": "Hi", "stream": streams}
@@ -241,7 +241,7 @@ async def test_a_stream_that_breaks_is_kept_by_its_provider_all_the_same() -> No
     """Its client has its id, and may ask what has become of it."""
     native = Recorder(REGULAR[: REGULAR.index(b"event: response.output_item.done")])
     async with open_raw_upstream(native) as upstream:
-        provider = build_provider(upstream.url + "/v1")
+        provider = build_provider(upstream.url)
         async with serving(build_snapshot(provider)) as server:
             status, body = await post(server, {"model": "m", "input": "Hi", "stream": True})
             assert status == 200
