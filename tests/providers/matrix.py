@@ -20,12 +20,12 @@ from tests.fakes.proxy_server import build_provider, build_snapshot, serving
 from tests.providers.hub_reading import values_of
 from tests.providers.matrix_clients import (
     ADDRESS,
-    CLIENTS,
     Body,
     Client,
     NoSuchField,
     Read,
 )
+from tests.providers.matrix_dialects import CLIENTS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "providers.md"
 BEGIN, END = "<!-- matrix: begin -->\n", "<!-- matrix: end -->\n"
@@ -55,7 +55,8 @@ FAILED_GENERATION = b'"finish_reason":"ERROR"'
 
 def find_error(value: Body) -> Body:
     """Return what an error says of itself; in some dialects that is all of the body."""
-    error: Body = value.get("error", value)
+    holder: Body = value.get("response", value)
+    error: Body = holder.get("error", holder)
     return error
 
 

@@ -318,8 +318,3 @@ class Generate:
         counts = answer["meta"]["tokens"]
         tokens = (counts["input_tokens"], counts["output_tokens"])
         return Read(generation["text"], generation["finish_reason"], tokens)
-
-
-CLIENTS: dict[str, Client] = {
-    each.name: each for each in (Chat(), Messages(), Completions(), Generate())
-}

@@ -7,7 +7,7 @@ The table is made by `matrix.py`; here each of its cells is asked for again.
 import pytest
 
 from tests.providers.matrix import FEATURES, PROVIDERS, facing, find_outcome, read_cells
-from tests.providers.matrix_clients import CLIENTS
+from tests.providers.matrix_dialects import CLIENTS
 
 CELLS = [(client, provider) for client in CLIENTS for provider in PROVIDERS]
 
