@@ -68,8 +68,6 @@ def _check_model_id(value: str) -> str:
     return value
 
 
-LATER_TYPES = frozenset(("cohere",))
-"""Types that the documents promise; a name that is known must not be called a mistake."""
 _MAKERS = MappingProxyType(
     {
         "claude": "anthropic",
@@ -86,11 +84,6 @@ _MAKERS = MappingProxyType(
 
 
 def _check_type(value: str) -> str:
-    if value in LATER_TYPES:
-        refuse(
-            "this provider type is not built yet",
-            "wait for a later version, or reach its models through openrouter",
-        )
     if not _could_be_type(value):
         close = _MAKERS.get(value.lower()) or suggest(value, (*known_types(), *ALIASES))
         types = "types are " + ", ".join(known_types())

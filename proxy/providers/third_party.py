@@ -126,12 +126,19 @@ def _check_kind(kind: Kind, type_name: str, package: str) -> Kind:
     if kind.type != type_name:
         raise _fault(package, f"has a Kind whose type is not '{type_name}'")
     try:
-        msgspec.convert(msgspec.to_builtins(kind), Kind)
+        msgspec.convert(msgspec.to_builtins(kind, enc_hook=_unwrap), Kind)
     except (msgspec.ValidationError, TypeError) as error:
         raise _fault(package, f"has a Kind that is not valid: {_describe(error)}") from None
     if kind.quirk is not None and not has_repair(kind.quirk):
         raise _fault(package, "has a Kind whose quirk is none of proxy/providers/quirks.py")
     return kind
+
+
+def _unwrap(value: Any) -> dict[Any, Any]:
+    """Return a mapping of any kind as the one kind that can be checked."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a member is a {type(value).__name__}")
 
 
 def _fault(package: str, what: str) -> PackageFault:

@@ -142,13 +142,6 @@ def test_the_name_of_a_variable_is_not_sent_as_a_key(tmp_path: Path, text: str) 
     assert "${NAME}" in problem
 
 
-def test_a_type_that_comes_later_is_not_called_a_mistake(tmp_path: Path) -> None:
-    """A provider type that the documents promise is told to be not built yet."""
-    text = f"api_keys: [{GOOD_KEY}]\nproviders:\n  - {{name: p, type: cohere, models: [m]}}\n"
-    (problem,) = problems_of(tmp_path, text, {})
-    assert "not built yet" in problem
-
-
 @pytest.mark.parametrize(
     ("entry", "top", "clocks"),
     [

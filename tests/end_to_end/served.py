@@ -301,22 +301,31 @@ def running(
 
 @contextmanager
 def serving(
-    folder: Path, config: Mapping[str, Any], *, ready_path: str = "/health/readiness"
+    folder: Path,
+    config: Mapping[str, Any],
+    *,
+    ready_path: str = "/health/readiness",
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[ServedProxy]:
     """Serve a configuration out of a folder, and hold the process to a good end."""
-    with starting(folder, config, ready_path=ready_path) as served:
+    with starting(folder, config, ready_path=ready_path, variables=variables) as served:
         yield served
         served.check_end(served.program.stop())
 
 
 @contextmanager
 def starting(
-    folder: Path, config: Mapping[str, Any], *, ready_path: str = "/health/readiness"
+    folder: Path,
+    config: Mapping[str, Any],
+    *,
+    ready_path: str = "/health/readiness",
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[ServedProxy]:
     """Serve a configuration out of a folder; how it ends is the caller's to judge."""
     path, port = write_config(folder, config), find_port()
     arguments = ("serve", "--config", str(path), "--port", str(port))
-    with running(*arguments, "--state-dir", str(folder / "state"), cwd=folder) as program:
+    state = ("--state-dir", str(folder / "state"))
+    with running(*arguments, *state, cwd=folder, variables=variables) as program:
         yield ServedProxy(program, port, program.wait_for_answer(port, ready_path))
 
 

@@ -13,13 +13,18 @@ from proxy.wire.openai_stream import OpenAIStream
 from tests.wire.chunks import chunk, event
 
 
-def accumulate(values: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the first choice's message, and its finish reason, as the helper ends up with."""
+def accumulate(values: list[dict[str, Any]], *, is_whole: bool = True) -> dict[str, Any]:
+    """
+    Return the first choice's message, and its finish reason, as the helper ends up with.
+
+    Without `is_whole` it need not have come to its own end: the helper refuses one that is cut.
+    """
     state: ChatCompletionStreamState[Any] = ChatCompletionStreamState()
     for value in values:
         # The SDK builds its events without validating them, and so does this.
         list(state.handle_chunk(construct_type_unchecked(value=value, type_=ChatCompletionChunk)))
-    choice = state.get_final_completion().choices[0]
+    final = state.get_final_completion() if is_whole else state.current_completion_snapshot
+    choice = final.choices[0]
     return choice.message.to_dict() | {"finish_reason": choice.finish_reason}
 
 
