@@ -9,7 +9,7 @@ from tests.faults.fuzz_bodies import CHAT, BodyCase, build_body_case, is_good
 from tests.faults.fuzz_run import run_fuzz
 
 SEED = int(os.environ.get("FUZZ_SEED", "20261121"))
-CASES = 20_000
+CASES = int(os.environ.get("FUZZ_CASES", "5000"))
 
 
 @pytest.mark.timeout(300)

@@ -10,7 +10,7 @@ from tests.faults.fuzz_requests import build_request_case
 from tests.faults.fuzz_run import run_fuzz
 
 SEED = int(os.environ.get("FUZZ_SEED", "20261121"))
-CASES = 20_000
+CASES = int(os.environ.get("FUZZ_CASES", "5000"))
 SHAPE = b'{"error":{"message":"m","type":"t","param":null,"code":null}}'
 JSON = {b"content-type": b"application/json"}
 

@@ -204,6 +204,7 @@ DIFFERENCES = (
         "That is our limit; aiohttp does not count the last trailer.",
         _own_refuses,
         _MANY_LINES,
+        is_rare=True,
     ),
     Difference(
         "a header that no provider sends",
