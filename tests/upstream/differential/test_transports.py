@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("no_leaks")
 @pytest.mark.timeout(300)
 async def test_both_transports_tell_the_same() -> None:
     """
-    Of thousands of random answers the pipeline sees the same by either transport, but for listed rows.
+    Of thousands of random answers both transports tell the pipeline the same, but for listed rows.
 
     Every right one is told as it was made; whatever came, the next request gets its own answer;
     no listed difference is there for nothing.
