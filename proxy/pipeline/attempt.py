@@ -7,7 +7,8 @@ from proxy.domain.key_mask import hide_secret
 from proxy.domain.model_name import is_plain_name
 from proxy.pipeline.board import Ticket
 from proxy.pipeline.context import Attempt, Exchange
-from proxy.pipeline.incoming import Incoming, Inlet
+from proxy.pipeline.error_answer import Inlet
+from proxy.pipeline.incoming import Incoming
 from proxy.pipeline.reasoning import recall
 from proxy.pipeline.stream_answer import StreamAnswer
 from proxy.pipeline.trace_headers import build_trace_headers
@@ -67,7 +68,7 @@ async def attempt(
         exchange.fail_attempt(error)
         raise error from None
     except ProxyError as error:
-        _hide_key(error, deployment)
+        hide_key(error, deployment)
         exchange.fail_attempt(error)
         raise
     exchange.note_content(current, streams=ask.streams)
@@ -110,7 +111,7 @@ def _refuse_dropped(ask: Ask, deployment: Deployment) -> NotOffered:
     )
 
 
-def _hide_key(error: ProxyError, deployment: Deployment) -> None:
+def hide_key(error: ProxyError, deployment: Deployment) -> None:
     """Take what we sent as ourselves out of a provider's words: some repeat it."""
     if not isinstance(error, UpstreamRejected):
         return

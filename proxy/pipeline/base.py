@@ -10,7 +10,7 @@ from typing import Protocol
 
 from multidict import MultiMapping
 
-from proxy.domain.exchange import Operation
+from proxy.domain.exchange import Operation, PassedOperation, Upload
 from proxy.domain.settings import Settings
 
 
@@ -36,6 +36,27 @@ class InboundRequest(Protocol):
             RequestTimeout: silent for longer than `client_clocks.body_s`, after that time
                 slower than `min_body_bytes_per_s`, or not whole within `request_timeout_s`.
             InvalidRequest: its framing broke off.
+        """
+
+
+class PassingRequest(InboundRequest, Protocol):
+    """One that passes to a provider as it comes; `operation` says how its errors are told."""
+
+    method: str
+    passed: PassedOperation
+    rest: str
+    """What the path has behind that of the operation, such as `/file-1/content`; safe as it is."""
+    query: Mapping[str, str]
+    """Decoded; of a name that came twice the first."""
+
+    def open_upload(self, settings: Settings) -> Upload:
+        """
+        Return the body as it comes in; what the head tells is checked before it is asked for.
+
+        Raises:
+            UnsupportedMediaType: it is compressed.
+            BodyTooLarge: its declared size is above `max_upload_bytes`; reading may raise it too.
+            ExpectationFailed: an `Expect` that is not 100-continue.
         """
 
 
@@ -74,3 +95,13 @@ class ReplyWriter(Protocol):
 
     def end_at_once(self) -> None:
         """Complete a streamed answer without waiting for the client to take it."""
+
+
+class PassingReply(ReplyWriter, Protocol):
+    """The way back for bytes that mean nothing here."""
+
+    async def start_sized(self, status: int, headers: Mapping[str, str], size_bytes: int) -> None:
+        """Send status line and headers of an answer of known length; `data` and `end` follow."""
+
+    def break_off(self) -> None:
+        """End an answer that is not whole in such a way that its client cannot take it for one."""

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from random import getrandbits
+from typing import ClassVar
 
 from proxy.domain.catalog import Deployment, Snapshot
 from proxy.domain.errors import DeadlineExceeded, ProxyError, UpstreamRejected
@@ -69,6 +70,8 @@ class Runtime:
 class Exchange:
     """One request on its way: filled in by the stages, read by `record` at the end."""
 
+    clients_repeat: ClassVar[bool] = False
+    """Nobody here asks a second time: if that may help, it is for the client to do."""
     __slots__ = (
         "alias",
         "anomalies",
@@ -209,6 +212,13 @@ class Exchange:
         record = attempt.build_record(outcome)
         self.attempts.append(record)
         self.runtime.observer.attempt_ended(record)
+
+
+class PassedExchange(Exchange):
+    """One request that passes as it comes."""
+
+    clients_repeat = True
+    __slots__ = ()
 
 
 class Attempt:

@@ -7,10 +7,11 @@ is read, and nothing else: no header of it goes any further.
 
 import time
 
-from proxy.domain.errors import ProxyError, UpstreamError, UpstreamProtocolError
+from proxy.domain.errors import UpstreamProtocolError
 from proxy.domain.settings import Clocks
 from proxy.pipeline.body_start import BodyStart
 from proxy.pipeline.context import Attempt, Exchange
+from proxy.pipeline.error_answer import Inlet, read_error
 from proxy.pipeline.inflate import Inflater, check_encoding
 from proxy.pipeline.stream_answer import StreamAnswer
 from proxy.pipeline.whole_answer import BodyCollector, WholeAnswer
@@ -18,30 +19,6 @@ from proxy.providers.base import ProviderType
 from proxy.upstream.base import BodySink, OpenedResponse
 from proxy.wire.base import Ask, CheckedAnswer
 from proxy.wire.dialects import dress_answer, find_dialect
-from proxy.wire.openai_error import read_error_answer
-
-MAX_ERROR_BODY_BYTES = 64 * 1024
-ERROR_BODY_S = 5.0
-
-
-class Inlet:
-    """The BodySink that a request is opened with; its target is chosen when the head is known."""
-
-    __slots__ = ("target",)
-
-    target: BodySink
-
-    def data(self, chunk: bytes) -> None:
-        """Pass it on."""
-        self.target.data(chunk)
-
-    def end(self) -> None:
-        """Pass it on."""
-        self.target.end()
-
-    def fail(self, error: ProxyError) -> None:
-        """Pass it on."""
-        self.target.fail(error)
 
 
 class Incoming:
@@ -90,7 +67,7 @@ class Incoming:
         head = self._opened.head
         encoding = head.headers.get("content-encoding")
         if not 200 <= head.status < 300:
-            raise await self._read_error(encoding or "")
+            raise await read_error(self._opened, self._inlet)
         if encoding:
             self._inflate(check_encoding(encoding))
         media_type = head.media_type
@@ -188,23 +165,6 @@ class Incoming:
             raise _no_stream()
         answer = await self._read_json(start)
         return WholeAnswer(answer.body, is_stream=True)
-
-    async def _read_error(self, encoding: str) -> UpstreamError:
-        head = self._opened.head
-        # Of a redirect nothing but its status is said, or waited for.
-        body = await self._read_words(encoding) if head.status >= 400 else b""
-        return read_error_answer(head.status, head.headers, body, time.time())
-
-    async def _read_words(self, encoding: str) -> bytes:
-        """Return as much of an error's body as came in time and could be read."""
-        try:
-            self._inflate(check_encoding(encoding))
-            collector = BodyCollector(self._opened, MAX_ERROR_BODY_BYTES, keeps_start=True)
-            self._inlet.target = collector
-            return await collector.collect(ERROR_BODY_S)
-        except ProxyError:
-            # The status has said enough; its body would only have had the words.
-            return b""
 
 
 def _no_stream() -> UpstreamProtocolError:

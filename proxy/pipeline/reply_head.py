@@ -109,7 +109,8 @@ def build_error_head(exchange: Exchange, error: ProxyError) -> dict[str, str]:
     """
     headers = build_json_head(exchange)
     wait_s = error.retry_after_s
-    may_help = not exchange.attempts and not isinstance(error, _STAYS)
+    is_repeated = bool(exchange.attempts) and not exchange.clients_repeat
+    may_help = not is_repeated and not isinstance(error, _STAYS)
     if wait_s is not None and isinf(wait_s):
         may_help, wait_s = False, None
     elif isinstance(error, NoHealthyProvider) and wait_s is not None:

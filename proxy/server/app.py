@@ -11,6 +11,7 @@ from proxy.server.event_stream import EventEndpoint
 from proxy.server.health_endpoints import HealthEndpoints
 from proxy.server.model_endpoints import add_model_endpoints
 from proxy.server.ollama_endpoints import add_ollama_endpoints
+from proxy.server.pass_through_endpoints import add_pass_through_endpoints
 from proxy.server.provider_endpoints import ProviderEndpoints
 from proxy.server.registrar import Registrar
 from proxy.server.routes import Routes
@@ -31,6 +32,7 @@ def build_app(state: ServerState) -> App:
     """Return the application."""
     registrar = Registrar(state.runtime)
     add_chat_endpoints(registrar, state.runtime)
+    add_pass_through_endpoints(registrar, state.runtime)
     add_model_endpoints(registrar)
     add_ollama_endpoints(registrar)
     HealthEndpoints(state).add(registrar)

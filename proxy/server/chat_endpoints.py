@@ -14,6 +14,7 @@ from proxy.pipeline.context import Runtime
 from proxy.pipeline.handle import handle
 from proxy.server.cors import build_cors_headers
 from proxy.server.lean_head import PlainRoute, PlainRoutes
+from proxy.server.pass_through_endpoints import build_deployment_passer
 from proxy.server.registrar import Registrar
 from proxy.server.reply import AiohttpReply, AiohttpRequest
 from proxy.server.request_rules import read_path
@@ -52,7 +53,8 @@ def add_chat_endpoints(registrar: Registrar, runtime: Runtime) -> None:
         handler = _build_handler(runtime, operation, path)
         for prefix in prefixes:
             registrar.add_pipeline(("POST",), prefix + path, handler)
-    handler = _build_deployment_handler(runtime, registrar.build_nowhere())
+    others = build_deployment_passer(runtime, DEPLOYMENTS, registrar.build_nowhere())
+    handler = _build_deployment_handler(runtime, others)
     registrar.add_pipeline(("POST",), DEPLOYMENTS + "{rest}", handler)
 
 
@@ -84,8 +86,8 @@ def _build_handler(runtime: Runtime, operation: Operation, path: str) -> Handler
     return handler
 
 
-def _build_deployment_handler(runtime: Runtime, nowhere: Handler) -> Handler:
-    """Return what answers below `/openai/deployments/`; other operations are left to `nowhere`."""
+def _build_deployment_handler(runtime: Runtime, others: Handler) -> Handler:
+    """Return what answers below `/openai/deployments/`; other operations are left to `others`."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
         rest = read_path(request.raw_path).removeprefix(DEPLOYMENTS)
@@ -95,7 +97,7 @@ def _build_deployment_handler(runtime: Runtime, nowhere: Handler) -> Handler:
             if operation in _OF_DEPLOYMENTS and name and name != rest:
                 asked = AiohttpRequest(request, operation, path, unquote(name))
                 return await _answer(runtime, request, asked)
-        return await nowhere(request)
+        return await others(request)
 
     return handler
 

@@ -53,7 +53,8 @@ class Registrar:
 
     def add_pipeline(self, methods: Sequence[str], pattern: str, handler: Handler) -> None:
         """Add a path of the pipeline, which asks for a key, answers and records by itself."""
-        self._add("key", methods, pattern, handler)
+        # It writes its answers itself, and none without their body.
+        self._add("key", methods, pattern, handler, answers_head=False)
 
     def build_nowhere(self) -> Handler:
         """Return what answers requests to no path."""
@@ -63,9 +64,18 @@ class Registrar:
 
         return shaped(refuse, Shape("open", "", "other"), self._runtime)
 
-    def _add(self, access: Access, methods: Sequence[str], pattern: str, handler: Handler) -> None:
-        taken = [*methods, "HEAD"] if "GET" in methods and "HEAD" not in methods else [*methods]
-        handlers = dict.fromkeys(taken, handler)
+    def _add(
+        self,
+        access: Access,
+        methods: Sequence[str],
+        pattern: str,
+        handler: Handler,
+        *,
+        answers_head: bool = True,
+    ) -> None:
+        handlers = dict.fromkeys(methods, handler)
+        if answers_head and "GET" in methods:
+            handlers["HEAD"] = handler
         # Of what only administrators may do nobody else is told a word, nor any page.
         is_admin = access == "admin"
         if "OPTIONS" not in handlers and not is_admin:

@@ -16,16 +16,19 @@ from typing import Final
 from aiohttp import web
 from msgspec import Struct
 
-from proxy.domain.errors import BodyTooLarge, InvalidApiKey
+from proxy.domain.errors import BodyTooLarge, InvalidApiKey, RequestError
 from proxy.domain.secret import Secret
 from proxy.simulator.doors import find_format
 from proxy.simulator.draft import build_error
 from proxy.simulator.faults import EARLY_REFUSAL
+from proxy.simulator.file_store import FileStore
+from proxy.simulator.form import Form, FormCounter, find_boundary
 from proxy.simulator.generator import build_plan
 from proxy.simulator.http_player import play_broken, play_plain, reset_connection
 from proxy.simulator.knobs import NO_KNOBS, Knobs
 from proxy.simulator.ledger import Entry, Ledger
 from proxy.simulator.openai_format import encode_error
+from proxy.simulator.passed import Asked, build_passed_plan, is_passed
 from proxy.simulator.plan import Plan, Spoil
 from proxy.simulator.wire_format import WireFormat, describe_error
 
@@ -98,6 +101,7 @@ class _Simulator:
     def __init__(self, options: SimulatorOptions) -> None:
         self.ledger = Ledger()
         self._options = options
+        self._files = FileStore()
         self._spoiled: list[asyncio.BaseTransport] = []
 
     async def health(self, request: web.Request) -> web.Response:
@@ -141,6 +145,8 @@ class _Simulator:
             return await _hold()
         if not self._is_allowed(request):
             plan = Plan(build_error(_wrong_key(), _format_of(request)))
+        elif is_passed(request.rel_url.raw_path):
+            plan = await self._plan_passed(request, entry)
         else:
             body, is_whole = await _read_body(request, entry)
             if len(body) > _MAX_BODY_BYTES:
@@ -170,6 +176,29 @@ class _Simulator:
             options=self._options.knobs,
             headers=_lower_headers(request),
             query=request.rel_url.raw_query_string,
+        )
+
+    async def _plan_passed(self, request: web.Request, entry: Entry) -> Plan:
+        """Return the plan for what others would pass on: a form is counted and not kept."""
+        asked = Asked(
+            request.method, request.rel_url.raw_path, request.rel_url.raw_query_string
+        )
+        boundary = find_boundary(request.headers.get("Content-Type", ""))
+        try:
+            if boundary is not None and EARLY_REFUSAL.model not in request.path:
+                asked.form = await _read_form(request, entry, boundary)
+            else:
+                asked.body, _ = await _read_body(request, entry)
+        except RequestError as error:
+            return Plan(build_error(error))
+        if asked.form is None and not asked.body and boundary is not None:
+            asked.body = _early_body(_format_of(request))
+        return build_passed_plan(
+            asked,
+            self._files,
+            created_at=int(time.time()),
+            face="http",
+            options=self._options.knobs,
         )
 
     def _is_allowed(self, request: web.Request) -> bool:
@@ -206,6 +235,22 @@ async def _read_body(request: web.Request, entry: Entry) -> tuple[bytes, bool]:
             return b"", False
     entry.body_sha256 = digest.hexdigest()
     return b"".join(parts), True
+
+
+async def _read_form(request: web.Request, entry: Entry, boundary: str) -> Form | None:
+    """Return what a form holds; None if it asks for the early refusal before it is whole."""
+    counter, digest = FormCounter(boundary), hashlib.sha256()
+    early = EARLY_REFUSAL.model.encode()
+    while not request.content.at_eof():
+        part = await request.content.readany()
+        is_first = not entry.body_bytes
+        digest.update(part)
+        entry.body_bytes += len(part)
+        counter.feed(part)
+        if is_first and early in part and not request.content.at_eof():
+            return None
+    entry.body_sha256 = digest.hexdigest()
+    return counter.finish()
 
 
 def _early_body(format_: WireFormat) -> bytes:

@@ -10,14 +10,19 @@ import time
 
 from proxy.domain.errors import (
     ProxyError,
+    RequestError,
     UpstreamDisconnected,
     UpstreamProtocolError,
     UpstreamTimeout,
     UpstreamUnreachable,
 )
 from proxy.domain.exchange import OutboundRequest, ResponseHead
+from proxy.simulator.draft import build_error
+from proxy.simulator.file_store import FileStore
+from proxy.simulator.form import FormCounter, find_boundary
 from proxy.simulator.generator import build_plan
 from proxy.simulator.knobs import NO_KNOBS, Knobs
+from proxy.simulator.passed import Asked, build_passed_plan, is_passed
 from proxy.simulator.plan import (
     Again,
     Cut,
@@ -25,6 +30,7 @@ from proxy.simulator.plan import (
     End,
     Framing,
     Head,
+    Plan,
     Raw,
     Refuse,
     Reset,
@@ -48,19 +54,24 @@ class SimulatorTransport:
         self._answers: set[SimulatedAnswer] = set()
         self._opening: set[asyncio.Future[None]] = set()
         self._is_closed = False
+        self._files = FileStore()
 
     async def open(self, request: OutboundRequest, sink: BodySink) -> OpenedResponse:
         """Play the plan up to its head; the body follows into `sink` after `resume()`."""
         if self._is_closed:
             raise UpstreamUnreachable("The simulator is closed.")
-        plan = build_plan(
-            request.method,
-            _read_path(request.url),
-            request.body,
-            created_at=int(time.time()),
-            face="in-process",
-            options=self._options,
-        )
+        path, created_at = _read_path(request.url), int(time.time())
+        if is_passed(path):
+            plan = await self._plan_passed(request, path, created_at)
+        else:
+            plan = build_plan(
+                request.method,
+                path,
+                request.body,
+                created_at=created_at,
+                face="in-process",
+                options=self._options,
+            )
         clocks = request.clocks
         patience_s = clocks.headers_s if request.streams else clocks.answer_s
         for number, step in enumerate(plan.steps):
@@ -96,6 +107,22 @@ class SimulatorTransport:
                 opening.set_exception(UpstreamDisconnected())
         for answer in list(self._answers):
             answer.disconnect()
+
+    async def _plan_passed(self, request: OutboundRequest, path: str, created_at: int) -> Plan:
+        """Return the plan for what others would pass on: a form is counted and not kept."""
+        asked = Asked(request.method, path, request.url.partition("?")[2], request.body)
+        boundary = find_boundary(request.headers.get("Content-Type", ""))
+        if request.upload is not None and boundary is not None:
+            counter = FormCounter(boundary)
+            while data := await request.upload.read():
+                try:
+                    counter.feed(data)
+                except RequestError as error:
+                    return Plan(build_error(error))
+            asked.form = counter.form
+        return build_passed_plan(
+            asked, self._files, created_at=created_at, face="in-process", options=self._options
+        )
 
     async def _wait(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()

@@ -18,7 +18,7 @@ _NOTHING = Raw(b"null")
 
 class FormModel:
     """
-    One form on its way: `look` until `model` is known, then `begin` once, then `pass_on`.
+    One form on its way: `look` until `model` is known, then `begin`, then `pass_on`.
 
     Where the model is known from elsewhere, `look` is not needed: a field `model` is then left out
     wherever it comes, and one with the provider's name stands in front.
@@ -92,8 +92,6 @@ class FormModel:
         start = bytes(self._before + own + self._behind)
         # A line's end in front of the boundary was put before it.
         came_bytes = self._came_bytes - (2 if self._before else 0)
-        self._before.clear()
-        self._behind.clear()
         return start, None if self._is_named else len(own) - came_bytes
 
     def pass_on(self, data: bytes) -> bytes:
@@ -103,6 +101,9 @@ class FormModel:
         Raises:
             InvalidRequest: they are no form that can be read in one way, or name a model again.
         """
+        if self._before or self._behind:
+            # It has gone out: nobody else will get it.
+            self._before, self._behind = bytearray(), bytearray()
         out = []
         for piece in self._reader.feed(data):
             self._check(piece)
