@@ -58,7 +58,7 @@ def add_pass_through_endpoints(registrar: Registrar, runtime: Runtime) -> None:
         for prefix in PREFIXES:
             registrar.add_pipeline(("POST",), f"{prefix}/{passed}", handler)
     registrar.add_pipeline(("POST",), RERANK, _build_handler(runtime, "rerank"))
-    nowhere = registrar.build_nowhere()
+    nowhere = registrar.build_nowhere("key")
     lists: tuple[PassedOperation, ...] = ("files", "batches")
     for passed in lists:
         handler = _build_handler(runtime, passed)
@@ -66,7 +66,7 @@ def add_pass_through_endpoints(registrar: Registrar, runtime: Runtime) -> None:
         methods = ("GET", "DELETE") if passed == "files" else ("GET", "POST")
         for prefix in ACCOUNT_PREFIXES:
             registrar.add_pipeline(("GET", "POST"), f"{prefix}/{passed}", handler)
-            registrar.add_pipeline(methods, f"{prefix}/{passed}/{{rest}}", one_handler)
+            registrar.add_pipeline(methods, f"{prefix}/{passed}/{{id}}", one_handler)
 
 
 def build_deployment_passer(runtime: Runtime, deployments: str, nowhere: Handler) -> Handler:

@@ -56,13 +56,13 @@ class Registrar:
         # It writes its answers itself, and none without their body.
         self._add("key", methods, pattern, handler, answers_head=False)
 
-    def build_nowhere(self) -> Handler:
-        """Return what answers requests to no path."""
+    def build_nowhere(self, access: Access = "open") -> Handler:
+        """Return what answers requests to no path; below one, who asks is looked at first."""
 
         async def refuse(visit: Visit) -> web.StreamResponse:
             raise RouteNotFound(_find_slip(visit.request.path))
 
-        return shaped(refuse, Shape("open", "", "other"), self._runtime)
+        return shaped(refuse, Shape(access, "", "other"), self._runtime)
 
     def _add(
         self,

@@ -180,9 +180,7 @@ class _Simulator:
 
     async def _plan_passed(self, request: web.Request, entry: Entry) -> Plan:
         """Return the plan for what others would pass on: a form is counted and not kept."""
-        asked = Asked(
-            request.method, request.rel_url.raw_path, request.rel_url.raw_query_string
-        )
+        asked = Asked(request.method, request.rel_url.raw_path, request.rel_url.raw_query_string)
         boundary = find_boundary(request.headers.get("Content-Type", ""))
         try:
             if boundary is not None and EARLY_REFUSAL.model not in request.path:

@@ -47,6 +47,13 @@ GETS = [
     "/status",
     "/status/up",
 ]
+PASSED = [f"{prefix}/{path}" for prefix in ("/v1", "", "/openai/v1") for path in
+          ("audio/speech", "audio/transcriptions", "audio/translations", "images/generations",
+           "images/edits", "images/variations", "moderations", "rerank")]  # fmt: skip
+POSTS += [*PASSED, "/v2/rerank"]
+ACCOUNTS = [f"{prefix}/{path}" for prefix in ("/v1", "", "/openai/v1", "/openai")
+            for path in ("files", "files/{id}", "batches", "batches/{id}")]  # fmt: skip
+"""What lies in a provider's account; here that is out of reach."""
 ADMIN = [
     "/admin/reload",
     "/admin/restart-workers",
@@ -129,7 +136,8 @@ async def test_every_route_asks_for_the_key_of_its_level(
             assert status == {"user": 403, "admin": granted}[role]
         else:
             # What comes after the key: an answer, or a body that is no request of this path.
-            assert status in (200, 400, 415)
+            unreached = (404, 502) if route.pattern in ACCOUNTS else ()
+            assert status in (200, 400, 415, *unreached)
         assert found["server"] == "llm-proxy-api"
         if body is not None and status >= 400:
             assert isinstance(body, dict)
@@ -148,6 +156,7 @@ def test_the_endpoints_of_this_file_are_all_there_are() -> None:
     routes = list_routes()
     under_admin = {"/admin/breakers/{order}", "/admin", "/admin/{path}"}
     denied = {*ADMIN, *ORDERS, *OWN_ADMIN, *under_admin}
+    named |= set(ACCOUNTS)
     assert {route.pattern for route in routes} == named | denied
     assert {route.pattern for route in routes if route.access == "open"} == set(OPEN)
     assert {route.pattern for route in routes if route.access == "admin"} == denied
