@@ -32,7 +32,7 @@ MESSAGES = [f"{prefix}/messages{rest}" for prefix in ("/v1", "") for rest in (""
 DEPLOYMENT = "/openai/deployments/m/chat/completions"
 POSTS = [f"{prefix}/{path}" for prefix in ("/v1", "", "/openai/v1") for path in
          ("chat/completions", "completions", "embeddings")]  # fmt: skip
-POSTS += [*MESSAGES, DEPLOYMENT]
+POSTS += [*MESSAGES, DEPLOYMENT, "/v1/generate", "/generate"]
 GETS = [
     "/v1/models",
     "/models",

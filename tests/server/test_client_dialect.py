@@ -11,6 +11,8 @@ from proxy.server.client_dialect import find_client_dialect
         ("/v1/messages", {}, "anthropic"),
         ("/messages/count_tokens", {}, "anthropic"),
         ("/v1/messages/batches", {}, "anthropic"),
+        ("/v1/generate", {}, "generate"),
+        ("/generate", {}, "generate"),
         ("/v1/models", {"anthropic-version": "2023-06-01"}, "anthropic"),
         ("/v1/models", {}, "openai"),
         ("/v1/chat/completions", {}, "openai"),

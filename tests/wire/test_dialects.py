@@ -127,8 +127,12 @@ def test_any_answer_is_the_same_when_it_was_written_and_read(
         ("embeddings", "openai"),
         ("messages", "anthropic"),
         ("count_tokens", "anthropic"),
+        ("generate", "generate"),
         ("responses", "responses"),
         ("input_tokens", "responses"),
+        ("ollama_chat", "ollama"),
+        ("ollama_generate", "ollama"),
+        ("ollama_embed", "ollama"),
     ],
 )
 def test_each_operation_has_its_dialect(operation: Operation, name: str) -> None:
