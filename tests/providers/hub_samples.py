@@ -30,13 +30,17 @@ from proxy.wire.ndjson import NDJSON
 from proxy.wire.openai_error import read_error_answer
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
-PROVIDERS = ("anthropic", "gemini", "azure", "cohere")
-OPERATIONS: tuple[Operation, ...] = ("chat", "messages", "completions", "generate")
+PROVIDERS = ("anthropic", "gemini", "azure", "cohere", "ollama")
+OPERATIONS: tuple[Operation, ...] = (
+    *("chat", "messages", "responses", "completions", "generate"),
+    *("ollama_chat", "ollama_generate"),
+)
 MODELS = {
     "anthropic": "claude-sonnet-4-6",
     "gemini": "gemini-3-pro",
     "azure": "my-deployment",
     "cohere": "command-a-reasoning-08-2025",
+    "ollama": "qwen3:8b",
 }
 AZURE_URL = "https://it.openai.azure.com"
 NOW = 1_760_000_000
@@ -149,7 +153,7 @@ def receive(sample: Sample, cut: Cut = lambda body: [body]) -> tuple[int, bytes]
             if reader.error is not None:
                 if not reader.has_content:
                     raise reader.error
-                out += dialect.build_error_event(reader.error, REQUEST_ID)
+                out += dialect.build_error_event(reader.error, REQUEST_ID, ask)
             return 200, out
         except ProxyError as error:
             return error.status, dialect.build_error_body(error, REQUEST_ID)

@@ -182,11 +182,92 @@ GENERATE: Any = {
     "raw_prompting": False,
     "logit_bias": {"1": 2},
 }
+RESPONSE: Any = {
+    "model": "m",
+    "instructions": "s",
+    "input": [
+        {"role": "developer", "content": "d"},
+        {
+            "type": "message",
+            "role": "user",
+            "content": [
+                {"type": "input_text", "text": "a"},
+                {
+                    "type": "input_image",
+                    "image_url": "data:image/png;base64,iVBORw0KGgo=",
+                    "detail": "low",
+                },
+                {
+                    "type": "input_file",
+                    "filename": "a.pdf",
+                    "file_data": "data:application/pdf;base64,JVA=",
+                },
+            ],
+        },
+        {
+            "type": "reasoning",
+            "id": "rs_1",
+            "summary": [{"type": "summary_text", "text": "t"}],
+            "encrypted_content": "lp1.eyJtYWtlciI6ImdlbWluaSIsInNpZ25hdHVyZSI6ImMybG4ifQ==",
+        },
+        {
+            "type": "message",
+            "id": "msg_1",
+            "role": "assistant",
+            "status": "completed",
+            "content": [
+                {"type": "output_text", "text": "z", "annotations": [], "logprobs": []},
+                {"type": "refusal", "refusal": "no"},
+            ],
+        },
+        {"type": "web_search_call", "id": "ws_1", "status": "completed"},
+        {"type": "function_call", "call_id": "c1", "name": "w", "arguments": '{"a":1}'},
+        {
+            "type": "function_call_output",
+            "call_id": "c1",
+            "output": [{"type": "input_text", "text": "r"}],
+        },
+    ],
+    "tools": [
+        {
+            "type": "function",
+            "name": "w",
+            "description": "d",
+            "parameters": SCHEMA,
+            "strict": True,
+        }
+    ],
+    "tool_choice": {
+        "type": "allowed_tools",
+        "mode": "required",
+        "tools": [{"type": "function", "name": "w"}],
+    },
+    "parallel_tool_calls": False,
+    "text": {
+        "format": {"type": "json_schema", "name": "x", "schema": SCHEMA, "strict": True},
+        "verbosity": "low",
+    },
+    "reasoning": {"effort": "low", "summary": "auto"},
+    "include": ["reasoning.encrypted_content", "message.output_text.logprobs"],
+    "top_logprobs": 2,
+    "max_output_tokens": 99,
+    "max_tool_calls": 3,
+    "temperature": 1.2,
+    "truncation": "auto",
+    "metadata": {"a": "b"},
+    "safety_identifier": "u",
+    "prompt_cache_key": "k",
+    "service_tier": "flex",
+    "store": True,
+    "stream": True,
+    "stream_options": {"include_obfuscation": False},
+}
 WHOLE: dict[Operation, Any] = {
     "messages": MESSAGES,
     "count_tokens": MESSAGES,
     "chat": CHAT,
     "completions": COMPLETION,
+    "responses": RESPONSE,
     "generate": GENERATE,
 }
 ENDLESS = 1.25e200
@@ -257,7 +338,9 @@ def suit(body: Any, model: str) -> Any:
     if isinstance(body, dict) and model.startswith(("gemini-2", "command-")):
         # They cannot have tools and a schema at once.
         body = {
-            name: body[name] for name in body if name not in ("response_format", "output_config")
+            name: body[name]
+            for name in body
+            if name not in ("response_format", "output_config", "text")
         }
     return without_files(body) if model.startswith("command-") else body
 
@@ -272,8 +355,8 @@ def without_files(value: Any) -> Any:
 
 
 def is_file(value: Any) -> bool:
-    """True of a part that is a file, in either dialect."""
-    return isinstance(value, dict) and value.get("type") in ("file", "document")
+    """True of a part that is a file, in any dialect."""
+    return isinstance(value, dict) and value.get("type") in ("file", "document", "input_file")
 
 
 def test_what_is_spoilt_is_good_otherwise() -> None:

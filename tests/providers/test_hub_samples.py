@@ -10,10 +10,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from ollama import ChatResponse, GenerateResponse
 from anthropic.types import Message
 from openai._models import construct_type_unchecked
 from openai.types import Completion
 from openai.types.chat import ChatCompletion
+from openai.types.responses import Response
 
 from proxy.domain.errors import UpstreamError
 from proxy.simulator.generator import build_plan
@@ -34,10 +36,12 @@ from tests.providers.hub_samples import (
     send,
 )
 from tests.simulator.asking import body_of, status_of
+from tests.wire.responses_client import check_invariants, split_events
 from tests.wire.splits import every_cut
 
 ALL = list_samples()
 STREAMS = [sample for sample in ALL if read_response(sample[0])[1] != "json"]
+OLLAMAS = ("ollama_chat", "ollama_generate")
 ENDED = [
     sample
     for sample in ALL
@@ -60,13 +64,15 @@ def settle(sample: Sample, body: bytes) -> bytes:
 
     What is known of the prompt's tokens when a message begins depends on what has come by then.
     """
-    start, end, rest = body.partition(b"\n\n")
-    if sample[1] != "messages" or not start.startswith(b"event: message_start\n"):
+    if sample[1] not in ("messages", "responses"):
         return body
-    head, _, data = start.partition(b"data: ")
-    event = json.loads(data)
-    del event["message"]["usage"]
-    settled = head + json.dumps(event).encode() + end + rest
+    start, end, rest = settled_parts = body.partition(b"\n\n")
+    if start.startswith(b"event: message_start\n"):
+        head, _, data = start.partition(b"data: ")
+        event = json.loads(data)
+        del event["message"]["usage"]
+        settled_parts = (head + json.dumps(event).encode(), end, rest)
+    settled = b"".join(settled_parts)
     # Ids of ours are numbered as they are made: an event whose call is whole makes them earlier.
     numbers = list(dict.fromkeys(_NUMBER.findall(settled)))
     return _NUMBER.sub(lambda found: b"number %d" % numbers.index(found[0]), settled)
@@ -131,6 +137,16 @@ def test_the_sdk_reads_what_the_client_gets(sample: Sample) -> None:
     operation = sample[1]
     if operation == "generate":
         assert generation_of(sample)["generations"][0]["finish_reason"]
+    elif operation == "responses":
+        response = response_of(sample)
+        assert response.status in ("completed", "incomplete")
+        assert response.usage is not None
+    elif operation in OLLAMAS:
+        last = json.loads(body.splitlines()[-1])
+        read_ollama = ChatResponse if operation == "ollama_chat" else GenerateResponse
+        for line in body.splitlines():
+            read_ollama.model_validate_json(line)
+        assert (last["done"], last["done_reason"]) in ((True, "stop"), (True, "length"))
     elif kind == "json":
         model: Any = {"chat": ChatCompletion, "completions": Completion, "messages": Message}
         read = model[operation].model_validate_json(body)
@@ -172,16 +188,26 @@ def test_what_breaks_off_is_never_a_success(provider: str) -> None:
                 assert word not in read_expected(sample)[2].replace(FAILED_GENERATION, b"")
 
 
-ENDINGS = (b"[DONE]", b'"finish_reason":"', b"message_stop", b"message_delta", b"stream-end")
+RESPONSE_ENDS = (b'"type":"response.completed"', b'"type":"response.incomplete"')
+ENDINGS = (
+    *(b"[DONE]", b'"finish_reason":"', b"message_stop", b"message_delta", b"stream-end"),
+    *RESPONSE_ENDS,
+)
 FAILED_GENERATION = b'"finish_reason":"ERROR"'
 FINISHES = {
     "anthropic": re.compile(rb"event: message_delta"),
     "gemini": re.compile(rb'"finishReason"|"promptFeedback"'),
     "azure": re.compile(rb'"finish_reason": "'),
     "cohere": re.compile(rb"event: message-end"),
+    "ollama": re.compile(rb'\{[^\n]*"done": true'),
 }
 """Where the event begins that says that an answer is complete."""
 GOOD_STREAMS = [sample for sample in STREAMS if sample in ENDED]
+
+
+ENDS = (b"[DONE]", b"message_stop", b"stream-end", b'"done":true', *RESPONSE_ENDS)
+BETWEEN = {"ollama": b"\n"}
+"""What stands between events, where that is no blank line."""
 
 
 def fails(sample: Sample, body: bytes) -> bool:
@@ -189,7 +215,7 @@ def fails(sample: Sample, body: bytes) -> bool:
     status, got = receive(sample, lambda _: [body])
     if status != 200:
         return status in (502, 503)
-    if b"[DONE]" in got or b"message_stop" in got or b"stream-end" in got:
+    if any(word in got.replace(b'"done": ', b'"done":') for word in ENDS):
         return False
     return is_failure(got)
 
@@ -197,6 +223,9 @@ def fails(sample: Sample, body: bytes) -> bool:
 def is_failure(stream: bytes) -> bool:
     """True if the last event of a client's stream says that it has failed."""
     last = json.loads(stream.rstrip().rsplit(b"\n", 1)[-1].removeprefix(b"data: "))
+    if isinstance(last.get("error"), str):
+        return bool(last["error"])
+    last = last.get("response", last)
     return bool(last["error"]["message"] if "error" in last else last.get("err"))
 
 
@@ -206,7 +235,9 @@ def test_what_is_cut_before_its_finish_is_never_a_success(sample: Sample) -> Non
     body = read_response(sample[0])[2]
     finish = FINISHES[sample[0].parent.name].search(body)
     assert finish is not None
-    whole = body.rindex(b"\n\n", 0, finish.start()) + 2 if b"\n\n" in body[: finish.start()] else 0
+    between = BETWEEN.get(sample[0].parent.name, b"\n\n")
+    before, mark, _ = body[: finish.start()].rpartition(between)
+    whole = len(before + mark)
     places = {*range(0, whole, 31), *range(max(whole - 20, 0), whole + 1)}
     assert [place for place in places if not fails(sample, body[:place])] == []
     assert not fails(sample, body)
@@ -216,11 +247,12 @@ def test_what_is_cut_before_its_finish_is_never_a_success(sample: Sample) -> Non
 def test_what_is_corrupted_is_never_a_success(sample: Sample) -> None:
     """An event with content, or with the finish, that is no JSON ends every stream as an error."""
     body = read_response(sample[0])[2]
-    events = body.split(b"\n\n")
+    between = BETWEEN.get(sample[0].parent.name, b"\n\n")
+    events = body.split(between)
     for number, event in enumerate(events):
-        if re.search(rb'delta"|candidates|finish', event):
+        if re.search(rb'delta"|candidates|finish|done', event):
             broken = [*events[:number], event[:-1], *events[number + 1 :]]
-            assert fails(sample, b"\n\n".join(broken)), event
+            assert fails(sample, between.join(broken)), event
 
 
 USAGES = [
@@ -235,6 +267,8 @@ USAGES = [
     ("gemini", "stream", 9, 0, 0, 11, 0),
     ("cohere", "usage", 1005, 600, 0, 35, 0),
     ("cohere", "stream", 9, 0, 0, 11, 0),
+    ("ollama", "usage", 1005, 0, 0, 35, 0),
+    ("ollama", "reasoning", 12, 0, 0, 30, 0),
     ("azure", "usage", 1000, 600, 0, 40, 20),
     ("azure", "reasoning", 9, 0, 0, 40, 38),
 ]
@@ -256,6 +290,11 @@ def test_usage_counts_the_same_in_every_dialect(
         usage = usage_of(sample)
         if sample[1] == "generate":
             assert usage == {"input_tokens": prompt, "output_tokens": output}
+        elif sample[1] == "responses":
+            assert (usage["input_tokens"], usage["output_tokens"]) == (prompt, output)
+            into = usage["input_tokens_details"]
+            assert (into["cached_tokens"], into["cache_write_tokens"]) == (cached, written)
+            assert usage["output_tokens_details"]["reasoning_tokens"] == thought
         elif sample[1] == "messages":
             assert usage["input_tokens"] == prompt - cached - written
             assert (usage.get("cache_read_input_tokens") or 0) == cached
@@ -292,6 +331,13 @@ def test_usage_counts_the_same_in_every_dialect(
         ("cohere", "error_token", "UpstreamAuthError", None),
         ("cohere", "error_model", "UpstreamModelNotFound", None),
         ("cohere", "error_context", "UpstreamRejected", None),
+        ("ollama", "error_context", "UpstreamRejected", None),
+        ("ollama", "error_key", "UpstreamAuthError", None),
+        ("ollama", "error_model", "UpstreamModelNotFound", None),
+        ("ollama", "error_rate", "UpstreamRateLimited", None),
+        ("ollama", "error_overloaded", "UpstreamOverloaded", None),
+        ("ollama", "error_busy_in_stream", "UpstreamOverloaded", None),
+        ("ollama", "error_thinking", "UpstreamRejected", None),
         ("azure", "error_filter", "UpstreamRejected", None),
         ("azure", "error_context", "UpstreamRejected", None),
         ("azure", "error_rate", "UpstreamRateLimited", 6.8),
@@ -322,10 +368,20 @@ def generation_of(sample: Sample) -> Any:
     return last["response"]
 
 
+def response_of(sample: Sample) -> Any:
+    """What a client of responses has of an answer in the end; the SDK takes each of its events."""
+    _, kind, body = read_expected(sample)
+    if kind == "json":
+        return Response.model_validate_json(body)
+    return Response.model_validate(check_invariants(split_events(body)))
+
+
 def usage_of(sample: Sample) -> dict[str, Any]:
     _, kind, body = read_expected(sample)
     if sample[1] == "generate":
         return dict(generation_of(sample)["meta"]["tokens"])
+    if sample[1] == "responses":
+        return dict(response_of(sample).usage.to_dict())
     if kind == "json":
         found: dict[str, Any] = json.loads(body)["usage"]
     elif sample[1] == "messages":
