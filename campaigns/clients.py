@@ -8,18 +8,25 @@ folder there; a second run finds them. One proxy is asked through all of them, a
 """
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from msgspec import Struct
 
-from campaigns.base import ROOT, Result, write_result
-from campaigns.ground.environment import prepare_environment, prepare_node, run_program
+from campaigns.base import PASSED, ROOT, Result, write_result
+from campaigns.ground.environment import (
+    prepare_environment,
+    prepare_node,
+    run_checks,
+    run_program,
+)
+from campaigns.ground.examples import read_examples
 from tests.end_to_end.hub import build_hub_config
 from tests.end_to_end.served import (
     ADMIN_KEY,
@@ -47,6 +54,11 @@ class Framework(Struct, frozen=True):
     wanted: Sequence[str] = ()
     locked: str | None = None
 
+    @property
+    def heading(self) -> str:
+        """The section of docs/clients.md that it is shown in: its name without a major."""
+        return re.sub(r" \d+$", "", self.name)
+
 
 FRAMEWORKS = (
     Framework("pydantic-ai", "pydantic_ai_checks.py", ("pydantic-ai-slim[openai,anthropic]<3",)),
@@ -64,6 +76,7 @@ FRAMEWORKS = (
     ),
     Framework("instructor", "instructor_checks.py", ("instructor[anthropic]<2",)),
     Framework("LiteLLM", "litellm_checks.py", ("litellm<2",)),
+    Framework("LangChain", "langchain_checks.py", ("langchain-openai<2", "langchain-anthropic<2")),
     Framework("OpenAI Agents", "openai_agents_checks.py", ("openai-agents<0.25",)),
     Framework("ollama", "ollama_checks.py", ("ollama<0.7",)),
     Framework("cohere", "cohere_checks.py", ("cohere<8",)),
@@ -74,6 +87,7 @@ FRAMEWORKS = (
     Framework("Vercel AI SDK 7", "ai_sdk_checks.mjs", locked="newest"),
 )
 
+EXAMPLES = read_examples((ROOT / "docs" / "clients.md").read_text())
 ENVIRONMENTS = ROOT / ".venv-clients"
 PROGRAMS = ROOT / "campaigns" / "programs"
 ABOUT = (
@@ -121,31 +135,67 @@ def main() -> int:
     return write_result(build_result(found, find_node()))
 
 
+class Place(Struct, frozen=True):
+    """Where a framework is installed: what runs a program there, and the folder to run it in."""
+
+    command: Sequence[str]
+    folder: Path
+
+
 def ask_framework(framework: Framework, variables: Mapping[str, str]) -> Found:
     """Return what the checks of one framework have found, which is installed first."""
     try:
-        command, folder = prepare(framework)
+        place = prepare(framework)
     except (OSError, subprocess.SubprocessError):
         return None, {NOT_INSTALLED: [NOT_INSTALLED] * len(PLACES)}
-    try:
-        with (ENVIRONMENTS / f"{framework.name}.log").open("wb") as errors:
-            lines = run_program(command, variables, folder, errors)
-    except subprocess.SubprocessError:
-        return None, {NOT_FINISHED: [NOT_FINISHED] * len(PLACES)}
-    return read_lines(lines)
+    with (ENVIRONMENTS / f"{framework.name}.log").open("wb") as errors:
+        try:
+            command = [*place.command, find_runner(framework), framework.checks]
+            version, rows = read_lines(run_checks(command, variables, place.folder, errors))
+        except subprocess.SubprocessError:
+            return None, {NOT_FINISHED: [NOT_FINISHED] * len(PLACES)}
+        rows["example of docs/clients.md"] = [
+            run_example(framework, place, provider, variables, errors) for provider in PLACES
+        ]
+    return version, rows
 
 
-def prepare(framework: Framework) -> tuple[list[str], Path | None]:
-    """Install a framework; return the command that runs its checks, and the folder for it."""
+def prepare(framework: Framework) -> Place:
+    """Install a framework, and return where it is."""
     if framework.locked is not None:
         folder = ENVIRONMENTS / framework.locked
         prepare_node(folder, PROGRAMS / "node", PROGRAMS / "node" / framework.locked)
-        return ["node", "run.mjs", framework.checks], folder
+        return Place(("node",), folder)
     name = framework.checks.removesuffix("_checks.py").replace("_", "-")
     python = prepare_environment(ENVIRONMENTS / name, *framework.wanted)
-    programs = PROGRAMS / "clients"
     # -I: neither this project nor the development environment must be found by it.
-    return [str(python), "-I", str(programs / "run.py"), str(programs / framework.checks)], None
+    return Place((str(python), "-I"), PROGRAMS / "clients")
+
+
+def find_runner(framework: Framework) -> str:
+    """Return what runs a file of checks, in the folder that both lie in."""
+    return "run.py" if framework.locked is None else "run.mjs"
+
+
+def run_example(
+    framework: Framework,
+    place: Place,
+    provider: str,
+    variables: Mapping[str, str],
+    errors: IO[bytes],
+) -> str:
+    """Return the verdict on the page's example, asked of one provider: that it prints a text."""
+    example = EXAMPLES[framework.heading]
+    text = example.fill(variables["PROXY_URL"], variables["PROXY_KEY"], f"{provider}/sim-echo")
+    # Node looks for packages beside a program, Python does not.
+    folder = place.folder if framework.locked is not None else Path(variables["HOME"])
+    path = folder / f"example.{'mjs' if example.language == 'js' else 'py'}"
+    path.write_text(text)
+    try:
+        printed = run_program([*place.command, str(path)], variables, place.folder, errors)
+    except subprocess.SubprocessError as error:
+        return f"{type(error).__name__}: it did not end well"
+    return PASSED if printed.strip() else "it printed nothing"
 
 
 def find_node() -> str:

@@ -18,7 +18,7 @@ from typing import Any
 from msgspec import Struct
 
 from campaigns.base import ROOT, Result, write_result
-from campaigns.ground.environment import prepare_environment, run_program
+from campaigns.ground.environment import prepare_environment, run_checks
 from tests.end_to_end.hub import build_hub_config
 from tests.end_to_end.served import (
     ADMIN_KEY,
@@ -109,7 +109,7 @@ def ask_vendor(
             "LEDGER_KEY": PROVIDER_KEY,
         }
         program = PROGRAMS / vendor.program
-        found = dict(run_checks(python, program, variables) for python in pythons)
+        found = dict(ask_version(python, program, variables) for python in pythons)
     checks = list(dict.fromkeys(check for verdicts in found.values() for check in verdicts))
     return write_result(
         Result(
@@ -123,12 +123,12 @@ def ask_vendor(
     )
 
 
-def run_checks(
+def ask_version(
     python: Path, program: Path, variables: Mapping[str, str]
 ) -> tuple[str, dict[str, str]]:
     """Return (version of the SDK, verdict of each check) of one environment."""
     # -I: neither this project nor the development environment must be found by it.
-    first, *lines = run_program([str(python), "-I", str(program)], variables)
+    first, *lines = run_checks([str(python), "-I", str(program)], variables)
     return first["version"], {line["check"]: line["verdict"] for line in lines}
 
 

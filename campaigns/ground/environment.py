@@ -53,7 +53,7 @@ def prepare_node(folder: Path, programs: Path, locked: Path) -> None:
     subprocess.run(npm, cwd=folder, check=True, stdout=sys.stderr, timeout=INSTALL_WITHIN_S)
 
 
-def run_program(
+def run_checks(
     command: Sequence[str],
     variables: Mapping[str, str],
     folder: Path | None = None,
@@ -61,6 +61,22 @@ def run_program(
 ) -> list[dict[str, Any]]:
     """
     Return the lines of JSON that a program prints.
+
+    Raises:
+        subprocess.SubprocessError: it has failed, or was not through in time.
+    """
+    printed = run_program(command, variables, folder, errors)
+    return [json.loads(line) for line in printed.splitlines()]
+
+
+def run_program(
+    command: Sequence[str],
+    variables: Mapping[str, str],
+    folder: Path | None = None,
+    errors: IO[bytes] | None = None,
+) -> str:
+    """
+    Return what a program prints, which finds these variables and none of ours.
 
     Raises:
         subprocess.SubprocessError: it has failed, or was not through in time.
@@ -76,4 +92,4 @@ def run_program(
         check=True,
         timeout=RUN_WITHIN_S,
     )
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return done.stdout

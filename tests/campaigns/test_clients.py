@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from campaigns.clients import (
+    EXAMPLES,
     FRAMEWORKS,
     NOT_INSTALLED,
     PLACES,
@@ -43,6 +44,16 @@ def test_every_framework_has_its_checks(framework: Framework) -> None:
     folder = "clients" if framework.locked is None else "node"
     assert (PROGRAMS / folder / framework.checks).is_file()
     assert all("<" in wanted for wanted in framework.wanted)
+
+
+def test_every_framework_is_shown_and_every_example_is_run() -> None:
+    """docs/clients.md has an example for each framework, in its language, and no other."""
+    assert set(EXAMPLES) == {one.heading for one in FRAMEWORKS}
+    for one in FRAMEWORKS:
+        wanted = "python" if one.locked is None else "js"
+        assert EXAMPLES[one.heading].language == wanted
+        filled = EXAMPLES[one.heading].fill("http://there:1", "sk-mine", "a/b")
+        assert all(text in filled for text in ("http://there:1", "sk-mine", 'a/b"'))
 
 
 @pytest.mark.parametrize("folder", sorted({one.locked for one in FRAMEWORKS if one.locked}))
