@@ -174,6 +174,7 @@ async def test_what_a_client_writes_is_its_own_business() -> None:
     assert found == []
 
 
+@pytest.mark.timeout(180)  # it runs sessions of their own
 @pytest.mark.parametrize("processes", ["0", "2"])
 def test_a_canary_fails_its_test_or_the_session(processes: str) -> None:
     """Tests that print one fail; a warning or a file with one fails the session, by name."""
@@ -186,7 +187,7 @@ def test_a_canary_fails_its_test_or_the_session(processes: str) -> None:
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rA",
              "-n", processes, "--basetemp", str(folder / "base"), str(folder)],
             cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True,
-            text=True, check=False, timeout=60,
+            text=True, check=False, timeout=150,
         )  # fmt: skip
     told = done.stdout
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, told
