@@ -1,4 +1,4 @@
-"""Promises of README and CONTRIBUTING that can be tried: what they tell a reader to do works."""
+"""Promises of README that can be tried: what it tells a reader to do works."""
 
 import asyncio
 import json
@@ -15,9 +15,6 @@ import pytest
 from msgspec import Struct
 
 from proxy.config.load import LoadedConfig, load_config
-from proxy.providers import openai_compatible, registry
-from proxy.providers.kind import Kind
-from proxy.providers.openai_format import OpenAIFormat
 from proxy.simulator.knobs import Knobs
 from proxy.simulator.transport import SimulatorTransport
 from tests.fakes.proxy_server import DONE, HASHER, ProxyServer, build_chunk, serving
@@ -27,7 +24,6 @@ from tests.promises.markdown import read_blocks, read_sections
 from tests.promises.tree import ROOT
 
 README = (ROOT / "README.md").read_text()
-CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 SHIPPED = "http://127.0.0.1:8000"
 OWN_KEY = "sk-canary-provider-4f1b7c20d9e8a356"
 
@@ -121,29 +117,6 @@ def test_other_vendors_are_added_as_readme_says(tmp_path: Path) -> None:
     assert loaded.warnings == ()
     providers = loaded.snapshot.providers.values()
     assert [p.type for p in providers if p.enabled] == ["anthropic", "gemini", "azure"]
-
-
-def test_the_worked_example_of_a_provider_works(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """CONTRIBUTING's row, entry, sample and tests for a made-up provider pass together."""
-    section = read_sections(CONTRIBUTING)["Add a provider of OpenAI's format"]
-    row, test = (block.text for block in read_blocks(section, "python"))
-    kind = eval(row, vars(openai_compatible).copy())
-    assert isinstance(kind, Kind)
-    monkeypatch.setattr(registry, "_TYPES", {kind.type: OpenAIFormat(kind)})
-    (entry,) = read_blocks(section, "yaml")
-    assert f"type: {kind.type}" in entry.text
-    sample = tmp_path / "tests" / "samples" / kind.type / "stream.sse"
-    sample.parent.mkdir(parents=True)
-    sample.write_text(next(b.text for b in read_blocks(section, "") if "data: " in b.text))
-    names = {"__file__": str(tmp_path / "tests" / "providers" / "test_acme.py")}
-    exec(test, names)
-    tests = [value for name, value in names.items() if name.startswith("test_")]
-    assert len(tests) == 2
-    for each in tests:
-        assert callable(each)
-        each()
 
 
 def read_curl(number: int, **variables: str) -> Asking:
