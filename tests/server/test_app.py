@@ -32,7 +32,8 @@ MESSAGES = [f"{prefix}/messages{rest}" for prefix in ("/v1", "") for rest in (""
 DEPLOYMENT = "/openai/deployments/m/chat/completions"
 POSTS = [f"{prefix}/{path}" for prefix in ("/v1", "", "/openai/v1") for path in
          ("chat/completions", "completions", "embeddings")]  # fmt: skip
-POSTS += [*MESSAGES, DEPLOYMENT, "/v1/generate", "/generate"]
+GENERATES = ["/v1/generate", "/generate"]
+POSTS += [*MESSAGES, DEPLOYMENT, *GENERATES]
 GETS = [
     "/v1/models",
     "/models",
@@ -144,6 +145,8 @@ async def test_every_route_asks_for_the_key_of_its_level(
             if path in MESSAGES:
                 assert body.keys() == {"type", "error", "request_id"}
                 assert found["request-id"] == found["x-request-id"] == body["request_id"]
+            elif path in GENERATES:
+                assert found["x-request-id"] == body["id"] and body["message"]
             else:
                 assert body["error"].keys() == {"message", "type", "param", "code"}
 
