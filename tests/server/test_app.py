@@ -52,6 +52,8 @@ PASSED = [f"{prefix}/{path}" for prefix in ("/v1", "", "/openai/v1") for path in
           ("audio/speech", "audio/transcriptions", "audio/translations", "images/generations",
            "images/edits", "images/variations", "moderations", "rerank")]  # fmt: skip
 POSTS += [*PASSED, "/v2/rerank"]
+POSTS += [f"{prefix}/{path}" for prefix in ("/v1", "", "/openai/v1", "/openai")
+          for path in ("responses", "responses/input_tokens")]  # fmt: skip
 ACCOUNTS = [f"{prefix}/{path}" for prefix in ("/v1", "", "/openai/v1", "/openai")
             for path in ("files", "files/{id}", "batches", "batches/{id}")]  # fmt: skip
 """What lies in a provider's account; here that is out of reach."""
