@@ -5,7 +5,7 @@ OpenAI: `chat/completions`, `completions`, `embeddings`, `models`. Anthropic: `m
 `messages/count_tokens`, and `models` where `anthropic-version` is sent. Gemini:
 `models/{model}:{method}`, and `v1beta/models`. Azure: all below `openai/`. Cohere: `v2/chat`,
 `v2/embed`, `v1/check-api-key`, and `v1/models` where a page of them is asked for. Ollama: all
-below `api/`.
+below `api/`. The Responses API, `responses` and what is below it, is OpenAI's and Azure's.
 """
 
 import re
@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, unquote
 import msgspec
 from msgspec import Struct
 
-from proxy.domain.errors import InvalidRequest, RouteNotFound
+from proxy.domain.errors import InvalidRequest, MethodNotAllowed, RouteNotFound
 from proxy.simulator import anthropic_ask, cohere_ask, gemini_ask, ollama_ask
 from proxy.simulator.anthropic_format import ANTHROPIC
 from proxy.simulator.ask import ChatAsk, CompletionAsk, CountAsk, EmbeddingAsk, parse_ask
@@ -25,6 +25,9 @@ from proxy.simulator.cohere_format import COHERE
 from proxy.simulator.gemini_format import GEMINI
 from proxy.simulator.ollama_format import OLLAMA, OLLAMA_GENERATE
 from proxy.simulator.openai_format import OPENAI
+from proxy.simulator.response_memory import ResponseMemory
+from proxy.simulator.responses_ask import read_input_count, read_response
+from proxy.simulator.responses_format import RESPONSES
 from proxy.simulator.wire_format import WireFormat
 
 AnyAsk = ChatAsk | CompletionAsk | EmbeddingAsk | CountAsk
@@ -45,6 +48,7 @@ _OLLAMA: Mapping[str, Read] = MappingProxyType(
 _COHERES_KEY = "v1/check-api-key"
 _GEMINI = re.compile(r"(?:v1beta/|v1/)?models/(?P<model>[^/:]+):(?P<method>\w+)")
 _DEPLOYMENT = re.compile(r"openai/deployments/(?P<model>[^/]+)/(?P<route>[\w/]+)")
+_RESPONSE = re.compile(r"responses/(?P<id>[^/]+)(?:/(?P<what>input_items))?")
 _API_VERSION = re.compile(r"\d{4}-\d\d-\d\d(-preview)?")
 
 
@@ -62,6 +66,8 @@ class Door(Struct, frozen=True):
     is_key: bool = False
     is_version: bool = False
     """Nothing is asked but which version answers."""
+    look: Callable[[str], object] | None = None
+    """Answers without a model, by the method of the request."""
     read_name: Callable[[bytes], str] | None = None
     """Finds the model that is asked for in the body."""
 
@@ -79,12 +85,14 @@ def find_format(path: str, headers: Mapping[str, str]) -> WireFormat:
         return COHERE
     route = route.removeprefix("v1/")
     is_list = route == "models" or route.startswith("models/")
+    if route == "responses" or route.startswith("responses/"):
+        return RESPONSES
     if route.startswith("messages") or (is_list and "anthropic-version" in headers):
         return ANTHROPIC
     return OPENAI
 
 
-def open_door(path: str, query: str, headers: Mapping[str, str]) -> Door:
+def open_door(path: str, query: str, headers: Mapping[str, str], memory: ResponseMemory) -> Door:
     """
     Return what a request to this path asks for.
 
@@ -92,6 +100,7 @@ def open_door(path: str, query: str, headers: Mapping[str, str]) -> Door:
         path: with or without `/v1` and percent signs.
         query: what stands behind the `?`.
         headers: of the request, names in lower case.
+        memory: what is kept of earlier responses.
 
     Raises:
         RouteNotFound: nothing is there.
@@ -100,7 +109,7 @@ def open_door(path: str, query: str, headers: Mapping[str, str]) -> Door:
     format_ = find_format(path, headers)
     route = path.strip("/")
     if format_ is AZURE:
-        return _open_azure(route, query)
+        return _open_azure(route, query, memory)
     if format_ is GEMINI:
         return _open_gemini(route, query)
     if route.startswith("api/"):
@@ -108,6 +117,8 @@ def open_door(path: str, query: str, headers: Mapping[str, str]) -> Door:
     if format_ is COHERE:
         return Door(format_, _COHERE.get(route), is_key=route == _COHERES_KEY)
     route = route.removeprefix("v1/")
+    if format_ is RESPONSES:
+        return _open_responses(route, query, format_, memory)
     if format_ is OPENAI and route == "models" and _read_query(query, "page_size"):
         return Door(COHERE)
     if format_ is ANTHROPIC and not route.startswith("models"):
@@ -143,10 +154,36 @@ def _open_ollama(route: str, format_: WireFormat) -> Door:
     raise RouteNotFound()
 
 
-def _open_azure(route: str, query: str) -> Door:
+def _open_responses(route: str, query: str, format_: WireFormat, memory: ResponseMemory) -> Door:
+    if route == "responses":
+        return Door(format_, lambda body: read_response(body, memory))
+    if route == "responses/input_tokens":
+        return Door(format_, lambda body: read_input_count(body, memory))
+    match = _RESPONSE.fullmatch(route)
+    if match is None:
+        raise RouteNotFound()
+    response_id = unquote(match["id"])
+
+    def look(method: str) -> object:
+        if method == "DELETE" and match["what"] is None:
+            return memory.delete(response_id)
+        if method != "GET":
+            raise MethodNotAllowed()
+        if match["what"] is not None:
+            return memory.list_input(response_id, parse_qs(query))
+        return memory.find(response_id).response
+
+    return Door(format_, look=look)
+
+
+def _open_azure(route: str, query: str, memory: ResponseMemory) -> Door:
+    of_responses = route.removeprefix("openai/").removeprefix("v1/")
+    is_versioned = bool(_API_VERSION.fullmatch(_read_query(query, "api-version")))
+    if of_responses.startswith("responses") and (route.startswith("openai/v1/") or is_versioned):
+        return _open_responses(of_responses, query, AZURE, memory)
     if route.startswith("openai/v1/"):
         return _open_openai(route.removeprefix("openai/v1/"), AZURE)
-    if not _API_VERSION.fullmatch(_read_query(query, "api-version")):
+    if not is_versioned:
         raise RouteNotFound()
     match = _DEPLOYMENT.fullmatch(route)
     if match is None:

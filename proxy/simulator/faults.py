@@ -15,9 +15,10 @@ from proxy.simulator.fault_connections import CONNECTION_FAULTS
 from proxy.simulator.fault_fields import FIELD_FAULTS
 from proxy.simulator.fault_kind import Fault
 from proxy.simulator.fault_replies import REPLY_FAULTS
+from proxy.simulator.fault_responses import RESPONSE_FAULTS
 from proxy.simulator.knobs import FAULT_PREFIX
 
-_ROWS = (*CONNECTION_FAULTS, *BYTE_FAULTS, *REPLY_FAULTS, *FIELD_FAULTS)
+_ROWS = (*CONNECTION_FAULTS, *BYTE_FAULTS, *REPLY_FAULTS, *FIELD_FAULTS, *RESPONSE_FAULTS)
 
 
 def _row_number(fault: Fault) -> int:

@@ -44,6 +44,8 @@ from proxy.simulator.knobs import (
 )
 from proxy.simulator.model_list import find_model, list_models, show_model
 from proxy.simulator.plan import Plan, Step
+from proxy.simulator.response_memory import ResponseMemory
+from proxy.simulator.responses_ask import ResponseAsk
 from proxy.simulator.wire_format import WireFormat
 from proxy.version import __version__
 
@@ -52,34 +54,39 @@ _NO_HEADERS: Mapping[str, str] = {}
 
 def build_plan(
     method: str,
-    path: str,
+    target: str,
     body: bytes,
     *,
     created_at: int,
     face: Face,
     options: Knobs = NO_KNOBS,
     headers: Mapping[str, str] = _NO_HEADERS,
-    query: str = "",
+    memory: ResponseMemory | None = None,
 ) -> Plan:
     """
     Return the plan for one request; a bad request gets the plan of its error.
 
     Args:
         method: the HTTP method.
-        path: with or without `/v1` and percent signs; it says which vendor's format is spoken.
+        target: a path with or without `/v1` and percent signs, which says whose format is
+            spoken; behind a `?` its query.
         body: the whole body, empty for GET.
         created_at: epoch seconds, for the answer's `created`.
         face: who will play the plan; some faults exist on one face only.
         options: the knobs that the model's name and the request may still turn.
         headers: of the request, names in lower case.
-        query: what stands behind the `?`.
+        memory: what is kept of responses, and takes those of this request; None: nothing is.
     """
+    path, _, query = target.partition("?")
     format_ = find_format(path, headers)
+    memory = ResponseMemory() if memory is None else memory
     try:
-        door = open_door(path, query, headers)
+        door = open_door(path, query, headers, memory)
         if door.read is not None:
             _check_method(method, "POST")
             return _answer(door.read(body), body, created_at, face, options, format_)
+        if door.look is not None:
+            return Plan(build_reply(200, encode(door.look(method))))
         if door.is_key:
             _check_method(method, "POST")
             return Plan(build_reply(200, encode({"valid": True})))
@@ -120,7 +127,7 @@ def _answer(
             if fault.adapt is not None:
                 fault.adapt(ask)
         draft = _build_draft(ask, base, knobs, _seed(body), created_at)
-        draft.format = format_
+        draft.format = ask.answers if isinstance(ask, ResponseAsk) else format_
         steps = build_good(draft) if fault is None else fault.play(draft)
     except RequestError as error:
         steps = build_error(error, format_)

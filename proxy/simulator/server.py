@@ -30,6 +30,7 @@ from proxy.simulator.ledger import Entry, Ledger
 from proxy.simulator.openai_format import encode_error
 from proxy.simulator.passed import Asked, build_passed_plan, is_passed
 from proxy.simulator.plan import Plan, Spoil
+from proxy.simulator.response_memory import ResponseMemory
 from proxy.simulator.wire_format import WireFormat, describe_error
 
 _MAX_BODY_BYTES: Final = 64 * 1024 * 1024
@@ -101,6 +102,7 @@ class _Simulator:
     def __init__(self, options: SimulatorOptions) -> None:
         self.ledger = Ledger()
         self._options = options
+        self._memory = ResponseMemory()
         self._files = FileStore()
         self._spoiled: list[asyncio.BaseTransport] = []
 
@@ -169,13 +171,13 @@ class _Simulator:
     def _plan(self, request: web.Request, body: bytes) -> Plan:
         return build_plan(
             request.method,
-            request.rel_url.raw_path,
+            f"{request.rel_url.raw_path}?{request.rel_url.raw_query_string}",
             body,
             created_at=int(time.time()),
             face="http",
             options=self._options.knobs,
             headers=_lower_headers(request),
-            query=request.rel_url.raw_query_string,
+            memory=self._memory,
         )
 
     async def _plan_passed(self, request: web.Request, entry: Entry) -> Plan:
@@ -260,6 +262,8 @@ def _early_body(format_: WireFormat) -> bytes:
         asked |= {"contents": [{"parts": [{"text": "-"}]}]}
     elif format_.name == "cohere":
         asked |= {"messages": [{"role": "user", "content": "-"}]}
+    elif format_.name == "responses":
+        asked |= {"input": "-"}
     elif format_.name == "ollama":
         asked |= {"messages": [{"role": "user"}], "prompt": "-", "input": "-"}
     else:

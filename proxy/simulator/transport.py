@@ -38,6 +38,7 @@ from proxy.simulator.plan import (
     Step,
     Wait,
 )
+from proxy.simulator.response_memory import ResponseMemory
 from proxy.upstream.base import BodySink, OpenedResponse
 
 _STEPS_PER_TURN = 64
@@ -51,6 +52,7 @@ class SimulatorTransport:
 
     def __init__(self, options: Knobs = NO_KNOBS) -> None:
         self._options = options
+        self._memory = ResponseMemory()
         self._answers: set[SimulatedAnswer] = set()
         self._opening: set[asyncio.Future[None]] = set()
         self._is_closed = False
@@ -60,17 +62,19 @@ class SimulatorTransport:
         """Play the plan up to its head; the body follows into `sink` after `resume()`."""
         if self._is_closed:
             raise UpstreamUnreachable("The simulator is closed.")
-        path, created_at = _read_path(request.url), int(time.time())
+        path, query = _read_path(request.url)
+        created_at = int(time.time())
         if is_passed(path):
             plan = await self._plan_passed(request, path, created_at)
         else:
             plan = build_plan(
                 request.method,
-                path,
+                path + query,
                 request.body,
                 created_at=created_at,
                 face="in-process",
                 options=self._options,
+                memory=self._memory,
             )
         clocks = request.clocks
         patience_s = clocks.headers_s if request.streams else clocks.answer_s
@@ -239,12 +243,13 @@ class SimulatedAnswer:
         self._sink.fail(error)
 
 
-def _read_path(url: str) -> str:
-    """Return the path of `simulator:/chat/completions`, or of any other URL."""
+def _read_path(url: str) -> tuple[str, str]:
+    """Return the path of `simulator:/chat/completions`, or of any other URL, and `?` and query."""
     _, _, rest = url.partition(":")
     if rest.startswith("//"):
         rest = rest[2:].partition("/")[2]
-    return rest.partition("?")[0]
+    path, mark, query = rest.partition("?")
+    return path, mark + query
 
 
 def _finish(opening: asyncio.Future[None]) -> None:

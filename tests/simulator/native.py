@@ -47,7 +47,7 @@ def gemini_plan(
     body = {"contents": CONTENTS, **fields}
     path = f"/v1beta/models/{model}:{method}"
     return build_plan(
-        "POST", path, json.dumps(body).encode(), created_at=NOW, face="http", query=query
+        "POST", f"{path}?{query}", json.dumps(body).encode(), created_at=NOW, face="http"
     )
 
 

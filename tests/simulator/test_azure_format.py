@@ -15,7 +15,7 @@ PATH = "/openai/deployments/{}/chat/completions"
 
 def azure_plan(model: str, query: str = "api-version=2025-01-01-preview", **more: Any) -> Plan:
     path, body = PATH.format(model), chat_body("another", **more)
-    return build_plan("POST", path, body, created_at=NOW, face="http", query=query)
+    return build_plan("POST", f"{path}?{query}", body, created_at=NOW, face="http")
 
 
 def test_the_deployment_is_the_model() -> None:

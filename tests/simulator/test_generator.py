@@ -146,7 +146,7 @@ def test_models_are_described() -> None:
 
 def test_wrong_paths_and_methods_are_told_apart() -> None:
     """An unknown path is 404, a known one with another method 405."""
-    assert status_of(_get("/v1/responses")) == 404
+    assert status_of(_get("/v1/conversations")) == 404
     assert status_of(_get("/v1/chat/completions")) == 405
     assert status_of(_get("/v1/models", "POST")) == 405
 

@@ -7,9 +7,10 @@ from proxy.simulator.anthropic_format import ANTHROPIC
 from proxy.simulator.azure_format import AZURE
 from proxy.simulator.gemini_format import GEMINI
 from proxy.simulator.openai_format import OPENAI
+from proxy.simulator.responses_format import RESPONSES
 from proxy.simulator.wire_format import WireFormat, Words, describe_error
 
-FORMATS: list[WireFormat] = [OPENAI, ANTHROPIC, GEMINI, AZURE]
+FORMATS: list[WireFormat] = [OPENAI, ANTHROPIC, GEMINI, AZURE, RESPONSES]
 CHUNK = {
     "id": "chatcmpl-1",
     "model": "m",
