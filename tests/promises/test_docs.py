@@ -67,9 +67,15 @@ def test_the_readme_lists_every_endpoint_and_no_other() -> None:
             methods = route.handlers.keys() - {"HEAD", "OPTIONS"}
             served |= {f"`{method} {route.pattern}`" for method in methods}
     documented = set(read_first_cells(read_sections(read_page("README.md"))["Endpoints"]))
-    documented = {cell for cell in documented if cell.startswith(("`GET", "`POST"))}
+    documented = {cell for cell in documented if cell.startswith(("`GET", "`POST", "`DELETE"))}
     without_v1 = {cell.replace(" /v1/", " /") for cell in documented}
-    assert documented | without_v1 == served
+    # Of what Azure's clients ask the same under their own prefix has no row of its own.
+    of_azure = {
+        cell.replace(" /v1/", f" {prefix}/")
+        for cell in documented
+        for prefix in ("/openai/v1", "/openai")
+    }
+    assert documented | without_v1 | (of_azure & served) == served
 
 
 def test_the_commands_page_has_every_command_with_its_options() -> None:
