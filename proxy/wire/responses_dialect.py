@@ -8,9 +8,8 @@ from proxy.domain.events import Event
 from proxy.domain.exchange import Operation
 from proxy.wire.base import Ask
 from proxy.wire.dialect import EventWriter
-from proxy.wire.openai_error import build_error_body
 from proxy.wire.responses_chat_reader import read_responses_chat
-from proxy.wire.responses_failure import build_failure
+from proxy.wire.responses_failure import build_error_body, build_failure
 from proxy.wire.responses_request import parse_ask
 from proxy.wire.responses_writer import ResponsesWriter, write_response
 from proxy.wire.sse import EVENT_STREAM, KEEP_ALIVE

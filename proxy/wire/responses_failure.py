@@ -1,4 +1,7 @@
-"""How a stream of the Responses API that has begun is told to have failed."""
+"""Our errors as clients of the Responses API are told them: as answers, and in a stream."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from msgspec import Raw
 
@@ -10,6 +13,26 @@ from proxy.wire.responses_object import ResponseObject
 _RATE = "rate_limit_exceeded"
 _OTHER = "server_error"
 """The two of the codes that OpenAI's types know here which fit what happens in mid-answer."""
+
+
+_PARAMS: Mapping[str, str] = MappingProxyType(
+    {
+        "messages": "input",
+        "response_format": "text",
+        "reasoning_effort": "reasoning",
+        "max_completion_tokens": "max_output_tokens",
+    }
+)
+"""What is called otherwise in this dialect than in chats, which others are asked by."""
+
+
+def build_error_body(error: ProxyError) -> bytes:
+    """
+    Return the body of an error reply: OpenAI's, with the field called as this dialect does.
+
+    Source: wire-formats §2.9; tests/wire/test_responses_failure.py.
+    """
+    return encode({"error": {"type": error.type, **_tell(error)}})
 
 
 def build_failure(error: ProxyError, ask: Ask | None) -> bytes:
@@ -28,7 +51,7 @@ def build_failure(error: ProxyError, ask: Ask | None) -> bytes:
     """
     response_id = None if ask is None else ask.response_id
     number = 0 if ask is None or response_id is None else ask.next_number
-    told = {"message": error.message, "param": error.param, "code": error.code}
+    told = _tell(error)
     events = _build_event("error", number, {**told, "error": {"type": error.type, **told}})
     if ask is None or response_id is None:
         return events
@@ -37,6 +60,11 @@ def build_failure(error: ProxyError, ask: Ask | None) -> bytes:
         "failed", error={"code": code, "message": error.message}
     )
     return events + _build_event("response.failed", number + 1, {"response": Raw(response)})
+
+
+def _tell(error: ProxyError) -> dict[str, object]:
+    param = error.param if error.param is None else _PARAMS.get(error.param, error.param)
+    return {"message": error.message, "param": param, "code": error.code}
 
 
 def _build_event(kind: str, number: int, members: dict[str, object]) -> bytes:

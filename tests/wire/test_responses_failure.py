@@ -6,10 +6,10 @@ from typing import Any
 import openai
 import pytest
 
-from proxy.domain.errors import UpstreamRateLimited, UpstreamTruncated
+from proxy.domain.errors import NotOffered, UpstreamRateLimited, UpstreamTruncated
 from proxy.domain.events import Said, Started
 from proxy.wire.base import Ask
-from proxy.wire.responses_failure import build_failure
+from proxy.wire.responses_failure import build_error_body, build_failure
 from proxy.wire.responses_writer import ResponsesWriter
 from tests.wire.responses_client import build_ask, open_client, split_events
 
@@ -49,6 +49,30 @@ def test_a_limit_is_told_by_openais_own_code() -> None:
     ask, begun = begin(Said("Hel"))
     failed = split_events(begun + build_failure(UpstreamRateLimited(), ask))[-1]
     assert failed["response"]["error"]["code"] == "rate_limit_exceeded"
+
+
+@pytest.mark.parametrize(
+    ("param", "told"),
+    [
+        ("messages", "input"),
+        ("response_format", "text"),
+        ("reasoning_effort", "reasoning"),
+        ("tools", "tools"),
+        (None, None),
+    ],
+)
+def test_a_field_is_called_as_the_client_does(param: str | None, told: str | None) -> None:
+    """Whoever was to be asked by a chat: this dialect has other names for some of it."""
+    error = NotOffered("no", param=param)
+    [event] = split_events(build_failure(error, None))
+    wanted = {
+        "message": "no",
+        "type": "invalid_request_error",
+        "param": told,
+        "code": "unsupported_parameter",
+    }
+    assert json.loads(build_error_body(error))["error"] == event["error"] == wanted
+    assert event["param"] == told
 
 
 @pytest.mark.parametrize("is_helper", [True, False])
