@@ -28,6 +28,7 @@ from proxy.server.chat_endpoints import PATHS
 from proxy.server.model_endpoints import MODEL_ENDPOINTS
 from proxy.server.ollama_endpoints import OLLAMA_ENDPOINTS
 from proxy.server.pass_through_endpoints import PASSED_ENDPOINTS
+from proxy.server.response_endpoints import RESPONSE_ENDPOINT
 from proxy.server.runner import ServerRunner
 from proxy.server.state import Desk, ServerState, StillDesk
 from proxy.simulator.transport import SimulatorTransport
@@ -52,7 +53,13 @@ ORDER_WITHIN_S = 10.0
 """How long the health worker may take to do what it is told through Redis."""
 HEARD_WITHIN_S = 2.0
 """How long one that nobody has heard of may take."""
-ENDPOINTS = (*(path for path, _ in PATHS), *MODEL_ENDPOINTS, *PASSED_ENDPOINTS, *OLLAMA_ENDPOINTS)
+ENDPOINTS = (
+    *(path for path, _ in PATHS),
+    *MODEL_ENDPOINTS,
+    *PASSED_ENDPOINTS,
+    *OLLAMA_ENDPOINTS,
+    RESPONSE_ENDPOINT,
+)
 """What the label `endpoint` of a metric may be; all else is `other`."""
 
 ACCEPTED_PER_TURN = 4

@@ -14,6 +14,7 @@ from proxy.server.ollama_endpoints import add_ollama_endpoints
 from proxy.server.pass_through_endpoints import add_pass_through_endpoints
 from proxy.server.provider_endpoints import ProviderEndpoints
 from proxy.server.registrar import Registrar
+from proxy.server.response_endpoints import ResponseEndpoints
 from proxy.server.routes import Routes
 from proxy.server.runner import ServerRunner
 from proxy.server.state import ServerState
@@ -34,6 +35,7 @@ def build_app(state: ServerState) -> App:
     add_chat_endpoints(registrar, state.runtime)
     add_pass_through_endpoints(registrar, state.runtime)
     add_model_endpoints(registrar)
+    ResponseEndpoints(state.runtime).add(registrar)
     add_ollama_endpoints(registrar)
     HealthEndpoints(state).add(registrar)
     ProviderEndpoints(state).add(registrar)

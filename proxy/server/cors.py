@@ -8,7 +8,7 @@ _EXPOSED = (
     "x-llm-proxy-reason, x-llm-proxy-dropped-params, x-llm-proxy-reasoning, retry-after, "
     "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests"
 )
-_METHODS = "GET, POST, OPTIONS"
+_METHODS = "GET, POST, DELETE, OPTIONS"
 _MAX_AGE_S = "86400"
 
 
