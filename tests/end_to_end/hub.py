@@ -10,10 +10,14 @@ from pydantic import BaseModel
 
 from tests.end_to_end.served import ADMIN_KEY, PROVIDER_KEY, build_config
 
-PLACES = ("plain", "claude", "gemini", "azure")
-"""The providers by their names: OpenAI's format, Anthropic's, Gemini's and Azure's."""
-TRANSLATED = ("claude", "gemini")
+PLACES = ("plain", "claude", "gemini", "azure", "cohere")
+"""The providers by their names: OpenAI's format, Anthropic's, Gemini's, Azure's and Cohere's."""
+TRANSLATED = ("claude", "gemini", "cohere")
 """Those that a chat completion must be translated for."""
+SIGNED = ("claude", "gemini")
+"""Those that want back what their model has thought before its calls."""
+WORDS_ONLY = ("cohere",)
+"""Those whose errors inside of an answer are words, and have neither code nor status."""
 FAULTS = {
     "bad-param": "sim-fault-u27-bad-param",
     "context": "sim-fault-u27-context-length",
@@ -79,6 +83,7 @@ def build_hub_config(simulator_port: int) -> dict[str, Any]:
         {"name": "claude", "type": "anthropic", "base_url": origin},
         {"name": "gemini", "type": "gemini", "base_url": f"{origin}/v1beta"},
         {"name": "azure", "type": "azure", "base_url": origin, "api_version": "2024-10-21"},
+        {"name": "cohere", "type": "cohere", "base_url": origin},
     ]
     return build_config(
         admin_keys=[ADMIN_KEY],

@@ -14,6 +14,7 @@ from tests.end_to_end.hub import (
     NOTHING,
     PIXEL,
     PIXEL_SEEN,
+    SIGNED,
     THINKER,
     THINKING_CALLER,
     THOUGHT,
@@ -190,7 +191,7 @@ async def test_loops_that_are_over_bind_nobody(
     assert message.reasoning_content == THOUGHT
 
 
-@pytest.mark.parametrize("maker", TRANSLATED)
+@pytest.mark.parametrize("maker", SIGNED)
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 async def test_thoughts_that_the_client_has_lost_are_remembered(
     hub_sdk: AsyncOpenAI, maker: str, stream: bool
