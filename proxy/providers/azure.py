@@ -26,6 +26,7 @@ AZURE = Kind(
     operations=WITH_RESPONSES,
     limit_field="max_completion_tokens",
     has_openai_models=True,
+    tool_choices="sets",
     has_versions=True,
     passes=list_passes(
         *("audio/speech", "audio/transcriptions", "audio/translations"),

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from proxy.domain.chat import ChatRequest, Format, Message, Text
+from proxy.domain.chat import ChatRequest, Format, Message, Text, ToolChoice
 from proxy.domain.events import Event
 from proxy.domain.exchange import Operation
 from proxy.providers.kind import READ_AS_CHAT, Kind
@@ -52,6 +52,7 @@ def build_chat_ask(ask: Ask, kind: Kind, model: str, dropped: MutableSequence[st
     chat = read_chat(ask)
     if not kind.has_schemas:
         chat = _ask_for_schema(chat, dropped)
+    chat = _narrow_tools(chat, kind)
     fields: dict[str, Raw | bytes] = {"model": encode(ask.model)}
     fields.update(
         write_openai_chat(chat, dropped, also_takes=kind.also_takes, thoughts_as=kind.thoughts_as)
@@ -99,6 +100,18 @@ def _ask_for_schema(chat: ChatRequest, dropped: MutableSequence[str]) -> ChatReq
     words = Text(f"{_SCHEMA_WORDS}{bytes(chat.format.schema).decode()}")
     messages = (Message("system", (words,)), *chat.messages)
     return replace(chat, messages=messages, format=Format())
+
+
+def _narrow_tools(chat: ChatRequest, kind: Kind) -> ChatRequest:
+    """Return a request that offers no other tools than may be called, if that must be said so."""
+    choice = chat.tool_choice
+    if choice is None or not choice.names or kind.tool_choices == "sets":
+        return chat
+    is_one = choice.mode == "required" and len(choice.names) == 1
+    kept = tuple(tool for tool in chat.tools if tool.name in choice.names)
+    if not kept or (is_one and kind.tool_choices == "names"):
+        return chat
+    return replace(chat, tools=kept, tool_choice=ToolChoice(choice.mode))
 
 
 def _fit_thinking(

@@ -11,6 +11,7 @@ from proxy.domain.exchange import Operation, PassedOperation
 from proxy.domain.health import HealthState
 
 UsageInStreams = Literal["ask", "always"]
+ToolChoices = Literal["sets", "names", "words"]
 USUAL_OPERATIONS: Mapping[str, str] = MappingProxyType(
     {
         "chat": "/chat/completions",
@@ -84,6 +85,12 @@ class Kind(Struct, frozen=True):
     has_schemas: bool = True
     """An answer's JSON can be bound to a schema; else clients of other dialects get JSON that is
     only asked to fit."""
+    has_json_object: bool = True
+    """It knows `response_format: json_object`; else it is asked for a schema of any object."""
+    tool_choices: ToolChoices = "names"
+    """What can be said of which tool is to be called: one of a set (`allowed_tools`), one by its
+    name, or only `auto`, `none` and `required`. For clients of other dialects it is said by
+    offering no other tools."""
     has_openai_models: bool = False
     """What its models take is known by OpenAI's names for them (see `openai_models.py`)."""
     efforts: Mapping[str, str] = field(default_factory=dict)

@@ -29,6 +29,14 @@ _ROUTED = frozenset(
     ("provider", "plugins", "transforms", "route", "reasoning", "session_id", "top_a")
 )
 """OpenRouter's own; its `models` is not among them: those names are tried by this proxy."""
+_VLLM = frozenset(
+    (
+        *("stop_token_ids", "min_tokens", "ignore_eos", "truncate_prompt_tokens", "priority"),
+        *("structured_outputs", "chat_template_kwargs", "include_reasoning", "cache_salt"),
+        "thinking_token_budget",
+    )
+)
+"""What vLLM has beside OpenAI's fields and the sampling that others have, too."""
 _TO_MAX_TOKENS = {"max_completion_tokens": "max_tokens"}
 
 KINDS: tuple[Kind, ...] = (
@@ -41,6 +49,7 @@ KINDS: tuple[Kind, ...] = (
         # Its newer models refuse the other name.
         limit_field="max_completion_tokens",
         has_openai_models=True,
+        tool_choices="sets",
         passes=list_passes(*(each for each in ALL_PASSED if each != "rerank")),
     ),
     Kind(
@@ -65,6 +74,7 @@ KINDS: tuple[Kind, ...] = (
         drops=frozenset(("seed", "logit_bias", "user", "store")),
         usage_in_streams="always",
         quirk="perplexity",
+        has_json_object=False,
         also_takes=_SEARCH | {"top_k"},
     ),
     Kind(
@@ -94,6 +104,7 @@ KINDS: tuple[Kind, ...] = (
         operations=_CHAT_EMBEDDINGS,
         drops=frozenset(("logprobs", "top_logprobs", "logit_bias", "store", "metadata")),
         quirk="groq",
+        also_takes=frozenset(("reasoning_format", "include_reasoning", "disable_tool_validation")),
         passes=list_passes(
             *("audio/speech", "audio/transcriptions", "audio/translations", "files", "batches")
         ),
@@ -106,7 +117,8 @@ KINDS: tuple[Kind, ...] = (
         key_variables=("TOGETHER_API_KEY", "TOGETHERAI_API_KEY"),
         renames=_TO_MAX_TOKENS,
         quirk="regular",
-        also_takes=_SAMPLING,
+        also_takes=_SAMPLING
+        | {"context_length_exceeded_behavior", "chat_template_kwargs", "safety_model", "reasoning"},
         passes=list_passes(
             *("audio/speech", "audio/transcriptions", "audio/translations"),
             *("images/generations", "rerank"),
@@ -127,6 +139,7 @@ KINDS: tuple[Kind, ...] = (
         usage_in_streams="always",
         maps_developer_role=True,
         quirk="regular",
+        also_takes=frozenset(("safe_prompt", "prompt_mode", "guardrails", "min_tokens")),
         # Its batches have a path and a shape of their own.
         passes=list_passes("audio/transcriptions", "moderations", "files"),
     ),
@@ -157,7 +170,9 @@ KINDS: tuple[Kind, ...] = (
         renames=_TO_MAX_TOKENS,
         maps_developer_role=True,
         quirk="tagged",
-        also_takes=_SAMPLING,
+        has_json_object=False,
+        tool_choices="words",
+        also_takes=_SAMPLING | {"repeat_penalty"},
     ),
     Kind(
         type="llama_cpp",
@@ -171,7 +186,8 @@ KINDS: tuple[Kind, ...] = (
         health_states={503: "warming"},
         maps_developer_role=True,
         quirk="tagged",
-        also_takes=_SAMPLING,
+        also_takes=_SAMPLING
+        | {"grammar", "chat_template_kwargs", "reasoning_format", "cache_prompt", "repeat_penalty"},
     ),
     Kind(
         type="vllm",
@@ -182,7 +198,7 @@ KINDS: tuple[Kind, ...] = (
         needs_key=False,
         is_local=True,
         quirk="tagged",
-        also_takes=_SAMPLING,
+        also_takes=_SAMPLING | _VLLM,
         passes=list_passes("audio/transcriptions", "audio/translations", "rerank"),
     ),
     Kind(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from proxy.domain.catalog import SIMULATOR_TYPE, Deployment, Provider
@@ -42,6 +42,14 @@ _COUNTED = frozenset[Operation](("input_tokens",))
 RESPONSES_OPERATIONS = frozenset[Operation](("responses", "input_tokens"))
 """Those of the Responses API: where they are no foreign ones, they pass as they come."""
 _ASK_USAGE = b'{"include_usage":true}'
+_ANY_OBJECT = b'{"type":"json_schema","json_schema":{"name":"answer","schema":{"type":"object"}}}'
+
+
+class _Format(Struct):
+    type: str = ""
+
+
+_decode_format = msgspec.json.Decoder(_Format).decode
 _decode_items = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 
@@ -215,6 +223,8 @@ class OpenAIFormat:
             fields["messages"] = put_thoughts_back(
                 fields["messages"], ask.recalled, kind.thoughts_as
             )
+        if not kind.has_json_object and "response_format" in fields:
+            fields["response_format"] = _with_schema(fields["response_format"])
         if kind.maps_developer_role and ask.operation == "chat":
             fields["messages"] = _without_developer(fields["messages"])
         return fields
@@ -229,6 +239,15 @@ def _ask_for_usage(options: Raw | bytes | None) -> bytes:
     if options is None or _is_null(options):
         return _ASK_USAGE
     return build_object({**_decode_object(options), "include_usage": b"true"})
+
+
+def _with_schema(wanted: Raw | bytes) -> Raw | bytes:
+    """Return a `response_format` of any JSON object as one with a schema that says the same."""
+    try:
+        kind = _decode_format(wanted).type
+    except (ValueError, RecursionError):
+        return wanted
+    return _ANY_OBJECT if kind == "json_object" else wanted
 
 
 def _without_developer(messages: Raw | bytes) -> Raw | bytes:

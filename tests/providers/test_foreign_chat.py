@@ -23,7 +23,7 @@ from proxy.domain.errors import (
 )
 from proxy.domain.events import Event
 from proxy.domain.exchange import Operation
-from proxy.providers.foreign_chat import is_foreign
+from proxy.providers.foreign_chat import build_chat_ask, is_foreign
 from proxy.providers.openai_compatible import KINDS
 from proxy.providers.registry import find_kind, find_type
 from proxy.wire.anthropic_events import AnthropicEvents, read_anthropic_events
@@ -415,3 +415,48 @@ def test_a_providers_own_fields_are_taken_from_clients_of_other_dialects(
     sent = json.loads(request.body)
     assert {name: sent[name] for name in own} == own
     assert ask.dropped == []
+
+
+def offer(*names: str) -> list[dict[str, Any]]:
+    """Tools of these names, as a client of messages offers them."""
+    return [{"name": name, "input_schema": {"type": "object"}} for name in names]
+
+
+@pytest.mark.parametrize(
+    ("type_name", "choice", "offered"),
+    [
+        ("openai", {"type": "function", "function": {"name": "b"}}, ["a", "b"]),
+        ("groq", {"type": "function", "function": {"name": "b"}}, ["a", "b"]),
+        ("lm_studio", "required", ["b"]),
+    ],
+)
+def test_one_tool_that_must_be_called_is_named_as_the_type_can_be_told(
+    type_name: str, choice: object, offered: list[str]
+) -> None:
+    """By its name; where no name can be said no other tool is offered."""
+    ask = ask_for(tools=offer("a", "b"), tool_choice={"type": "tool", "name": "b"})
+    sent = json.loads(build(type_name, ask).body)
+    assert sent["tool_choice"] == choice
+    assert [tool["function"]["name"] for tool in sent["tools"]] == offered
+
+
+@pytest.mark.parametrize(
+    ("type_name", "mode", "offered"),
+    [("openai", None, 3), ("groq", "auto", 2), ("vllm", "auto", 2)],
+)
+def test_some_tools_that_may_be_called_are_all_that_is_offered(
+    type_name: str, mode: str | None, offered: int
+) -> None:
+    """Only OpenAI's own models know of a set of tools within those that are offered."""
+    names = ("a", "b", "c")
+    tools = [{"type": "function", "name": n, "parameters": {"type": "object"}} for n in names]
+    allowed = [{"type": "function", "name": name} for name in ("a", "c")]
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": allowed}
+    body = {"model": "alias", "input": "Hi", "tools": tools, "tool_choice": choice}
+    ask = find_dialect("responses").parse_ask("responses", json.dumps(body).encode(), {})
+    kind = find_kind(type_name)
+    assert kind is not None
+    fields = build_chat_ask(ask, kind, "m", []).fields
+    sent = json.loads(bytes(fields["tool_choice"]))
+    assert sent == mode or sent["type"] == "allowed_tools"
+    assert len(json.loads(bytes(fields["tools"]))) == offered

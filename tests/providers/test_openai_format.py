@@ -172,6 +172,19 @@ def test_the_word_developer_elsewhere_is_not_a_role() -> None:
     assert sent("mistral", ask_for(messages=messages))["messages"] == messages
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [None, {"type": "text"}, {"type": "json_schema", "json_schema": {"name": "a"}}, {"type": 1}],
+)
+def test_only_a_format_of_any_object_is_asked_for_by_a_schema(wanted: object) -> None:
+    """Every other `response_format` arrives as it was written, whatever it is."""
+    assert sent("perplexity", ask_for(response_format=wanted))["response_format"] == wanted
+    asked = sent("perplexity", ask_for(response_format={"type": "json_object"}))
+    assert asked["response_format"]["json_schema"]["schema"] == {"type": "object"}
+    asked = sent("openai", ask_for(response_format={"type": "json_object"}))
+    assert asked["response_format"] == {"type": "json_object"}
+
+
 def test_the_operators_headers_win_and_none_is_sent_twice() -> None:
     """A configured header replaces ours, however its name is written."""
     headers = {"authorization": "Basic x", "user-agent": "mine", "X-Title": "t"}
@@ -237,7 +250,6 @@ PROBES = {
     "deepseek": "https://api.deepseek.com/models",
     "lm_studio": "http://127.0.0.1:1234/v1/models",
     "llama_cpp": "http://127.0.0.1:8080/health",
-    "ollama": "http://127.0.0.1:11434/api/tags",
     "vllm": BASE_URL + "/models",
     "openai_compatible": BASE_URL + "/models",
 }
