@@ -186,9 +186,9 @@ class ResponsesStream:
             raise read_error_event(data)
         if not _TYPE.fullmatch(event.type):
             raise _malformed()
+        self._note(event)
         if event.sequence_number is not None:
             self._next_number = event.sequence_number + 1
-        self._note(event)
         return b"event: %b\ndata: %b\n\n" % (event.type.encode(), data)
 
     def _read(self, data: bytes) -> tuple[bytes, _Event]:
