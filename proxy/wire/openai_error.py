@@ -4,6 +4,7 @@ Errors in OpenAI's shape: ours for clients, and what a provider's means for us.
 What the body of a provider's error says is found by `provider_fault.py`; here it is judged.
 """
 
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -32,6 +33,8 @@ from proxy.wire.retry_after import (
 )
 from proxy.wire.sse import build_event
 
+_TOO_LONG = "This model's maximum context length is exceeded"
+_NAMES_CONTEXT = re.compile("context (?:length|size|window)", re.IGNORECASE)
 NO_VALUE = msgspec.Raw(b"")
 """Default of a raw field that did not come."""
 _FALSY = (b"", b"null", b"false", b'""', b"{}", b"[]", b"0")
@@ -148,7 +151,7 @@ def build_error_body(error: ProxyError) -> bytes:
     return encode(
         {
             "error": {
-                "message": error.message,
+                "message": _read_message(error),
                 "type": error.type,
                 "param": error.param,
                 "code": error.code,
@@ -160,6 +163,14 @@ def build_error_body(error: ProxyError) -> bytes:
 def build_error_event(error: ProxyError) -> bytes:
     """Return the last event of a stream that failed; no `[DONE]` may follow it."""
     return build_event(build_error_body(error))
+
+
+def _read_message(error: ProxyError) -> str:
+    """Return an error's words; frameworks look for OpenAI's own where the prompt is too long."""
+    message = error.message
+    if error.code != "context_length_exceeded" or _NAMES_CONTEXT.search(message):
+        return message
+    return f"{_TOO_LONG}: {message}"
 
 
 def read_error_answer(

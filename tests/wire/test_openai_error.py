@@ -335,6 +335,20 @@ PROVIDERS_FAULT: list[tuple[str, int, object, type[e.UpstreamError]]] = [
     ),
     ("vllm key", 401, {"error": "Unauthorized"}, e.UpstreamAuthError),
     ("mistral key", 401, {"detail": "Unauthorized"}, e.UpstreamAuthError),
+    ("cohere key", 401, {"message": "invalid api token"}, e.UpstreamAuthError),
+    ("cohere blocked key", 498, {"message": "blocked token"}, e.UpstreamAuthError),
+    (
+        "cohere month",
+        429,
+        {"message": "You are using a Trial key, which is limited to 1000 API calls / month."},
+        e.UpstreamQuotaExhausted,
+    ),
+    (
+        "cohere minute",
+        429,
+        {"message": "You are using a Trial key, which is limited to 20 API calls / minute."},
+        e.UpstreamRateLimited,
+    ),
     ("proxy key", 407, b"", e.UpstreamAuthError),
     ("openai model", 404, openai("m", code="model_not_found"), e.UpstreamModelNotFound),
     (
@@ -782,6 +796,22 @@ def test_the_body_has_all_four_keys() -> None:
     assert body == {
         "error": {"message": "m", "type": "invalid_request_error", "param": None, "code": None}
     }
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("too many tokens", "This model's maximum context length is exceeded: too many tokens"),
+        ("Maximum context length is 9.", "Maximum context length is 9."),
+        ("exceeds the available context size", "exceeds the available context size"),
+    ],
+)
+def test_a_prompt_that_is_too_long_is_told_in_words_that_are_looked_for(
+    said: str, told: str
+) -> None:
+    """Frameworks know the case by OpenAI's words; a provider's own are kept behind them."""
+    error = e.UpstreamRejected(400, said, code="context_length_exceeded")
+    assert json.loads(build_error_body(error))["error"]["message"] == told
 
 
 def test_the_event_is_the_body_on_one_line() -> None:
