@@ -86,6 +86,11 @@ def test_code_and_param_stand_in_the_details() -> None:
             "prompt is too long: 1200000 tokens > 1048576 maximum",
         ),
         (
+            "too many tokens: total number of tokens in the prompt cannot exceed 8192 - received "
+            "9001. Try using a shorter prompt.",
+            "prompt is too long: 9001 tokens > 8192 maximum",
+        ),
+        (
             "the request (9000 tokens) exceeds the available context size (8192 tokens), try "
             "increasing it",
             "prompt is too long: 9000 tokens > 8192 maximum",
