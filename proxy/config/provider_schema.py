@@ -84,7 +84,10 @@ class ProviderEntry(Section):
 
     name: Name = Field(description="What this provider is called in routes, logs and metrics.")
     type: TypeName = Field(
-        description="What kind of provider it is; docs/providers.md lists the types."
+        description=(
+            "What kind of provider it is; docs/providers.md lists the types, and packages may "
+            "bring others."
+        )
     )
     base_url: BaseUrl | None = Field(
         default=None,
