@@ -85,9 +85,10 @@ class PassedAnswer:
         """Take note that the body broke."""
         if not self._ended.done():
             self._ended.set_exception(error)
-            self._ended.exception()  # who is told below has no need to look here as well
             if not self._is_held.done():
                 self._is_held.set_exception(error)
+            # One of the two is waited for; the other need not be looked at.
+            self._ended.exception(), self._is_held.exception()
 
     # For the stage.
 

@@ -108,18 +108,16 @@ def _read_named(request: PassingRequest) -> str | None:
 
 
 async def _find_model(form: FormModel, upload: Upload, most_bytes: int) -> str:
-    held_bytes = 0
     while data := await upload.read():
-        held_bytes += len(data)
         model = form.look(data)
-        if model is not None:
-            return model
-        if held_bytes > most_bytes:
+        if form.before_bytes > most_bytes:
             raise InvalidRequest(
                 f"The form's field 'model' must stand in its first {most_bytes} bytes: put it "
                 f"before the file, or name the model in the header '{MODEL_HEADER}'.",
                 param="model",
             )
+        if model is not None:
+            return model
     form.finish()
     raise InvalidRequest("'model' must name a model.", param="model")
 

@@ -15,12 +15,12 @@ from proxy.pipeline.passed_target import OF_ACCOUNTS
 from proxy.pipeline.reply_head import STREAM_HEADERS, build_head
 from proxy.upstream.base import OpenedResponse
 from proxy.wire.passed_json import read_passed_json
-from proxy.wire.sse import EVENT_STREAM
 
 CONTENT = "/content"
 """How the path of a file's own bytes ends: these are never looked at, whatever their type."""
 
 _JSON = "application/json"
+_EVENTS = "text/event-stream"
 _ANY_TYPE = "application/octet-stream"
 _TYPE = re.compile(
     r"[\w.+-]{1,100}/[\w.+-]{1,100}"
@@ -85,7 +85,7 @@ async def relay_passed(
     except (
         BaseException
     ):  # also of an answer that a stop cuts off nobody must think that it is whole
-        if reply.is_open and media_type != EVENT_STREAM:
+        if reply.is_open and media_type != _EVENTS:
             reply.break_off()
         raise
     finally:
@@ -114,7 +114,7 @@ def _build_kind(head: ResponseHead) -> Mapping[str, str]:
         # What a file says that it is, browsers are to believe, and to look for no page in it.
         "X-Content-Type-Options": "nosniff",
     }
-    if head.media_type == EVENT_STREAM:
+    if head.media_type == _EVENTS:
         kind.update(STREAM_HEADERS)
     disposition = head.headers.get("content-disposition", "")
     if _DISPOSITION.fullmatch(disposition):

@@ -81,6 +81,11 @@ class FormModel:
                 self._before += piece.raw
         return self._model
 
+    @property
+    def before_bytes(self) -> int:
+        """How much of the form stands before its model, as far as it has come."""
+        return len(self._before)
+
     def begin(self, model: str) -> tuple[bytes, int | None]:
         """
         Return the beginning of the form with the provider's name of the model in its place.
