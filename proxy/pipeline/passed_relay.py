@@ -11,7 +11,7 @@ from proxy.pipeline.context import Attempt, Exchange
 from proxy.pipeline.error_answer import Inlet, read_error
 from proxy.pipeline.inflate import Inflater, check_encoding
 from proxy.pipeline.passed_answer import PassedAnswer
-from proxy.pipeline.passed_target import OF_ACCOUNTS
+from proxy.pipeline.passed_target import OF_ACCOUNTS, PROVIDER_HEADER
 from proxy.pipeline.reply_head import STREAM_HEADERS, build_head
 from proxy.upstream.base import OpenedResponse
 from proxy.wire.passed_json import read_passed_json
@@ -73,6 +73,8 @@ async def relay_passed(
         exchange.note_content(attempt, streams=False)
         exchange.status = head.status if head.status in _GOOD_STATUSES else 200
         headers = build_head(exchange, _build_kind(head))
+        # Of an account no name was asked for, and nothing else tells which it was.
+        headers.setdefault(PROVIDER_HEADER, attempt.deployment.provider.name)
         if whole is not None:
             await reply.send(exchange.status, headers, whole)
         else:
