@@ -37,8 +37,8 @@ from tests.end_to_end.served import (
     simulating,
 )
 
-PLACES = ("plain", "claude", "gemini")
-"""OpenAI's format, Anthropic's and Gemini's."""
+PLACES = ("plain", "claude", "gemini", "cohere")
+"""OpenAI's format, Anthropic's, Gemini's and Cohere's."""
 
 
 class Framework(Struct, frozen=True):
@@ -92,8 +92,8 @@ ENVIRONMENTS = ROOT / ".venv-clients"
 PROGRAMS = ROOT / "campaigns" / "programs"
 ABOUT = (
     "`llm-proxy serve` in front of `llm-proxy simulate`, both real processes on loopback; each "
-    "column is a provider: `plain` of OpenAI's format, `claude` of Anthropic's, `gemini` of "
-    "Gemini's. What each check asks is in `campaigns/programs/clients` and "
+    "column is a provider: `plain` of OpenAI's format, `claude`, `gemini` and `cohere` of their "
+    "own. What each check asks is in `campaigns/programs/clients` and "
     "`campaigns/programs/node`; how to point each framework at the proxy: docs/clients.md."
 )
 ABOUT_NODE = (
@@ -105,6 +105,8 @@ QUIET = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "OPENAI_AGENTS_DISABLE_TRACING": "1",
 }
+SLOW_MODEL = "sim-echo@1s"
+SIGNS_OF_LIFE = {"commit_delay_s": 0.2, "keep_alive_s": 0.2}
 NOT_INSTALLED = "could not be installed"
 NOT_FINISHED = "ended before its checks did"
 
@@ -116,15 +118,18 @@ def main() -> int:
     ENVIRONMENTS.mkdir(exist_ok=True)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        for name in ("simulate", "serve"):
+        for name in ("simulate", "serve", "slow"):
             (folder / name).mkdir()
         simulator = stack.enter_context(simulating(folder / "simulate"))
-        served = stack.enter_context(serving(folder / "serve", build_hub_config(simulator.port)))
+        config = build_hub_config(simulator.port)
+        served = stack.enter_context(serving(folder / "serve", config))
+        slow = stack.enter_context(serving(folder / "slow", build_slow_config(config)))
         variables = {
             **QUIET,
             "HOME": str(folder),
             "PLACES": json.dumps(PLACES),
             "PROXY_URL": served.url,
+            "SLOW_URL": slow.url,
             "PROXY_KEY": KEY,
             "WRONG_KEY": WRONG_KEY,
             "PROXY_ADMIN_KEY": ADMIN_KEY,
@@ -133,6 +138,12 @@ def main() -> int:
         }
         found = {one.name: ask_framework(one, variables) for one in FRAMEWORKS}
     return write_result(build_result(found, find_node()))
+
+
+def build_slow_config(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration by which clients are soon told that an answer is still awaited."""
+    providers = [{**one, "models": [SLOW_MODEL]} for one in config["providers"]]
+    return {**config, "clocks": SIGNS_OF_LIFE, "providers": providers}
 
 
 class Place(Struct, frozen=True):

@@ -23,13 +23,17 @@ def text(at: "Ground", place: str) -> None:
     assert units.input_tokens > 0 and units.output_tokens > 0, answer.meta
 
 
-def stream(at: "Ground", place: str) -> None:
+def stream(at: "Ground", place: str, model: str = "sim-echo") -> None:
     events = list(
-        build_client(at).generate_stream(prompt=at.text, model=f"{place}/sim-echo", max_tokens=100)
+        build_client(at).generate_stream(prompt=at.text, model=f"{place}/{model}", max_tokens=100)
     )
     pieces = [event.text for event in events if event.event_type == "text-generation"]
     assert "".join(pieces) == at.text, events
     assert events[-1].event_type == "stream-end" and events[-1].finish_reason == "COMPLETE"
+
+
+def stream_after_signs_of_life(at: "Ground", place: str) -> None:
+    stream(at.find_slow(), place, at.slow)
 
 
 def errors(at: "Ground", place: str) -> None:
@@ -57,6 +61,7 @@ def broken_stream(at: "Ground", place: str) -> None:
 CHECKS: dict[str, Callable[["Ground", str], None]] = {
     "generate: text": text,
     "generate: stream": stream,
+    "generate: stream after signs of life": stream_after_signs_of_life,
     "generate: errors": errors,
     "generate: broken stream": broken_stream,
 }

@@ -57,10 +57,14 @@ def text(api: str, at: "Ground", place: str) -> None:
     assert usage["input_tokens"] > 0 and usage["output_tokens"] > 0, usage
 
 
-def stream(api: str, at: "Ground", place: str) -> None:
-    chunks = list(build_model(at, api, f"{place}/sim-echo").stream(at.text))
+def stream(api: str, at: "Ground", place: str, model: str = "sim-echo") -> None:
+    chunks = list(build_model(at, api, f"{place}/{model}").stream(at.text))
     assert "".join(chunk.text for chunk in chunks) == at.text, chunks
     assert any((chunk.usage_metadata or {}).get("output_tokens") for chunk in chunks), chunks
+
+
+def stream_after_signs_of_life(api: str, at: "Ground", place: str) -> None:
+    stream(api, at.find_slow(), place, at.slow)
 
 
 def picture(api: str, at: "Ground", place: str) -> None:
@@ -165,6 +169,7 @@ def embeddings(at: "Ground", place: str) -> None:
 _OF_EACH_API = (
     text,
     stream,
+    stream_after_signs_of_life,
     picture,
     thinking,
     tools,

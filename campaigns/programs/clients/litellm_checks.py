@@ -71,13 +71,17 @@ def text_async(api: str, at: "Ground", place: str) -> None:
     assert asyncio.run(run()).choices[0].message.content == at.text
 
 
-def stream(api: str, at: "Ground", place: str) -> None:
+def stream(api: str, at: "Ground", place: str, model: str = "sim-echo") -> None:
     options = {"include_usage": True}
-    chunks = list(ask(at, api, f"{place}/sim-echo", stream=True, stream_options=options))
+    chunks = list(ask(at, api, f"{place}/{model}", stream=True, stream_options=options))
     pieces = [c.choices[0].delta.content or "" for c in chunks if c.choices]
     assert "".join(pieces) == at.text, pieces
     usage = [chunk.usage for chunk in chunks if getattr(chunk, "usage", None)]
     assert usage and usage[-1].completion_tokens > 0, usage
+
+
+def stream_after_signs_of_life(api: str, at: "Ground", place: str) -> None:
+    stream(api, at.find_slow(), place, at.slow)
 
 
 def picture(api: str, at: "Ground", place: str) -> None:
@@ -206,6 +210,7 @@ _OF_EACH_PREFIX = (
     text,
     text_async,
     stream,
+    stream_after_signs_of_life,
     picture,
     thinking,
     tools,

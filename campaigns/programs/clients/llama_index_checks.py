@@ -79,9 +79,13 @@ def text_async(api: str, at: "Ground", place: str) -> None:
     assert answer.message.content == at.text, answer
 
 
-def stream(api: str, at: "Ground", place: str) -> None:
-    pieces = list(build_model(at, api, f"{place}/sim-echo").stream_chat(ask(at)))
+def stream(api: str, at: "Ground", place: str, model: str = "sim-echo") -> None:
+    pieces = list(build_model(at, api, f"{place}/{model}").stream_chat(ask(at)))
     assert "".join(piece.delta or "" for piece in pieces) == at.text, pieces
+
+
+def stream_after_signs_of_life(api: str, at: "Ground", place: str) -> None:
+    stream(api, at.find_slow(), place, at.slow)
 
 
 def picture(api: str, at: "Ground", place: str) -> None:
@@ -160,6 +164,7 @@ _OF_EACH_API = (
     text,
     text_async,
     stream,
+    stream_after_signs_of_life,
     picture,
     agent,
     agent_without_streams,

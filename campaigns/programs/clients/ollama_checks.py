@@ -59,10 +59,14 @@ def chat_async(at: "Ground", place: str) -> None:
     assert asyncio.run(run()).message.content == at.text
 
 
-def stream(at: "Ground", place: str) -> None:
-    parts = list(build_client(at).chat(f"{place}/sim-echo", ask(at), stream=True))
+def stream(at: "Ground", place: str, model: str = "sim-echo") -> None:
+    parts = list(build_client(at).chat(f"{place}/{model}", ask(at), stream=True))
     assert "".join(part.message.content for part in parts) == at.text, parts
     assert parts[-1].done and parts[-1].eval_count > 0, parts[-1]
+
+
+def stream_after_signs_of_life(at: "Ground", place: str) -> None:
+    stream(at.find_slow(), place, at.slow)
 
 
 def generate(at: "Ground", place: str) -> None:
@@ -160,6 +164,7 @@ _ALL = (
     chat,
     chat_async,
     stream,
+    stream_after_signs_of_life,
     generate,
     tools,
     streamed_tools,

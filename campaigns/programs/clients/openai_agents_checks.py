@@ -76,11 +76,15 @@ def text(api: str, at: "Ground", place: str) -> None:
     assert usage.input_tokens > 0 and usage.output_tokens > 0, usage
 
 
-def stream(api: str, at: "Ground", place: str) -> None:
-    said, result = asyncio.run(run_streamed(build_agent(at, api, f"{place}/sim-echo"), at.text))
+def stream(api: str, at: "Ground", place: str, model: str = "sim-echo") -> None:
+    said, result = asyncio.run(run_streamed(build_agent(at, api, f"{place}/{model}"), at.text))
     usage = result.context_wrapper.usage
     assert said == result.final_output == at.text, said
     assert usage.input_tokens > 0 and usage.output_tokens > 0, usage
+
+
+def stream_after_signs_of_life(api: str, at: "Ground", place: str) -> None:
+    stream(api, at.find_slow(), place, at.slow)
 
 
 def picture(api: str, at: "Ground", place: str) -> None:
@@ -152,6 +156,7 @@ def broken_stream(api: str, at: "Ground", place: str) -> None:
 _OF_EACH_API = (
     text,
     stream,
+    stream_after_signs_of_life,
     picture,
     history,
     tools,

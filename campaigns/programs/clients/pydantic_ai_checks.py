@@ -61,12 +61,16 @@ def text(api: str, at: "Ground", place: str) -> None:
     assert result.usage.input_tokens > 0 and result.usage.output_tokens > 0, result.usage
 
 
-def stream(api: str, at: "Ground", place: str) -> None:
-    agent = build_agent(at, api, f"{place}/sim-echo")
+def stream(api: str, at: "Ground", place: str, model: str = "sim-echo") -> None:
+    agent = build_agent(at, api, f"{place}/{model}")
     result = agent.run_stream_sync(at.text)
     pieces = list(result.stream_text(delta=True, debounce_by=None))
     assert len(pieces) > 1 and "".join(pieces) == at.text, pieces
     assert result.usage.input_tokens > 0 and result.usage.output_tokens > 0, result.usage
+
+
+def stream_after_signs_of_life(api: str, at: "Ground", place: str) -> None:
+    stream(api, at.find_slow(), place, at.slow)
 
 
 def history(api: str, at: "Ground", place: str) -> None:
@@ -182,6 +186,7 @@ def embeddings(at: "Ground", place: str) -> None:
 _OF_EACH_API = (
     text,
     stream,
+    stream_after_signs_of_life,
     history,
     picture,
     thinking,

@@ -34,14 +34,20 @@ class Ground:
     """A PNG of one pixel, in Base64."""
     picture_seen = "I see: image/png of 70 bytes."
     """What `sim-look` says about it."""
+    slow = "sim-echo@1s"
+    """What makes its client wait for a second."""
 
-    def __init__(self) -> None:
-        self.url = os.environ["PROXY_URL"]
+    def __init__(self, url: str | None = None) -> None:
+        self.url = url or os.environ["PROXY_URL"]
         self.key = os.environ["PROXY_KEY"]
         self.wrong_key = os.environ["WRONG_KEY"]
         self._admin_key = os.environ["PROXY_ADMIN_KEY"]
         self._ledger_url = os.environ["LEDGER_URL"]
         self._ledger_key = os.environ["LEDGER_KEY"]
+
+    def find_slow(self) -> "Ground":
+        """Return the same at the proxy that soon says that an answer is still awaited."""
+        return Ground(os.environ["SLOW_URL"])
 
     def close_breakers(self) -> None:
         """Forget every failure so far, so that the next request is asked of its provider."""

@@ -63,8 +63,8 @@ async function text(api, at, place) {
   assert.ok(result.usage.inputTokens > 0 && result.usage.outputTokens > 0);
 }
 
-async function stream(api, at, place) {
-  const result = streamText(asked(api, at, `${place}/sim-echo`));
+async function stream(api, at, place, model = "sim-echo") {
+  const result = streamText(asked(api, at, `${place}/${model}`));
   const pieces = [];
   for await (const piece of result.textStream) pieces.push(piece);
   assert.equal(pieces.join(""), at.text);
@@ -187,6 +187,7 @@ async function embeddings(at, place) {
 const OF_EACH_API = {
   "text": text,
   "stream": stream,
+  "stream after signs of life": (api, at, place) => stream(api, at.findSlow(), place, at.slow),
   "picture": picture,
   "thinking": thinking,
   "early close": earlyClose,

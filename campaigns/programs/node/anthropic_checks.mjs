@@ -26,8 +26,8 @@ async function text(at, place) {
   assert.ok(answer._request_id);
 }
 
-async function stream(at, place) {
-  const helper = build(at).messages.stream(asked(at, `${place}/sim-echo`));
+async function stream(at, place, model = "sim-echo") {
+  const helper = build(at).messages.stream(asked(at, `${place}/${model}`));
   const pieces = [];
   helper.on("text", (delta) => pieces.push(delta));
   const answer = await helper.finalMessage();
@@ -130,6 +130,7 @@ async function brokenStream(at, place) {
 export const CHECKS = {
   "text": text,
   "stream": stream,
+  "stream after signs of life": (at, place) => stream(at.findSlow(), place, at.slow),
   "picture": picture,
   "early close": earlyClose,
   "tools": tools,

@@ -30,11 +30,11 @@ async function text(at, place) {
   assert.ok(answer._request_id);
 }
 
-async function stream(at, place) {
+async function stream(at, place, model = "sim-echo") {
   const more = { stream: true, stream_options: { include_usage: true } };
   const chunks = [];
   for await (const chunk of await build(at).chat.completions.create(
-    asked(at, `${place}/sim-echo`, more),
+    asked(at, `${place}/${model}`, more),
   )) {
     chunks.push(chunk);
   }
@@ -168,8 +168,8 @@ async function responsesText(at, place) {
   assert.ok(answer.usage.input_tokens > 0 && answer.usage.output_tokens > 0);
 }
 
-async function responsesStream(at, place) {
-  const helper = build(at).responses.stream({ model: `${place}/sim-echo`, input: at.text });
+async function responsesStream(at, place, model = "sim-echo") {
+  const helper = build(at).responses.stream({ model: `${place}/${model}`, input: at.text });
   const pieces = [];
   helper.on("response.output_text.delta", (event) => pieces.push(event.delta));
   const answer = await helper.finalResponse();
@@ -236,6 +236,7 @@ async function responsesBrokenStream(at, place) {
 export const CHECKS = {
   "chat: text": text,
   "chat: stream": stream,
+  "chat: stream after signs of life": (at, place) => stream(at.findSlow(), place, at.slow),
   "chat: stream helper": streamHelper,
   "chat: picture": picture,
   "chat: early close": earlyClose,
@@ -248,6 +249,8 @@ export const CHECKS = {
   "models": models,
   "responses: text": responsesText,
   "responses: stream": responsesStream,
+  "responses: stream after signs of life": (at, place) =>
+    responsesStream(at.findSlow(), place, at.slow),
   "responses: tools": responsesTools,
   "responses: parse": responsesParse,
   "responses: errors": responsesErrors,

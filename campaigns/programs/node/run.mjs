@@ -8,7 +8,7 @@
 import { readFileSync } from "node:fs";
 
 const { PROXY_URL, PROXY_KEY, WRONG_KEY, PROXY_ADMIN_KEY, PLACES } = process.env;
-const { LEDGER_URL, LEDGER_KEY } = process.env;
+const { LEDGER_URL, LEDGER_KEY, SLOW_URL } = process.env;
 
 const ground = {
   url: PROXY_URL,
@@ -21,6 +21,11 @@ const ground = {
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJ" +
     "RU5ErkJggg==", // of one pixel
   pictureSeen: "I see: image/png of 70 bytes.", // what sim-look says about it
+  slow: "sim-echo@1s", // makes its client wait for a second
+  // Returns the same at the proxy that soon says that an answer is still awaited.
+  findSlow() {
+    return { ...this, url: SLOW_URL };
+  },
   // Returns how a provider's request ended that `call` has begun and left.
   async findEnding(call) {
     await ask("DELETE", `${LEDGER_URL}/ledger`, LEDGER_KEY);
