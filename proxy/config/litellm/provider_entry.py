@@ -7,7 +7,14 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from proxy.config.litellm.notes import Notes
-from proxy.config.litellm.values import find_reference, read_names, read_number, read_text
+from proxy.config.litellm.values import (
+    find_reference,
+    is_plain,
+    is_sendable,
+    read_names,
+    read_number,
+    read_text,
+)
 from proxy.config.litellm.vendors import ANY, Vendor
 from proxy.config.merge import PREFIX
 from proxy.config.provider_schema import ProviderEntry
@@ -59,15 +66,16 @@ class EntryReader:
     def check(self, entry: dict[str, Any]) -> dict[str, Any] | None:
         """Return a whole entry without what the schema refuses; None: too little is left of it."""
         place = f"the provider '{entry['name']}'"
+        faulty = {name for name, value in entry.items() if not is_plain(value)}
         try:
             ProviderEntry.model_validate(entry)
         except ValidationError as error:
-            faulty = {str(detail["loc"][0]) for detail in error.errors(include_input=False)}
-            for name in sorted(faulty):
-                self._notes.add(f"{place}, {name}", "its value is not valid here: left out")
-            if faulty & {"name", "type", "models"}:
-                return None
-            entry = {name: value for name, value in entry.items() if name not in faulty}
+            faulty |= {str(detail["loc"][0]) for detail in error.errors(include_input=False)}
+        for name in sorted(faulty):
+            self._notes.add(f"{place}, {name}", "its value is not valid here: left out")
+        if faulty & {"name", "type", "models"}:
+            return None
+        entry = {name: value for name, value in entry.items() if name not in faulty}
         if "base_url" in entry and find_url_problem(entry["base_url"]) is not None:
             self._notes.add(f"{place}, base_url", "no provider is ever reached there: left out")
             del entry["base_url"]
@@ -102,10 +110,13 @@ class EntryReader:
             name = PREFIX + variable
             self._notes.add(f"{place}.api_key", f"set {name} to what {variable} holds")
             return {"api_key_env": name}
-        if isinstance(key, str) and key.strip():
-            self._notes.add(f"{place}.api_key", "stands in the file, as it did: better in .env")
-            return {"api_key": key.strip()}
-        return {}
+        if not isinstance(key, str) or not key.strip():
+            return {}
+        if not is_sendable(key.strip()):
+            self._notes.add(f"{place}.api_key", "cannot be sent in a header, and was left out")
+            return {}
+        self._notes.add(f"{place}.api_key", "stands in the file, as it did: better in .env")
+        return {"api_key": key.strip()}
 
     def _read_times(self, place: str, params: Mapping[str, Any]) -> dict[str, Any]:
         fields: dict[str, Any] = {}

@@ -7,6 +7,7 @@ from typing import Any
 
 from proxy.config.litellm.notes import Notes, name_key
 from proxy.config.litellm.targets import Target
+from proxy.config.litellm.values import is_model_name
 
 _MOST_WEIGHT = 1000
 _MOST_ORDER = 1000
@@ -100,7 +101,7 @@ def _read_shares(group: Sequence[Target]) -> list[int | None]:
 
 
 def _is_one_of(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+    return is_model_name(name) and any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _read_strategy(settings: Mapping[str, Any], notes: Notes) -> str:
@@ -119,7 +120,7 @@ def _read_aliases(
     for alias, value in given.items() if isinstance(given, dict) else ():
         source = value.get("model") if isinstance(value, dict) else value
         place = f"model_group_alias.{name_key(str(alias))}"
-        is_text = isinstance(alias, str) and isinstance(source, str)
+        is_text = is_model_name(alias) and isinstance(source, str)
         if not is_text or source not in bodies or alias in bodies:
             notes.add(place, "stands for nothing that is served here, and was left out")
             continue

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from proxy.config.litellm.notes import Notes
-from proxy.config.litellm.values import find_reference, read_number
+from proxy.config.litellm.values import find_reference, is_plain, read_number
 from proxy.config.schema import ConfigFile
 
 SHORTEST_ADMIN_KEY = 22
@@ -107,10 +107,12 @@ def build_settings(
 def _is_valid(name: str, value: object, notes: Notes) -> bool:
     try:
         ConfigFile.model_validate({name: value})
+        is_valid = is_plain(value)
     except ValidationError:
+        is_valid = False
+    if not is_valid:
         notes.add(name, "what was set is not valid here, and was left out")
-        return False
-    return True
+    return is_valid
 
 
 def _read_master_key(key: object, notes: Notes) -> list[str] | None:

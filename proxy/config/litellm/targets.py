@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from proxy.config.litellm.notes import Notes, name_key
 from proxy.config.litellm.provider_entry import EntryReader
-from proxy.config.litellm.values import read_names, read_number
+from proxy.config.litellm.values import is_model_name, read_names, read_number
 from proxy.config.litellm.vendors import find_vendor
 from proxy.providers.registry import find_kind
 
@@ -111,8 +111,9 @@ class _Reader:
         fields = read_names(item)
         params, name = read_names(fields.get("litellm_params")), fields.get("model_name")
         place = f"model_list[{index}]"
-        if not isinstance(name, str) or not name or not params:
-            self._notes.add(place, "has no model_name or no litellm_params, and was passed over")
+        if not is_model_name(name) or not params:
+            what = "has no litellm_params, or no model_name that can be one here: passed over"
+            self._notes.add(place, what)
             return
         place = f"{place} {name_key(name)}"
         model, given = params.get("model"), params.get("custom_llm_provider")
@@ -122,7 +123,7 @@ class _Reader:
             has_address=bool(params.get("api_base") or params.get("base_url")),
         )
         kind = None if vendor is None else find_kind(vendor.type)
-        if vendor is None or kind is None:
+        if vendor is None or kind is None or not is_model_name(vendor.model):
             self._notes.add(place, "no provider type here is for this model: it was left out")
             return
         entry = self._entries.read(place, vendor, kind, params)

@@ -3,12 +3,16 @@
 import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypeGuard
+
+from pydantic import TypeAdapter, ValidationError
 
 from proxy.config.litellm.notes import Notes
+from proxy.config.value_types import ModelId
 
 _REFERENCE = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]{0,127})\Z")
 _MOST = 10**12
+_check_name = TypeAdapter(ModelId).validate_python
 
 
 def find_reference(value: object) -> str | None:
@@ -32,6 +36,26 @@ def read_text(value: object, variables: Mapping[str, Any]) -> str | None:
     if not isinstance(value, str) or find_reference(value) is not None:
         return None
     return value.strip() or None
+
+
+def is_plain(value: object) -> bool:
+    """Return whether nothing in a value would be taken for a `${VARIABLE}` of ours."""
+    return "${" not in str(value)
+
+
+def is_sendable(key: str) -> bool:
+    """Return whether a text can be a key: one that is sent in a header, and no reference."""
+    is_reference = key.startswith(("os.environ/", "$")) or not is_plain(key)
+    return key.isascii() and key.isprintable() and " " not in key and not is_reference
+
+
+def is_model_name(value: object) -> TypeGuard[str]:
+    """Return whether a name may stand in our configuration as that of a model, or as an alias."""
+    try:
+        _check_name(value, strict=True)
+    except ValidationError:
+        return False
+    return is_plain(value)
 
 
 def read_number(value: object) -> Decimal | None:

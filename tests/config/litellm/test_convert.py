@@ -1,9 +1,12 @@
 """LiteLLM's configurations, whole: what is made of them can be served, and says what is missing."""
 
+import copy
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from proxy.config.litellm.convert import Imported, NotLiteLLM, import_litellm
 from proxy.config.load import LoadedConfig, load_config
@@ -130,8 +133,35 @@ def test_servers_of_ones_own(tmp_path: Path) -> None:
     assert "max_body_bytes" not in imported.config
 
 
+ODD: tuple[Any, ...] = (
+    *(None, True, -1, 1e308, float("nan"), "", " a ", "a\nb", "${X}", "*", "x" * 300, "no", 10**30),
+    *("os.environ/NOWHERE", "http://169.254.169.254/", "http://[::1", "https://u:p@host/", "é"),
+    *([], {}, [1], {"a": 1}, [["a"]], [{"a": ["b"]}], {"model": "gpt-4o"}),
+)
+
+
+def change(value: Any, chance: random.Random) -> Any:
+    """Return a value in which some parts are something else."""
+    if chance.random() < 0.06:
+        return copy.deepcopy(chance.choice(ODD))
+    if isinstance(value, dict):
+        return {name: change(part, chance) for name, part in value.items()}
+    return [change(part, chance) for part in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_whatever_a_part_is_what_is_made_can_be_served(path: Path, tmp_path: Path) -> None:
+    """Values of another kind than they should be are noted or left out; the rest is valid."""
+    document = yaml.safe_load(path.read_bytes())
+    for seed in range(25):
+        changed = change(document, random.Random(seed))
+        if isinstance(changed, dict):
+            data = yaml.safe_dump({"model_list": [], **changed}).encode()
+            load(import_litellm(data), tmp_path)
+
+
 @pytest.mark.parametrize(
-    "data", [b"\xff", b"a: [", b"- 1", b"a: 1", b"", b"[" * 5000, b"model_list: !!python/x 1"]
+    "data", [b"\xff", b"a: [", b"- 1", b"a: 1", b"", b"[" * 1200, b"model_list: !!python/x 1"]
 )
 def test_what_is_no_configuration_is_told(data: bytes) -> None:
     """Anything else than LiteLLM's YAML is refused in words that hold nothing of it."""

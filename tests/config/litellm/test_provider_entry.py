@@ -51,6 +51,8 @@ def test_what_has_a_counterpart(params: dict[str, Any], entry: dict[str, Any]) -
     ("params", "entry", "note"),
     [
         ({"api_key": "sk-x"}, {"api_key": "sk-x"}, "here.api_key"),
+        ({"api_key": "sk x"}, {}, "here.api_key"),
+        ({"api_key": "${SECRET}"}, {}, "here.api_key"),
         ({"api_key": "os.environ/MY_SECRET"}, {"api_key_env": "PROXY_API_MY_SECRET"}, "MY_SECRET"),
         ({"api_version": "2024-10-21"}, {}, "here.api_version"),
         ({"timeout": "soon"}, {}, "here.timeout"),

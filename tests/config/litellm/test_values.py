@@ -7,6 +7,8 @@ import pytest
 from proxy.config.litellm.notes import Notes
 from proxy.config.litellm.values import (
     find_reference,
+    is_model_name,
+    is_sendable,
     read_names,
     read_number,
     read_section,
@@ -45,6 +47,24 @@ def test_texts_are_looked_up_in_the_file_alone(monkeypatch: pytest.MonkeyPatch) 
 def test_numbers(value: object, number: Decimal | None) -> None:
     """Numbers from 0 on are taken, also as text; truth, infinity and words are none."""
     assert read_number(value) == number
+
+
+@pytest.mark.parametrize(
+    ("value", "is_one"),
+    [("gpt-4o", True), ("a/b:c", True), ("", False), (" a", False), ("${A}", False), (7, False)],
+)
+def test_names_of_models(value: object, is_one: bool) -> None:
+    """A name is one by the rules of our configuration, and holds no reference of ours."""
+    assert is_model_name(value) is is_one
+
+
+@pytest.mark.parametrize(
+    ("key", "is_one"),
+    [("sk-1", True), ("a b", False), ("é", False), ("a\n", False), ("$A", False), ("x${A}", False)],
+)
+def test_keys_that_can_be_sent(key: str, is_one: bool) -> None:
+    """A key is one word of printable ASCII, and no reference to a variable."""
+    assert is_sendable(key) is is_one
 
 
 def test_sections() -> None:
