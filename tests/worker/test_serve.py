@@ -23,9 +23,10 @@ from proxy.control.messages import (
     ReopenLog,
     Tell,
 )
+from proxy.domain.catalog import Deployment, Group
 from proxy.domain.event import Event
 from tests.end_to_end.asking import ASK, knobs
-from tests.fakes.proxy_server import ADMIN_KEY, AUTH
+from tests.fakes.proxy_server import ADMIN_KEY, AUTH, build_provider
 from tests.supervisor.fleets import STATUS
 from tests.worker.workers import WorkerUnderTest, build_models, publish, working
 
@@ -41,6 +42,33 @@ async def test_it_serves_what_is_published(tmp_path: Path) -> None:
         assert (await worker.hear(Ack)).generation == 2
         _, body = await worker.get("/v1/models")
         assert [model["id"] for model in body["data"]] == ["sim-story", "sim-two"]
+
+
+async def test_a_type_that_no_package_brings_keeps_nothing_else_from_being_served(
+    tmp_path: Path,
+) -> None:
+    """The snapshot is taken, its other models are served, and the log says what is missing."""
+    snapshot = build_models("sim-echo", generation=2)
+    gone = build_provider("https://a.example/v1", name="gone", type="of-nobody")
+    providers = {**snapshot.providers, "gone": gone}
+    groups = {**snapshot.groups, "m": Group("m", (Deployment(gone, "m"),))}
+    async with working(tmp_path) as worker:
+        await worker.hear(Ready)
+        worker.link.send(publish(replace(snapshot, providers=providers, groups=groups)))
+        assert [(await worker.hear(Ack)).generation for _ in range(2)] == [1, 2]
+        statuses = []
+        async with aiohttp.ClientSession(worker.url) as session:
+            for model in ("m", "sim-echo"):
+                body = {"model": model, "messages": ASK}
+                path = "/v1/chat/completions"
+                async with session.post(path, json=body, headers=AUTH) as answer:
+                    statuses.append(answer.status)
+                    code = (await answer.json()).get("error", {}).get("code")
+                    assert code in ("unsupported_operation", None)
+        assert statuses == [400, 200]
+        worker.link.send(Drain(1.0))
+        assert await worker.wait_for_end() == 0
+    assert "'of-nobody'" in (tmp_path / "log").read_text()
 
 
 async def test_it_answers_pings(tmp_path: Path) -> None:
