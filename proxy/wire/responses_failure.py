@@ -32,7 +32,8 @@ def build_error_body(error: ProxyError) -> bytes:
 
     Source: wire-formats §2.9; tests/wire/test_responses_failure.py.
     """
-    return encode({"error": {"type": error.type, **_tell(error)}})
+    told = _tell(error)
+    return encode({"error": {"message": told.pop("message"), "type": error.type, **told}})
 
 
 def build_failure(error: ProxyError, ask: Ask | None) -> bytes:

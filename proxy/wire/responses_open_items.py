@@ -8,13 +8,20 @@ from msgspec import Raw, Struct, field
 
 from proxy.domain.chat import Citation, Maker
 from proxy.domain.events import LogProbs
-from proxy.wire.openai_parts import build_annotation
+from proxy.wire.json_text import build_object
 
 Json = dict[str, object]
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 PartKind = Literal["output_text", "refusal"]
 
-_NESTED = "url_citation"
+_OTHER_ANNOTATIONS = {
+    "file_citation": {"file_id", "filename", "index"},
+    "container_file_citation": {
+        *("container_id", "file_id", "filename", "start_index", "end_index"),
+    },
+    "file_path": {"file_id", "index"},
+}
+"""What leads to a file, with the members that clients' types want of it."""
 _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 """Between JSON's values a line end is only a blank; in an event it would end the line."""
 
@@ -23,6 +30,10 @@ class _LogProbs(Struct):
     content: list[Raw] | None = None
 
 
+_NUMBER_STARTS = tuple(b"%c" % digit for digit in b"-0123456789")
+_NO_ITEMS = Raw(b"[]")
+_decode_any = msgspec.json.Decoder().decode
+_decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_log_probs = msgspec.json.Decoder(_LogProbs).decode
 
 
@@ -132,36 +143,71 @@ def build_summary(text: str) -> Json:
 
 
 def read_log_probs(event: LogProbs | None) -> list[Raw]:
-    """Return the log probabilities of a text token by token, each as it came but on one line."""
+    """
+    Return the log probabilities of a text token by token, each on one line.
+
+    What is no token with a probability is left out; `bytes` and `top_logprobs`, which may be
+    missing in a chat, are lists here.
+    """
     if event is None:
         return []
     try:
         content = _decode_log_probs(event.raw).content or []
     except (ValueError, RecursionError):
         return []
-    return [Raw(bytes(piece).translate(_ONE_LINE)) for piece in content]
+    return [built for piece in content if (built := _build_token(piece)) is not None]
+
+
+def _build_token(piece: Raw) -> Raw | None:
+    try:
+        fields = _decode_fields(bytes(piece).translate(_ONE_LINE))
+    except (ValueError, RecursionError):
+        return None
+    if not bytes(fields.get("token", b"")).startswith(b'"'):
+        return None
+    if not bytes(fields.get("logprob", b"")).startswith(_NUMBER_STARTS):
+        return None
+    for name in ("bytes", "top_logprobs"):
+        if not bytes(fields.get(name, b"")).startswith(b"["):
+            fields[name] = _NO_ITEMS
+    return Raw(build_object(fields))
 
 
 def build_cited(citation: Citation, start: int, place: int) -> Json | None:
     """
     Return an annotation of a part, None where there is nothing that it could lead to.
 
-    It is flat in this dialect, and its positions are those of its part.
+    It is flat in this dialect, with all members that clients' types want, and its positions are
+    those of its part.
 
     Args:
         citation: positions of which are the whole answer's.
         start: how many characters of the answer's text stand before the part.
-        place: how many there are by now.
+        place: how many there are by now: where words are marked whose place nobody has said.
     """
-    built: dict[str, Any] | None = build_annotation(citation, place)
-    if built is None:
-        return None
-    inner = built.get(_NESTED)
-    if built.get("type") != _NESTED or not isinstance(inner, dict):
-        return built
-    flat: Json = {"type": _NESTED, **inner}
-    for name in ("start_index", "end_index"):
-        found = flat.get(name)
-        if isinstance(found, int):
-            flat[name] = max(0, found - start)
-    return flat
+    said = _read_own(citation)
+    if citation.url is None:
+        wanted = _OTHER_ANNOTATIONS.get(str(said.get("type")))
+        return said if wanted is not None and wanted <= said.keys() else None
+    begin = place if citation.start is None else citation.start
+    end = max(begin, place) if citation.end is None else citation.end
+    return {
+        # What OpenRouter and others say besides.
+        **said,
+        "type": "url_citation",
+        "start_index": max(0, begin - start),
+        "end_index": max(0, end - start),
+        "title": citation.title or citation.url,
+        "url": citation.url,
+    }
+
+
+def _read_own(citation: Citation) -> Json:
+    """Return what a provider of OpenAI's format has said of it, flat."""
+    if citation.raw is None or citation.maker != "openai":
+        return {}
+    value: Any = _decode_any(citation.raw)
+    if not isinstance(value, dict):
+        return {}
+    inner = value.pop("url_citation", None)
+    return {**value, **inner} if isinstance(inner, dict) else value

@@ -1,5 +1,5 @@
 """
-Streams of OpenAI's format as they may come, for clients of Anthropic's and of completions.
+Streams of OpenAI's format as they may come, for clients of Anthropic's, responses and completions.
 
 Each is put together by chance from what servers of that format send, cut off or broken at times.
 The chances are the same in each run.
@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from proxy.domain.exchange import Operation
 from proxy.providers.registry import find_type
 from proxy.wire.dialects import find_dialect
+from tests.wire import responses_client
 from tests.wire.anthropic_client import split_events
 from tests.wire.chunks import DONE, event
 from tests.wire.splits import cut, read_all
@@ -149,3 +150,22 @@ def test_completions_end_once_or_not_at_all(seed: int) -> None:
         assert len({(value["id"], value["created"], value["model"]) for value in values}) <= 1
         counted = [value for value in values if value.get("usage")]
         assert len(counted) == (is_asked and is_good)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_items_come_in_order_or_not_at_all(seed: int) -> None:
+    """Whatever comes, what begins in a response ends in it, and its end is an answer's alone."""
+    ends = 0
+    for stream, chance in draw_streams(seed):
+        reasoning = chance.choice([None, {"effort": "low"}, {"effort": "low", "summary": "auto"}])
+        out, is_good = receive("responses", stream, input="hi", reasoning=reasoning)
+        events = responses_client.split_events(out)
+        ends += is_good
+        if is_good:
+            response = responses_client.check_invariants(events)
+            calls = [item["call_id"] for item in response["output"] if "call_id" in item]
+            assert len(set(calls)) == len(calls)
+        else:
+            kinds = {event["type"] for event in events}
+            assert not kinds & {"response.completed", "response.incomplete"}, stream
+    assert STREAMS / 3 < ends < STREAMS

@@ -1,6 +1,7 @@
 """Tests of `proxy/wire/responses_open_items.py`."""
 
 import json
+from typing import Any
 
 import pytest
 from msgspec import Raw
@@ -67,22 +68,67 @@ def test_positions_are_those_of_the_part() -> None:
     assert (early["start_index"], early["end_index"]) == (0, 0)
 
 
-def test_what_openai_itself_has_said_is_kept() -> None:
+def test_what_openais_format_has_said_is_kept() -> None:
     """In the flat form of this dialect; without an address there is nothing to lead to."""
-    inner = {"url": "https://a.test", "title": "A", "start_index": 0, "end_index": 1}
+    inner = {
+        "url": "https://a.test",
+        "title": "A",
+        "start_index": 0,
+        "end_index": 1,
+        "content": "x",
+    }
     nested = {"type": "url_citation", "url_citation": inner}
     raw = Raw(json.dumps(nested).encode())
-    assert build_cited(Citation(raw=raw, maker="openai"), 0, 5) == {"type": "url_citation", **inner}
-    other = Raw(b'{"type":"file_citation","file_id":"f"}')
-    cited = build_cited(Citation(raw=other, maker="openai"), 0, 5)
-    assert cited == {"type": "file_citation", "file_id": "f"}
+    cited = build_cited(
+        Citation("https://a.test", "A", start=0, end=1, raw=raw, maker="openai"), 0, 5
+    )
+    assert cited == {"type": "url_citation", **inner}
     assert build_cited(Citation(quoted="x"), 0, 5) is None
+    assert build_cited(Citation(raw=Raw(b"[]"), maker="openai"), 0, 5) is None
+
+
+def test_what_an_annotation_lacks_is_made_up() -> None:
+    """Clients want its title and two numbers: the place that the text has come to."""
+    cited = build_cited(Citation("https://a.test", raw=Raw(b'{"x":1}'), maker="openai"), 2, 5)
+    assert cited == {
+        "type": "url_citation",
+        "start_index": 3,
+        "end_index": 3,
+        "title": "https://a.test",
+        "url": "https://a.test",
+        "x": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "is_kept"),
+    [
+        ({"type": "file_citation", "file_id": "f", "filename": "n", "index": 1}, True),
+        ({"type": "file_path", "file_id": "f", "index": 1}, True),
+        ({"type": "file_citation", "file_id": "f"}, False),
+        ({"type": "unknown"}, False),
+        ({"type": ["file_path"]}, False),
+    ],
+)
+def test_what_leads_to_a_file_must_say_which(said: dict[str, Any], is_kept: bool) -> None:
+    """And nothing is passed on that clients' types would not take."""
+    raw = Raw(json.dumps(said).encode())
+    cited = build_cited(Citation(raw=raw, maker="openai"), 0, 5)
+    assert cited == (said if is_kept else None)
 
 
 @pytest.mark.parametrize(
     ("raw", "pieces"),
     [
-        (b'{"content":[{"token":"a"},{\n"token":"b"}]}', [b'{"token":"a"}', b'{ "token":"b"}']),
+        (
+            b'{"content":[{"token":"a","logprob":-0.50,"bytes":[97],"top_logprobs":[]},'
+            b'{\n"token":"b","logprob":0,"bytes":null}]}',
+            [
+                b'{"token":"a","logprob":-0.50,"bytes":[97],"top_logprobs":[]}',
+                b'{"token":"b","logprob":0,"bytes":[],"top_logprobs":[]}',
+            ],
+        ),
+        (b'{"content":[null,{},[],{"token":"a"},{"token":1,"logprob":1}]}', []),
         (b'{"content":null,"refusal":[]}', []),
         (b"[]", []),
     ],

@@ -17,7 +17,7 @@ PIECE = "x" * (1024 * 1024)
         Refused(PIECE),
         Thinking(PIECE, "openai"),
         CallArguments(0, PIECE),
-        LogProbs(Raw(b'{"content":["' + PIECE.encode() + b'"]}')),
+        LogProbs(Raw(b'{"content":[{"token":"' + PIECE.encode() + b'","logprob":0}]}')),
     ],
     ids=["text", "refusal", "thought", "call", "log probabilities"],
 )
