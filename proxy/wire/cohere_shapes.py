@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 from proxy.domain.events import FinishReason
 from proxy.wire.openai_error import NO_VALUE
 
-EMPTY = (b"", b"null", b'""', b"{}", b"[]")
+EMPTY = (b"", b"null", b"false", b"0", b'""', b"{}", b"[]")
 """What a raw member is that says nothing."""
 TYPES = frozenset(
     (

@@ -135,6 +135,7 @@ def test_log_probabilities_follow_their_text() -> None:
 def test_what_is_new_is_passed_over() -> None:
     """Events of other types, and such as say nothing, cost nothing."""
     assert decode({"type": "debug", "prompt": {"a": 1}}, {"type": "x", "delta": 3}, {}) == []
+    assert decode({"error": False}, {"error": None, "message": {"a": 1}}) == []
     assert decode({"type": "content-end"}, {"type": "tool-call-end"}, plan("")) == []
 
 
