@@ -240,4 +240,4 @@ def _read_arguments(raw: Raw) -> str:
         raise UpstreamProtocolError(
             "The provider sent a call whose arguments are no object."
         ) from None
-    return text.decode()
+    return msgspec.json.format(text, indent=-1).decode()

@@ -226,8 +226,13 @@ def build_load(ask: Ask) -> bytes:
 
 
 def build_error_body(error: ProxyError) -> bytes:
-    """Return the body of an error reply: a text, which is all that Ollama's clients read."""
-    return encode({"error": error.message})
+    """
+    Return the body of an error reply: a text, which is all that Ollama's clients read.
+
+    What else the error says, for people and for clients of other habits, stands beside it.
+    """
+    told = {"error": error.message, "code": error.code, "param": error.param}
+    return encode({name: value for name, value in told.items() if value is not None})
 
 
 def format_time(epoch_s: float) -> str:

@@ -269,3 +269,18 @@ def test_a_provider_that_is_switched_off_needs_no_key(tmp_path: Path) -> None:
     loaded = load_text(tmp_path, text)
     assert list(loaded.snapshot.providers) == ["p"]
     assert loaded.warnings == ()
+
+
+def test_the_window_of_context_is_told_to_who_can_be(tmp_path: Path) -> None:
+    """Both bounds reach the provider; elsewhere, or the wrong way round, they are a mistake."""
+    entry = "type: ollama, min_context_tokens: 4096, max_context_tokens: 65536"
+    provider = _provider(tmp_path, entry)
+    assert (provider.min_context_tokens, provider.max_context_tokens) == (4096, 65_536)
+    for wrong, words in (
+        ("type: vllm, base_url: 'http://a/v1', min_context_tokens: 4096", "cannot be told"),
+        ("type: ollama, max_context_tokens: 4096", "it is below min_context_tokens"),
+    ):
+        (problem,) = problems_of(
+            tmp_path, f"providers:\n  - {{name: p, models: [m], {wrong}}}\n"
+        )
+        assert words in problem

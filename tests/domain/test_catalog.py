@@ -157,3 +157,27 @@ def test_a_group_with_the_simulator_in_it_is_simulated() -> None:
     assert not Group("m", (Deployment(real, "m"),)).is_simulated
     mixed = (Deployment(real, "m"), Deployment(simulator, "sim-echo"))
     assert Group("sim-m", mixed).is_simulated
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("m:latest", "m"),
+        ("p/m:latest", "p/m"),
+        ("q/tagged:latest", "q/tagged:latest"),
+        ("tagged:latest", "tagged:latest"),
+        ("m", "m"),
+        ("m:8b", "m:8b"),
+        ("never:latest", "never:latest"),
+        (":latest", ":latest"),
+        ("m:latest:x", "m:latest:x"),
+    ],
+)
+def test_a_tag_is_taken_off_where_only_the_bare_name_is_known(name: str, meant: str) -> None:
+    """Ollama's clients put `:latest` behind a name without a tag; one that is known stays."""
+    first, second = provider("p", "m"), provider("q", "tagged:latest", "*")
+    groups = {
+        "m": Group("m", (Deployment(first, "m"),)),
+        "tagged:latest": Group("tagged:latest", (Deployment(second, "tagged:latest"),)),
+    }
+    assert snapshot(first, second, groups=groups).find_untagged(name) == meant

@@ -78,11 +78,19 @@ def build_hub_config(simulator_port: int) -> dict[str, Any]:
     """Return a configuration with a provider of each type, none of which is asked again."""
     origin = f"http://127.0.0.1:{simulator_port}"
     common = {"api_key": PROVIDER_KEY, "models": MODELS, "max_retries": 0}
-    providers = [
+    providers: list[dict[str, Any]] = [
         {"name": "plain", "type": "openai_compatible", "base_url": f"{origin}/v1"},
         {"name": "claude", "type": "anthropic", "base_url": origin},
         {"name": "gemini", "type": "gemini", "base_url": f"{origin}/v1beta"},
         {"name": "azure", "type": "azure", "base_url": origin, "api_version": "2024-10-21"},
+        {"name": "ollama", "type": "ollama", "base_url": origin},
+        {
+            "name": "small",
+            "type": "ollama",
+            "base_url": origin,
+            "min_context_tokens": 4096,
+            "max_context_tokens": 4096,
+        },
         {"name": "cohere", "type": "cohere", "base_url": origin},
     ]
     return build_config(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from msgspec import Raw
 from msgspec.structs import replace
 from multidict import CIMultiDict
 
@@ -308,3 +309,13 @@ def test_a_pinned_request_without_its_provider_is_refused() -> None:
     for gone in ("off", "never"):
         with pytest.raises(NoHealthyProvider):
             find("m", snapshot, pinned=gone)
+
+
+def test_a_name_with_a_tag_is_asked_for_without_it() -> None:
+    """Ollama's clients put `:latest` behind a name: what goes out has the name that is known."""
+    ask = Ask("ollama_chat", "m:latest", {"model": Raw(b'"m:latest"')}, may_untag=True)
+    found = route(ask, CIMultiDict[str](), build_snapshot(A, B), ANYONE, NoFacts())
+    assert (found.alias, ask.model, bytes(ask.fields["model"])) == ("m", "m", b'"m"')
+    other = Ask("chat", "m:latest", {})
+    with pytest.raises(ModelNotFound):
+        route(other, CIMultiDict[str](), build_snapshot(A, B), ANYONE, NoFacts())

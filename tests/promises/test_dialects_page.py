@@ -22,7 +22,9 @@ EXAMPLES = [
 ]
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=["anthropic", "openai", "azure"])
+@pytest.mark.parametrize(
+    "example", EXAMPLES, ids=["anthropic", "openai", "responses", "azure", "ollama"]
+)
 async def test_the_examples_get_an_answer(example: str) -> None:
     """With the shipped configuration the simulator says what it was told."""
     loaded = load_config(ROOT / "config.yaml", {}, HASHER, now_at=0.0)

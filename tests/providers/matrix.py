@@ -35,6 +35,7 @@ PROVIDERS: dict[str, dict[str, str]] = {
     "gemini": {"base_url": "/v1beta"},
     "azure": {"base_url": "", "api_version": "2024-10-21"},
     "cohere": {"base_url": ""},
+    "ollama": {"base_url": ""},
 }
 QUESTION = "Is it sunny in Lisbon?"
 TOKENS = (6, 6)
@@ -48,7 +49,10 @@ CUT, CUT_WHOLE = "sim-fault-u10-eof-chunked", "sim-fault-u11-length-short"
 MODELS = (ECHO, TOOLS, LOOK, LIMITED, LIMITED_STREAM, LATER, CUT, CUT_WHOLE, THINKING)
 
 
-ENDINGS = (*(b"[DONE]", b"message_stop", b'"stop_reason":"', b'"finish_reason":"', b"stream-end"),)
+ENDINGS = (
+    *(b"[DONE]", b"message_stop", b'"stop_reason":"', b'"finish_reason":"', b"stream-end"),
+    b'"done":true',
+)
 """What ends an answer that is whole."""
 FAILED_GENERATION = b'"finish_reason":"ERROR"'
 
@@ -56,8 +60,8 @@ FAILED_GENERATION = b'"finish_reason":"ERROR"'
 def find_error(value: Body) -> Body:
     """Return what an error says of itself; in some dialects that is all of the body."""
     holder: Body = value.get("response", value)
-    error: Body = holder.get("error", holder)
-    return error
+    error: Body | str = holder.get("error", holder)
+    return {**value, "message": error} if isinstance(error, str) else error
 
 
 def find_message(value: Body) -> str:
@@ -78,7 +82,8 @@ class Asking:
     ) -> None:
         self.client = client
         self._session = session
-        self._url = url + client.path
+        # Ollama's paths stand at the root of a server.
+        self._url = (url.removesuffix("/v1") if "/api/" in client.path else url) + client.path
         self._provider = provider
         self.lacks_thoughts = False
         """The last answer said that thoughts were missing which the provider wants back."""

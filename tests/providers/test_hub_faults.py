@@ -55,7 +55,7 @@ async def test_a_fault_is_the_same_in_every_format(fault: Fault) -> None:
     model = (f"{fault.model}@1mb",)
     async with facing("chat completions", "openai", model) as asking:
         wanted = await find_ending(asking, fault)
-    for provider in ("anthropic", "gemini", "azure", "cohere"):
+    for provider in ("anthropic", "gemini", "azure", "cohere", "ollama"):
         if fault.formats and provider not in fault.formats:
             continue
         for client in ("chat completions", "messages"):

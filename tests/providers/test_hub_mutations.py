@@ -117,13 +117,16 @@ def test_a_changed_answer_is_read_or_refused(provider: str) -> None:
 
 def change_stream(chance: random.Random, body: str) -> bytes:
     """Return a stream with one event changed, lost, or doubled at another place."""
-    events = body.split("\n\n")
+    between, start = ("\n\n", "data: ") if "data: " in body else ("\n", "{")
+    events = body.split(between)
     place, deed = chance.randrange(len(events)), chance.random()
-    head, mark, data = events[place].partition("data: ")
+    head, mark, data = events[place].partition(start)
+    if start == "{":
+        mark, data = "", mark + data
     if deed < 0.1:
         del events[place]
     elif deed < 0.2:
         events.insert(place, chance.choice(events))
-    elif data.startswith("{"):
+    elif data.startswith("{") and data.endswith("}"):
         events[place] = head + mark + json.dumps(mutate(chance, json.loads(data)))
-    return "\n\n".join(events).encode()
+    return between.join(events).encode()

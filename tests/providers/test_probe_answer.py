@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from proxy.domain.catalog import Provider
 from proxy.domain.health import HealthState, ProbeReading, ProbeSettings
 from proxy.domain.secret import Secret
+from proxy.providers.ollama import OLLAMA
 from proxy.providers.openai_compatible import KINDS
 from proxy.providers.probe_answer import (
     MAX_MODELS,
@@ -19,7 +20,7 @@ from proxy.providers.probe_answer import (
     read_probe_answer,
 )
 
-BY_TYPE = {kind.type: kind for kind in KINDS}
+BY_TYPE = {kind.type: kind for kind in (*KINDS, OLLAMA)}
 KEY = Secret("sk-canary")
 
 

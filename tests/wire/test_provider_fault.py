@@ -272,3 +272,12 @@ def test_only_an_error_status_is_a_status(code: object) -> None:
 def test_nothing_raises(value: object) -> None:
     """Any JSON value gives a fault."""
     assert isinstance(read_fault(value), UpstreamFault)
+
+
+def test_an_error_that_came_as_a_text_is_read() -> None:
+    """Ollama puts the error of the server behind it into its own, as JSON in a string."""
+    told = {"error": {"code": 400, "message": "too long", "type": "exceed_context_size_error"}}
+    body = json.dumps({"error": json.dumps(told)}).encode()
+    assert parse_fault(body) == UpstreamFault("too long", "exceed_context_size_error", status=400)
+    for text in ('{"error":', '{"error": ' + '"x' * 5000, "{} is no name"):
+        assert parse_fault(json.dumps({"error": text}).encode()).message == text

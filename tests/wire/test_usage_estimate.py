@@ -51,3 +51,13 @@ def test_text_that_only_speaks_of_files_counts() -> None:
     """Nobody hides a prompt behind the words that begin a file."""
     text = b'"data:image/png;base64, ' + b"a word " * 1000 + b'"'
     assert estimated(0, messages=text).input_tokens == -(-len(text) // 4)
+
+
+def test_pictures_of_ollamas_clients_do_not_count_by_their_size() -> None:
+    """They stand in a list beside the text, as Base64 and nothing else."""
+    pictures = b'"images": ["' + b"iVBORw0K" * 100_000 + b'", "/9j/"]'
+    prompt = b'[{"role":"user","content":"abcd",' + pictures + b"}]"
+    expected = -(-(len(prompt) - len(pictures)) // 4)
+    assert estimated(0, messages=prompt).input_tokens == expected
+    text = b'["\\"images\\": [\\"iVBORw0K\\"]"]'
+    assert estimated(0, messages=text).input_tokens == -(-len(text) // 4)
