@@ -261,6 +261,14 @@ def test_a_provider_without_models_gets_a_warning(tmp_path: Path) -> None:
     assert "lists no models" in warning
 
 
+def test_whose_files_lie_at_a_provider_is_known(tmp_path: Path) -> None:
+    """The organization is the one that keys are of; without it none is named."""
+    entry = "type: vllm, base_url: 'http://a/v1'"
+    assert _provider(tmp_path, entry).files_organization is None
+    named = f"{entry}, files_organization: acme"
+    assert _provider(tmp_path, named).files_organization == "acme"
+
+
 def test_a_provider_that_is_switched_off_needs_no_key(tmp_path: Path) -> None:
     """`enabled: false` takes a provider out: no key is asked for, and it is not in the catalog."""
     text = f"api_keys: [{GOOD_KEY}]\nproviders:\n"
@@ -280,7 +288,5 @@ def test_the_window_of_context_is_told_to_who_can_be(tmp_path: Path) -> None:
         ("type: vllm, base_url: 'http://a/v1', min_context_tokens: 4096", "cannot be told"),
         ("type: ollama, max_context_tokens: 4096", "it is below min_context_tokens"),
     ):
-        (problem,) = problems_of(
-            tmp_path, f"providers:\n  - {{name: p, models: [m], {wrong}}}\n"
-        )
+        (problem,) = problems_of(tmp_path, f"providers:\n  - {{name: p, models: [m], {wrong}}}\n")
         assert words in problem
