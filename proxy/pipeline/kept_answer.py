@@ -2,58 +2,97 @@
 A response that its provider keeps, asked for again: one question to that provider alone.
 
 It is no attempt to have an answer made: nothing of it is billed, no breaker is asked or told, and
-nobody else could answer in its place. `server/response_endpoints.py` calls it.
+nobody else could answer in its place. It counts as a request of its key all the same, and takes a
+place while it is under way. `server/response_endpoints.py` calls it.
 """
 
 import time
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
-from proxy.domain.catalog import Deployment
+from proxy.domain.catalog import Deployment, Provider, Snapshot
 from proxy.domain.errors import NoHealthyProvider, ProxyError, UpstreamProtocolError
 from proxy.domain.exchange import AttemptRecord, OutboundRequest, ResponseHead
+from proxy.domain.identity import Caller
 from proxy.domain.service_errors import ResponseNotFound
 from proxy.pipeline.attempt import hide_key
 from proxy.pipeline.context import Runtime, name_error
 from proxy.pipeline.error_answer import Inlet, read_error
+from proxy.pipeline.limit import limit, release
 from proxy.pipeline.whole_answer import BodyCollector
+from proxy.policy.limits import RateDecision
 from proxy.providers.registry import find_keeper
 from proxy.upstream.base import Transport
 
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
-async def fetch_kept(
-    runtime: Runtime, provider_name: str, method: str, path: str, query: str = ""
-) -> bytes:
+class KeptQuestion(Struct, frozen=True):
+    """What is asked about a response, and of whom."""
+
+    provider: str
+    """Who keeps it."""
+    method: str
+    """GET or DELETE."""
+    path: str
+    """Behind that of all responses: an id, quoted, and what is asked of it."""
+    query: str = ""
+    """Without its `?`; "" is none."""
+
+
+class _Counted(Struct):
+    """What `limit` counts (see `limit.py`)."""
+
+    runtime: Runtime
+    snapshot: Snapshot
+    place_of: str | None = None
+    rate: RateDecision | None = None
+
+
+async def fetch_kept(runtime: Runtime, caller: Caller, question: KeptQuestion) -> bytes:
     """
     Return what a provider answers about a response that it keeps: a JSON object.
 
     Args:
         runtime: its snapshot has the provider.
-        provider_name: who keeps the response.
-        method: GET or DELETE.
-        path: behind that of all responses: an id, quoted, and what is asked of it.
-        query: without its `?`; "" is none.
+        caller: who asks; that the response is theirs has been found out before.
+        question: about one response.
 
     Raises:
+        ServerOverloaded: there is no place for one more request.
+        LimitExceeded: the caller's key has used its rate.
         ResponseNotFound: the provider does not know it any more.
         NoHealthyProvider: the provider is not in use any more, or keeps no responses.
         UpstreamError: it could not be asked, or its answer is none.
     """
     # Both of one moment: a provider of an older snapshot may have no transport.
     snapshot, transports = runtime.snapshot, runtime.transports
-    provider = snapshot.providers.get(provider_name)
+    provider = snapshot.providers.get(question.provider)
     keeper = None if provider is None or not provider.enabled else find_keeper(provider.type)
     if provider is None or keeper is None:
         raise NoHealthyProvider("The provider that keeps this response is not in use any more.")
-    outbound = keeper.build_kept_request(provider, method, path, query)
+    outbound = keeper.build_kept_request(provider, question.method, question.path, question.query)
+    counted = _Counted(runtime, snapshot)
+    try:
+        await limit(counted, caller)
+        return await _fetch(runtime, provider, transports[provider.name], outbound, snapshot)
+    finally:
+        release(counted)
+
+
+async def _fetch(
+    runtime: Runtime,
+    provider: Provider,
+    transport: Transport,
+    outbound: OutboundRequest,
+    snapshot: Snapshot,
+) -> bytes:
     started_s = time.monotonic()
     runtime.observer.attempt_started(provider.name)
     outcome = "client_closed"
     try:
-        body = await _ask(transports[provider.name], outbound, snapshot.settings.max_answer_bytes)
+        body = await _ask(transport, outbound, snapshot.settings.max_answer_bytes)
         outcome = "ok"
     except ProxyError as error:
         hide_key(error, Deployment(provider, ""))

@@ -6,11 +6,14 @@ is late; and the rate of the caller's key.
 """
 
 from random import randint
+from typing import Protocol
 
+from proxy.domain.catalog import Snapshot
 from proxy.domain.errors import LimitExceeded, ServerOverloaded
 from proxy.domain.identity import Caller
 from proxy.domain.settings import Settings
-from proxy.pipeline.context import Exchange, Runtime
+from proxy.pipeline.context import Runtime
+from proxy.policy.limits import RateDecision
 from proxy.policy.shedding import ShedReason
 
 RETRY_WITHIN_S = (1, 5)
@@ -25,7 +28,17 @@ _MESSAGES: dict[ShedReason, str | None] = {
 }
 
 
-async def limit(exchange: Exchange, caller: Caller) -> None:
+class Limited(Protocol):
+    """One request that is counted: an `Exchange`, or what else asks a provider for somebody."""
+
+    runtime: Runtime
+    snapshot: Snapshot
+    place_of: str | None
+    """The key whose place among the requests under way this one has; None: it has none."""
+    rate: RateDecision | None
+
+
+async def limit(exchange: Limited, caller: Caller) -> None:
     """
     Take one of the places for requests under way, then count the request against its key.
 
@@ -60,7 +73,7 @@ async def limit(exchange: Exchange, caller: Caller) -> None:
         raise LimitExceeded(retry_after_s=rate.retry_after_s)
 
 
-def release(exchange: Exchange) -> None:
+def release(exchange: Limited) -> None:
     """Give back the place that `limit` took, if it did; a second time does nothing."""
     key = exchange.place_of
     if key is None:

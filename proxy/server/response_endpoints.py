@@ -15,7 +15,7 @@ from proxy.domain.errors import InvalidRequest, RouteNotFound
 from proxy.domain.service_errors import ResponseNotFound
 from proxy.domain.stored_response import StoredResponse
 from proxy.pipeline.context import Runtime
-from proxy.pipeline.kept_answer import fetch_kept
+from proxy.pipeline.kept_answer import KeptQuestion, fetch_kept
 from proxy.pipeline.resume import find_response
 from proxy.server.json_reply import body_reply, json_reply
 from proxy.server.registrar import Registrar
@@ -72,7 +72,7 @@ class ResponseEndpoints:
         if stored.provider is None:
             return body_reply(stored.body)
         included = [f"include[]={quote(each, safe='')}" for each in _list_included(visit)]
-        return body_reply(await self._fetch(stored, "GET", query="&".join(included)))
+        return body_reply(await self._fetch(visit, stored, "GET", query="&".join(included)))
 
     async def _list_input(self, visit: Visit, stored: StoredResponse) -> web.Response:
         page = read_page_query(visit.request.query)
@@ -81,14 +81,14 @@ class ResponseEndpoints:
         included = [f"include[]={quote(each, safe='')}" for each in _list_included(visit)]
         asked = [f"{name}={quote(value, safe='')}" for name, value in page.list_asked()]
         query = "&".join([*asked, *included])
-        return body_reply(await self._fetch(stored, "GET", "/input_items", query))
+        return body_reply(await self._fetch(visit, stored, "GET", "/input_items", query))
 
     async def _delete(self, visit: Visit, stored: StoredResponse) -> web.Response:
         owner = visit.known_caller.organization_id
         body = None
         try:
             if stored.provider is not None:
-                body = await self._fetch(stored, "DELETE")
+                body = await self._fetch(visit, stored, "DELETE")
         except ResponseNotFound:
             await self._runtime.responses.delete(owner, stored.id)
             raise
@@ -98,10 +98,11 @@ class ResponseEndpoints:
         return json_reply({"id": stored.id, "object": "response", "deleted": True})
 
     async def _fetch(
-        self, stored: StoredResponse, method: str, what: str = "", query: str = ""
+        self, visit: Visit, stored: StoredResponse, method: str, what: str = "", query: str = ""
     ) -> bytes:
         path = f"/{quote(stored.id, safe='')}{what}"
-        return await fetch_kept(self._runtime, stored.provider or "", method, path, query)
+        question = KeptQuestion(stored.provider or "", method, path, query)
+        return await fetch_kept(self._runtime, visit.known_caller, question)
 
 
 def _list_included(visit: Visit) -> list[str]:

@@ -9,6 +9,7 @@ this would also stand around those of the pipeline, which do all of it themselve
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from math import ceil, isfinite
 
 from aiohttp import web
 from msgspec import Struct
@@ -103,6 +104,9 @@ def shaped(endpoint: Endpoint, shape: Shape, runtime: Runtime) -> Handler:
             response = admin_error_reply(error, shape.error_headers)
         elif error is not None:
             response = error_reply(error, dialect, request_id, shape.error_headers)
+        if error is not None and error.retry_after_s is not None and isfinite(error.retry_after_s):
+            # Whole seconds, rounded up: earlier would be refused again.
+            response.headers["Retry-After"] = str(max(1, ceil(error.retry_after_s)))
         for name in ("x-request-id", *dialect.id_headers):
             response.headers[name] = request_id
         if shape.access == "admin":

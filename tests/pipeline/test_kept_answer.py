@@ -3,8 +3,10 @@
 import pytest
 
 from proxy.domain.errors import (
+    LimitExceeded,
     NoHealthyProvider,
     ProxyError,
+    ServerOverloaded,
     UpstreamAuthError,
     UpstreamProtocolError,
     UpstreamRejected,
@@ -13,9 +15,10 @@ from proxy.domain.errors import (
     UpstreamTooLarge,
     UpstreamUnreachable,
 )
+from proxy.domain.identity import Caller
 from proxy.domain.service_errors import ResponseNotFound
-from proxy.domain.settings import Clocks
-from proxy.pipeline.kept_answer import fetch_kept
+from proxy.domain.settings import Clocks, RateLimit
+from proxy.pipeline.kept_answer import KeptQuestion, fetch_kept
 from proxy.upstream.factory import open_transport
 from tests.fakes.proxy_server import (
     PROVIDER_KEY,
@@ -26,6 +29,8 @@ from tests.fakes.proxy_server import (
 )
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream, stay_until_closed
 from tests.fakes.upstream_scripts import Recorder, answering
+
+CALLER = Caller("key_1", rate_limit=RateLimit(1, 60.0))
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -43,7 +48,7 @@ async def fetch(
             observer=observer,
         )
         try:
-            return await fetch_kept(runtime, "up", "GET", "/resp_1", "a=1")
+            return await fetch_kept(runtime, CALLER, KeptQuestion("up", "GET", "/resp_1", "a=1"))
         finally:
             await transport.close()
 
@@ -109,7 +114,7 @@ async def test_without_the_provider_nobody_is_asked() -> None:
     runtime = build_runtime(build_snapshot(off, other))
     for name in ("off", "other", "never"):
         with pytest.raises(NoHealthyProvider):
-            await fetch_kept(runtime, name, "GET", "/resp_1")
+            await fetch_kept(runtime, CALLER, KeptQuestion(name, "GET", "/resp_1"))
 
 
 async def test_a_provider_that_cannot_be_reached_is_named_as_that() -> None:
@@ -118,5 +123,28 @@ async def test_a_provider_that_cannot_be_reached_is_named_as_that() -> None:
     transport = open_transport(provider)
     runtime = build_runtime(build_snapshot(provider), transports={"up": transport})
     with pytest.raises(UpstreamUnreachable):
-        await fetch_kept(runtime, "up", "DELETE", "/resp_1")
+        await fetch_kept(runtime, CALLER, KeptQuestion("up", "DELETE", "/resp_1"))
     await transport.close()
+
+
+async def test_it_counts_as_a_request_of_its_key() -> None:
+    """A key that has used its rate, or finds no place, asks no provider; places are given back."""
+    script = answering({"id": "resp_1"})
+    question = KeptQuestion("up", "GET", "/resp_1")
+    async with open_raw_upstream(script) as upstream:
+        provider = build_provider(upstream.url)
+        transport = open_transport(provider)
+        runtime = build_runtime(
+            build_snapshot(provider, max_in_flight=1), transports={"up": transport}
+        )
+        await fetch_kept(runtime, CALLER, question)
+        assert runtime.in_flight == 0
+        with pytest.raises(LimitExceeded) as caught:
+            await fetch_kept(runtime, CALLER, question)
+        assert caught.value.retry_after_s
+        runtime.in_flight = 1
+        with pytest.raises(ServerOverloaded):
+            await fetch_kept(runtime, Caller("key_2"), question)
+        assert runtime.in_flight == 1
+        await transport.close()
+    assert len(script.requests) == 1

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from proxy.domain.identity import Caller
+from proxy.domain.settings import RateLimit
 from proxy.domain.stored_response import StoredResponse
 from tests.fakes.proxy_server import (
     AUTH,
@@ -157,3 +158,24 @@ async def test_what_cannot_be_done_is_refused(
     found, body = await ask(server, method, path)
     assert (found, body["error"]["param"]) == (status, param)
     assert not script.requests
+
+
+async def test_who_asks_too_often_is_told_when_to_come_back() -> None:
+    """What goes on to a provider counts against the key's rate; what is kept here does not."""
+    script = answering({"id": "resp_t"})
+    async with open_raw_upstream(script) as upstream:
+        snapshot = build(upstream)
+        settings = replace(snapshot.settings, rate_limit=RateLimit(1, 60.0))
+        async with serving(replace(snapshot, settings=settings)) as server:
+            for stored in (HERE, THERE):
+                server.runtime.responses.keep(ORGANIZATION, stored)
+            told = [(await ask(server, "GET", "resp_t"))[0] for _ in range(2)]
+            assert told == [200, 429]
+            assert (await ask(server, "GET", "resp_h"))[0] == 200
+            url = f"{server.url}/responses/resp_t"
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(url, headers=AUTH) as answer,
+            ):
+                assert int(answer.headers["retry-after"]) > 0
+    assert len(script.requests) == 1
