@@ -39,7 +39,12 @@ drain_delay: 5
 request_timeout: 11
 max_body_bytes: 2048
 clocks: {commit_delay_s: 1, keep_alive_s: 2}
-limits: {max_event_bytes: 4096, max_answer_bytes: 8192}
+limits:
+  max_event_bytes: 4096
+  max_answer_bytes: 8192
+  max_upload_bytes: 16384
+  max_passed_answer_bytes: 32768
+  max_form_start_bytes: 2048
 api_key_header: X-Key
 cors_origins: ["*"]
 metrics_auth: false
@@ -64,6 +69,9 @@ metrics_auth: false
         max_body_bytes=2048,
         max_event_bytes=4096,
         max_answer_bytes=8192,
+        max_upload_bytes=16384,
+        max_passed_answer_bytes=32768,
+        max_form_start_bytes=2048,
         api_key_header="X-Key",
         cors_origins=("*",),
         metrics_auth=False,

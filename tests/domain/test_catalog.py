@@ -35,6 +35,14 @@ def found(catalog: Snapshot, name: str) -> list[str] | None:
     return None if group is None else [deployment.id for deployment in group.deployments]
 
 
+def test_organizations_are_those_of_users_keys() -> None:
+    """A key that may do everything is of none."""
+    users = {name.encode(): Caller(name, organization_id=name) for name in ("a", "b")}
+    admin = Caller("admin", organization_id="default", role="admin")
+    catalog = replace(snapshot(), callers={**users, b"admin": admin})
+    assert catalog.organizations == {"a", "b"}
+
+
 def test_a_group_of_that_name_goes_first() -> None:
     """An alias or bare name wins over `provider/model`, also if it has a slash in it."""
     router, direct = provider("router", "openai/gpt-4o"), provider("openai", "gpt-4o")

@@ -13,7 +13,7 @@ from proxy.domain.errors import (
     UpstreamServerError,
 )
 from proxy.domain.exchange import AttemptRecord
-from proxy.pipeline.context import Exchange
+from proxy.pipeline.context import Exchange, PassedExchange
 from proxy.pipeline.reply_head import (
     MAX_DROPPED_NAMES,
     build_error_head,
@@ -121,6 +121,10 @@ async def test_who_was_tried_for_is_asked_not_to_repeat_it(exchange: Exchange) -
     assert "x-should-retry" not in build_error_head(exchange, NoHealthyProvider())
     exchange.attempts.append(AttemptRecord("up", "m", "upstream_server_error", 0.1))
     assert build_error_head(exchange, UpstreamServerError())["x-should-retry"] == "false"
+    passed = PassedExchange(exchange.request, exchange.reply, exchange.runtime)
+    passed.attempts.append(exchange.attempts[0])
+    # Of what passes nobody here has repeated anything.
+    assert "x-should-retry" not in build_error_head(passed, UpstreamServerError())
 
 
 async def test_an_only_provider_needs_no_order() -> None:

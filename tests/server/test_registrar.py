@@ -2,7 +2,9 @@
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
+from proxy.policy.access import Access
 from proxy.server.registrar import Registrar
 from proxy.server.shape import Visit
 from tests.fakes.proxy_server import build_runtime
@@ -44,3 +46,13 @@ def test_a_path_of_the_pipeline_asks_for_a_key() -> None:
     (route,) = registrar.routes.all
     assert (route.access, list(route.handlers)) == ("key", ["POST", "OPTIONS"])
     assert route.handlers["POST"] is handler
+    registrar.add_pipeline(("GET",), "/v1/b", handler)
+    # What it answers it writes with its body: there is no HEAD.
+    assert list(registrar.routes.all[1].handlers) == ["GET", "OPTIONS"]
+
+
+@pytest.mark.parametrize(("access", "status"), [("open", 404), ("key", 401)])
+async def test_nowhere_may_ask_for_a_key_first(access: Access, status: int) -> None:
+    """Below a path that exists a stranger is not told what is there and what is not."""
+    nowhere = build_registrar().build_nowhere(access)
+    assert (await nowhere(make_mocked_request("GET", "/v1/a/b"))).status == status

@@ -8,6 +8,7 @@ import pytest
 
 from proxy.domain.errors import (
     ProxyError,
+    RequestTimeout,
     UpstreamDisconnected,
     UpstreamProtocolError,
     UpstreamTimeout,
@@ -17,6 +18,7 @@ from proxy.domain.exchange import OutboundRequest
 from proxy.domain.settings import Clocks
 from proxy.simulator.knobs import Knobs
 from proxy.simulator.transport import SimulatorTransport
+from tests.fakes.made_upload import MadeUpload
 from tests.simulator.asking import chat_body, parse_events, text_of
 from tests.simulator.recording import RecordingSink
 
@@ -362,6 +364,53 @@ async def test_any_form_of_url_is_read(transport: SimulatorTransport, url: str) 
     )
     answer = await transport.open(request, RecordingSink())
     assert answer.head.status == 200
+
+
+@pytest.mark.parametrize(
+    ("end", "status"), [(b"\r\n--b--\r\n", 200), (b"\r\n--b\r\nX: y\r\n\r\nz", 400)]
+)
+async def test_an_upload_is_counted_as_it_comes(
+    transport: SimulatorTransport, end: bytes, status: int
+) -> None:
+    """A form that still comes in is answered once it is here; one that is none is refused."""
+    parts = (
+        b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nsim-echo\r\n--b\r\n',
+        b'Content-Disposition: form-data; name="file"; filename="a"\r\n\r\n',
+        *[bytes(1000)] * 50,
+        end,
+    )
+    request = OutboundRequest(
+        provider="sim",
+        method="POST",
+        url="simulator:/audio/transcriptions",
+        headers={"Content-Type": "multipart/form-data; boundary=b"},
+        body=b"",
+        streams=False,
+        clocks=Clocks(),
+        upload=MadeUpload(parts),
+    )
+    sink = RecordingSink()
+    answer = await transport.open(request, sink)
+    answer.resume()
+    await sink.finished.wait()
+    assert answer.head.status == status
+    assert (b"I heard 50000 bytes of a." in sink.body) == (status == 200)
+
+
+async def test_an_upload_that_breaks_is_raised(transport: SimulatorTransport) -> None:
+    """What reading it raises comes out as it is."""
+    request = OutboundRequest(
+        provider="sim",
+        method="POST",
+        url="simulator:/files",
+        headers={"Content-Type": "multipart/form-data; boundary=b"},
+        body=b"",
+        streams=False,
+        clocks=Clocks(),
+        upload=MadeUpload([b"--b\r\n"], error=RequestTimeout()),
+    )
+    with pytest.raises(RequestTimeout):
+        await transport.open(request, RecordingSink())
 
 
 def _live_timers() -> int:

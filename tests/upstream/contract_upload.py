@@ -24,7 +24,9 @@ from tests.fakes.raw_upstream import (
     stay_until_closed,
 )
 from tests.fakes.recording_sink import RecordingSink
-from tests.upstream.asking import build_request, fetch, take_turns
+from tests.fakes.trust import Trust
+from tests.faults.fault_upstream import build_server_tls
+from tests.upstream.asking import Transports, build_request, fetch, take_turns
 
 PIECE = b"0123456789abcdef" * 4096
 """64 KiB."""
@@ -113,6 +115,30 @@ class UploadContract:
             assert 0 < taken_bytes < 32_000_000
             may_read.set()
             assert (await asking).body == b"{}"
+
+    async def test_an_upload_passes_over_tls(self, transports: Transports, trust: Trust) -> None:
+        """Encrypted it arrives as whole, and is held up by a provider that does not read."""
+        trust("ca.pem")
+        may_read = asyncio.Event()
+        sizes: list[int] = []
+
+        async def script(connection: UpstreamConnection) -> None:
+            await may_read.wait()
+            sizes.append(len((await connection.read_request())[2]))
+            await connection.answer(b"{}")
+            await stay_until_closed(connection)
+
+        transport = transports.open("https://127.0.0.1")
+        async with open_raw_upstream(script, build_server_tls()) as upstream:
+            upload = MadeUpload(repeat(PIECE, 500), 500 * len(PIECE))
+            url = f"https://127.0.0.1:{upstream.port}/v1"
+            request = replace(build_upload(upstream, upload), url=url)
+            asking = asyncio.ensure_future(fetch(transport, request))
+            await take_turns(500)
+            assert upload.taken_bytes < 500 * len(PIECE)
+            may_read.set()
+            assert (await asking).body == b"{}"
+        assert sizes == [500 * len(PIECE)]
 
     async def test_an_early_answer_stops_an_upload(self, transport: Transport) -> None:
         """An answer within the body is returned, and nothing follows on its connection."""
