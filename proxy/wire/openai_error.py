@@ -148,16 +148,17 @@ _SPENT_MARKS = ("your credit balance is too low", "you have reached your specifi
 
 def build_error_body(error: ProxyError) -> bytes:
     """Return the JSON body for an error: `{"error": {message, type, param, code}}`."""
-    return encode(
-        {
-            "error": {
-                "message": _read_message(error),
-                "type": error.type,
-                "param": error.param,
-                "code": error.code,
-            }
-        }
-    )
+    return encode({"error": describe_error(error)})
+
+
+def describe_error(error: ProxyError) -> dict[str, str | None]:
+    """Return the members of an error, in OpenAI's order."""
+    return {
+        "message": _read_message(error),
+        "type": error.type,
+        "param": error.param,
+        "code": error.code,
+    }
 
 
 def build_error_event(error: ProxyError) -> bytes:

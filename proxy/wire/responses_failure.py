@@ -8,6 +8,7 @@ from msgspec import Raw
 from proxy.domain.errors import ProxyError
 from proxy.wire.base import Ask
 from proxy.wire.json_text import encode
+from proxy.wire.openai_error import describe_error
 from proxy.wire.responses_object import ResponseObject
 
 _RATE = "rate_limit_exceeded"
@@ -32,8 +33,7 @@ def build_error_body(error: ProxyError) -> bytes:
 
     Source: wire-formats §2.9; tests/wire/test_responses_failure.py.
     """
-    told = _tell(error)
-    return encode({"error": {"message": told.pop("message"), "type": error.type, **told}})
+    return encode({"error": _tell(error)})
 
 
 def build_failure(error: ProxyError, ask: Ask | None) -> bytes:
@@ -53,19 +53,21 @@ def build_failure(error: ProxyError, ask: Ask | None) -> bytes:
     response_id = None if ask is None else ask.response_id
     number = 0 if ask is None or response_id is None else ask.next_number
     told = _tell(error)
-    events = _build_event("error", number, {**told, "error": {"type": error.type, **told}})
+    flat = {name: told[name] for name in ("message", "param", "code")}
+    events = _build_event("error", number, {**flat, "error": told})
     if ask is None or response_id is None:
         return events
     code = _RATE if error.status == 429 else _OTHER
     response = ResponseObject(ask, response_id).build(
-        "failed", error={"code": code, "message": error.message}
+        "failed", error={"code": code, "message": told["message"]}
     )
     return events + _build_event("response.failed", number + 1, {"response": Raw(response)})
 
 
-def _tell(error: ProxyError) -> dict[str, object]:
-    param = error.param if error.param is None else _PARAMS.get(error.param, error.param)
-    return {"message": error.message, "param": param, "code": error.code}
+def _tell(error: ProxyError) -> dict[str, str | None]:
+    told = describe_error(error)
+    param = told["param"]
+    return told if param is None else {**told, "param": _PARAMS.get(param, param)}
 
 
 def _build_event(kind: str, number: int, members: dict[str, object]) -> bytes:
