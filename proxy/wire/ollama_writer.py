@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from proxy.domain.chat import NO_ARGUMENTS
-from proxy.domain.errors import ProxyError
+from proxy.domain.errors import ProxyError, UpstreamTooLarge
 from proxy.domain.events import (
     CallArguments,
     CallEnded,
@@ -28,6 +28,8 @@ from proxy.wire.gathered_answer import GatheredChoice, gather_answer
 from proxy.wire.json_text import encode
 from proxy.wire.ndjson import build_line
 
+MAX_HELD_CHARACTERS = 16 * 1024 * 1024
+"""Of the arguments of calls that have not ended yet."""
 _INVALID = "INVALID_JSON"
 """Where arguments that are no object stand, as an object must be there."""
 _NOTHING = Usage(0, 0)
@@ -59,10 +61,16 @@ class OllamaWriter:
         self._finished: Finished | None = None
         self._choice: int | None = None
         self._calls: dict[int, tuple[CallStarted, list[str]]] = {}
+        self._room = MAX_HELD_CHARACTERS
         self._first_s: float | None = None
 
     def write(self, events: Sequence[Event]) -> bytes:
-        """Return the lines of events (see `wire/dialect.py`)."""
+        """
+        Return the lines of events (see `wire/dialect.py`).
+
+        Raises:
+            UpstreamTooLarge: calls that are not whole have more than MAX_HELD_CHARACTERS.
+        """
         return b"".join([self._write(event) for event in events])
 
     def finish(self) -> bytes:
@@ -122,12 +130,21 @@ class OllamaWriter:
         if isinstance(event, CallStarted):
             self._calls[event.index] = (event, [])
         elif isinstance(event, CallArguments):
-            self._calls[event.index][1].append(event.text)
+            self._hold(event)
         elif isinstance(event, CallEnded):
             started, pieces = self._calls.pop(event.index)
-            call = build_call(started.index, started.id, started.name, "".join(pieces))
+            arguments = "".join(pieces)
+            self._room += len(arguments)
+            call = build_call(started.index, started.id, started.name, arguments)
             return self._build_said(calls=[call])
         return None
+
+    def _hold(self, event: CallArguments) -> None:
+        """Keep a piece of a call until it is whole, as far as there is room."""
+        self._room -= len(event.text)
+        if self._room < 0:
+            raise UpstreamTooLarge("The provider's call is longer than this proxy accepts.")
+        self._calls[event.index][1].append(event.text)
 
     def _build_said(
         self,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from proxy.domain.errors import InvalidRequest
+from proxy.domain.errors import InvalidRequest, UpstreamTooLarge
 from proxy.domain.events import (
     CallArguments,
     CallEnded,
@@ -142,6 +142,21 @@ def test_arguments_are_an_object_whatever_came(arguments: str, value: Any) -> No
     events: list[Event] = [CallStarted(0, "c", "f"), CallArguments(0, arguments), CallEnded(0)]
     (made,) = follow(ask_for(), [*events, Finished("stop")])[0]["message"]["tool_calls"]
     assert made["function"]["arguments"] == value
+
+
+def test_a_call_without_end_is_not_held_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arguments take room until their call is whole; calls that have ended give it back."""
+    monkeypatch.setattr("proxy.wire.ollama_writer.MAX_HELD_CHARACTERS", 8)
+    writer = OllamaWriter(ask_for())
+    for index in range(3):
+        whole: list[Event] = [
+            CallStarted(index, "c", "f"),
+            CallArguments(index, '{"a":1}'),
+            CallEnded(index),
+        ]
+        assert writer.write(whole)
+    with pytest.raises(UpstreamTooLarge):
+        writer.write([CallStarted(3, "c", "f"), CallArguments(3, '{"a":"...')])
 
 
 @pytest.mark.parametrize(
