@@ -27,11 +27,12 @@ from tests.fakes.proxy_server import (
 )
 from tests.fakes.raw_upstream import open_raw_upstream
 from tests.fakes.upstream_scripts import Recorder, answering
-from tests.wire.response_events import MESSAGE, REASONING, REGULAR, response
+from tests.wire.response_events import MESSAGE, REASONING, REGULAR, START, event, response
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
 CALLER = Caller("key_1", organization_id="org")
+CALLER_OF_SERVER = Caller("key_1").organization_id
 HI = {"role": "user", "content": "Hi"}
 HERE = StoredResponse(
     "resp_h",
@@ -246,6 +247,29 @@ async def test_a_stream_that_breaks_is_kept_by_its_provider_all_the_same() -> No
             status, body = await post(server, {"model": "m", "input": "Hi", "stream": True})
             assert status == 200
             assert b"event: response.failed" in body
-            kept = await server.runtime.responses.find(Caller("x").organization_id, "resp_1")
+            kept = await server.runtime.responses.find(CALLER_OF_SERVER, "resp_1")
     assert kept is not None
     assert kept.provider == "up"
+
+
+async def test_a_response_that_fails_before_it_says_anything_is_made_elsewhere() -> None:
+    """Nothing of the failed one is kept, or told: neither its id nor its events."""
+    failed = response("failed", error={"code": "server_error", "message": "x"})
+    native = Recorder(START + event("response.failed", 5, response=failed))
+    chats = Recorder(build_chunk("hello"), build_chunk(finish="stop"), DONE)
+    async with open_raw_upstream(native) as first, open_raw_upstream(chats) as second:
+        snapshot = build_snapshot(
+            build_provider(first.url, name="native"),
+            build_provider(second.url, name="other", type="vllm"),
+        )
+        async with serving(snapshot) as server:
+            status, body = await post(server, {"model": "m", "input": "Hi", "stream": True})
+            assert status == 200
+            found = [
+                await server.runtime.responses.find(CALLER_OF_SERVER, each)
+                for each in ("resp_1", read_id(body))
+            ]
+    assert b'"delta":"hello"' in body
+    assert b"resp_1" not in body
+    assert found[0] is None
+    assert found[1] is not None and found[1].provider is None
