@@ -103,7 +103,7 @@ class LimitsEntry(Section):
     )
     max_upload_bytes: Bytes = Field(
         default=512 * 1024 * 1024,
-        description="The largest form of audio, pictures or a file, which passes without being held.",
+        description="The largest form of audio, images or a file, which passes without being held.",
     )
     max_passed_answer_bytes: Bytes = Field(
         default=512 * 1024 * 1024,
