@@ -21,11 +21,13 @@ from proxy.config.provider_schema import ProviderEntry
 from proxy.config.sources import DISCOVERED_NAME, read_discovered_file
 from proxy.config.validate import Checked, CheckedProvider
 from proxy.domain.discovery import DiscoverySettings, FoundProvider
+from proxy.providers.registry import find_kind
 from proxy.upstream.found_provider import find_fault
 from proxy.upstream.guard import is_localhost
 
 _REWRITTEN = "the next search writes it anew"
 _NOT_USED = "a provider that was found is left out"
+_CORRECT = "correct it where it was found"
 
 
 class _File(Struct):
@@ -173,6 +175,10 @@ class _Merger:
         """Return the entry as the configuration would have it, None with a warning if it can't."""
         settings = self._settings
         given = settings.priority if found.priority is None else found.priority
+        if find_kind(found.type) is None:
+            # Before it is checked: nobody who is found has a package's code run.
+            self._warn(place, f"type: this provider type is not known: {_NOT_USED}", _CORRECT)
+            return None
         try:
             entry = ProviderEntry(
                 name=found.name,
@@ -190,7 +196,7 @@ class _Merger:
             detail = error.errors(include_url=False)[0]
             key = detail["loc"][0] if detail["loc"] else "entry"
             what = detail["ctx"]["what"] if detail["type"] == "refused" else "this is not valid"
-            self._warn(place, f"{key}: {what}: {_NOT_USED}", "correct it where it was found")
+            self._warn(place, f"{key}: {what}: {_NOT_USED}", _CORRECT)
             return None
         fault = find_fault(found, settings.private_networks)
         if fault is not None:

@@ -8,6 +8,7 @@ import pytest
 
 from proxy.config.load import LoadedConfig, load_config
 from tests.config.loading import GOOD_KEY, HASHER, load_text, warnings_of
+from tests.fakes.third_party import install_package
 
 OWN = f"""
 api_keys: [{GOOD_KEY}]
@@ -253,6 +254,20 @@ def test_a_broken_entry_costs_only_itself(tmp_path: Path, bad: dict[str, Any]) -
     loaded = load(tmp_path, entry(**bad), entry("good"))
     assert list(loaded.snapshot.providers) == ["written", "good"]
     assert len(warnings_of(loaded)) == 1
+
+
+def test_nobody_who_is_found_has_a_packages_code_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A type that only a package brings is left out, and the package is not even looked for."""
+    site = tmp_path / "site"
+    site.mkdir()
+    install_package(site, "raise SystemExit", type_name="acme")
+    monkeypatch.syspath_prepend(site)
+    loaded = load(tmp_path, entry(type="acme"), entry("other", base_url="https://b.example/v1"))
+    assert "found" not in loaded.snapshot.providers
+    assert "other" in loaded.snapshot.providers
+    assert any("this provider type is not known" in warning for warning in warnings_of(loaded))
 
 
 def test_nothing_but_the_known_keys_is_taken(tmp_path: Path) -> None:
