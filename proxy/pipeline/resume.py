@@ -34,6 +34,9 @@ RESUMABLE = frozenset[Operation](("responses", "input_tokens"))
 MOST_REFERENCES = 256
 """Items of earlier answers that one request may refer to: each may cost a look into the store."""
 
+MOST_REFERRED_BYTES = 32 * 1024 * 1024
+"""Of all of them together."""
+
 
 async def resume(store: ResponseStore, caller: Caller, ask: Ask) -> None:
     """
@@ -91,6 +94,7 @@ async def _resolve(store: ResponseStore, caller: Caller, ask: Ask, references: l
     if len(references) > MOST_REFERENCES:
         raise InvalidRequest(f"'{INPUT}' refers to more than {MOST_REFERENCES} items.", param=INPUT)
     items: dict[str, Raw] = {}
+    room_bytes = MOST_REFERRED_BYTES
     for item_id in references:
         if item_id in items:
             continue
@@ -98,7 +102,13 @@ async def _resolve(store: ResponseStore, caller: Caller, ask: Ask, references: l
         if stored is None or not caller.may_ask_for(stored.model):
             _refuse_item(item_id)
         if stored.provider is None:
-            items |= _list_found(stored, references)
+            found = _list_found(stored, references)
+            items |= found
+            room_bytes -= sum(len(bytes(item)) for item in found.values())
+            if room_bytes < 0:
+                raise InvalidRequest(
+                    f"'{INPUT}' refers to more than {MOST_REFERRED_BYTES} bytes.", param=INPUT
+                )
             if item_id not in items:
                 _refuse_item(item_id)
         else:
@@ -110,7 +120,8 @@ async def _resolve(store: ResponseStore, caller: Caller, ask: Ask, references: l
 def _list_found(stored: StoredResponse, references: list[str]) -> dict[str, Raw]:
     wanted = [each for each in references if each in stored.item_ids]
     found = {each: find_item(stored, each) for each in wanted}
-    return {each: item for each, item in found.items() if item is not None}
+    # Copied: as they are they would hold all of the response in memory.
+    return {each: item.copy() for each, item in found.items() if item is not None}
 
 
 def _pin(ask: Ask, provider: str) -> None:

@@ -127,6 +127,14 @@ async def test_anything_else_is_refused(
     assert caught.value.param == param
 
 
+async def test_what_is_referred_to_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few bytes of a request must not become any number of them."""
+    monkeypatch.setattr("proxy.pipeline.resume.MOST_REFERRED_BYTES", 50)
+    with pytest.raises(InvalidRequest) as caught:
+        await go_on(input=refer("msg_1"))
+    assert caught.value.param == "input"
+
+
 @pytest.mark.parametrize(
     "stranger",
     [
