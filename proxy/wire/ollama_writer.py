@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -26,10 +27,15 @@ from proxy.domain.usage import Usage
 from proxy.wire.base import Ask
 from proxy.wire.gathered_answer import GatheredChoice, gather_answer
 from proxy.wire.json_text import encode
-from proxy.wire.ndjson import build_line
+from proxy.wire.ndjson import build_line, end_line
 
 MAX_HELD_CHARACTERS = 16 * 1024 * 1024
 """Of the arguments of calls that have not ended yet."""
+_AROUND_TEXT = {
+    True: (b'"message":{"role":"assistant","content":', b'},"done":false}'),
+    False: (b'"response":', b',"done":false}'),
+}
+"""What stands before and behind a text, in a chat and else."""
 _INVALID = "INVALID_JSON"
 """Where arguments that are no object stand, as an object must be there."""
 _NOTHING = Usage(0, 0)
@@ -57,6 +63,7 @@ class OllamaWriter:
         self._ask = ask
         self._is_chat = ask.operation == "ollama_chat"
         self._model = ask.model
+        self._encoded_model: bytes | None = None
         self._usage = _NOTHING
         self._finished: Finished | None = None
         self._choice: int | None = None
@@ -102,6 +109,7 @@ class OllamaWriter:
             return b""
         if isinstance(event, Started):
             self._model = event.model or self._model
+            self._encoded_model = None
             return b""
         if self._choice is None:
             self._choice = event.choice
@@ -110,6 +118,8 @@ class OllamaWriter:
         if isinstance(event, Finished):
             self._finished = event
             return b""
+        if self._first_s is not None and isinstance(event, Said) and event.text:
+            return self._build_text(event.text)
         said = self._read_said(event)
         if said is None:
             return b""
@@ -153,6 +163,18 @@ class OllamaWriter:
         calls: Sequence[dict[str, Any]] = (),
     ) -> dict[str, Any]:
         return build_said(text, thinking, calls, is_chat=self._is_chat)
+
+    def _build_text(self, text: str) -> bytes:
+        """Return a line of text alone, as nearly all of them are: written without a dictionary."""
+        model = self._encoded_model
+        if model is None:
+            model = self._encoded_model = encode(self._model)
+        created_at = format_time(self._ask.asked_at + self._ask.measure_s())
+        before, after = _AROUND_TEXT[self._is_chat]
+        return end_line(
+            b'{"model":%b,"created_at":"%b",%b%b%b'
+            % (model, created_at.encode(), before, encode(text), after)
+        )
 
     def _build_line(self, said: dict[str, Any]) -> bytes:
         created_at = format_time(self._ask.asked_at + self._ask.measure_s())
@@ -254,8 +276,14 @@ def build_error_body(error: ProxyError) -> bytes:
 
 def format_time(epoch_s: float) -> str:
     """Return a time as Ollama writes it."""
-    moment = datetime.fromtimestamp(epoch_s, UTC)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    second = int(epoch_s)
+    return f"{_format_second(second)}.{int((epoch_s - second) * 1_000_000):06d}Z"
+
+
+# Chunks come many in a second, and taking a time apart costs more than writing the rest of a line.
+@lru_cache(maxsize=16)
+def _format_second(epoch_s: int) -> str:
+    return datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _to_ns(seconds: float) -> int:

@@ -96,6 +96,19 @@ def test_a_stream_is_a_line_for_each_thing_that_is_said() -> None:
     }
 
 
+def test_a_line_of_text_is_written_like_any_other() -> None:
+    """Most lines are text alone and take a shorter way: the same comes of it, to the byte."""
+    for ask in (ask_for("ollama_chat"), ask_for("ollama_generate")):
+        ask.measure_s = lambda: 0.25
+        writer = OllamaWriter(ask)
+        for text in ("a", 'é "\u2028\n', ""):
+            first, *rest = [writer.write([Said(text)]) for _ in range(3)]
+            assert rest == [first, first]
+        # Whoever has answered is told by name from then on.
+        later = json.loads(writer.write([Started(None, "other"), Said("b")]))
+        assert later["model"] == "other"
+
+
 def test_generated_text_stands_in_response_and_knows_no_calls() -> None:
     """The other endpoint has no message around it."""
     said = follow(ask_for("ollama_generate"))
