@@ -142,8 +142,9 @@ def _check_name(part: PartHead) -> None:
     check = REFUSED.get(part.name)
     if check is not None:
         check(part.name, _NOTHING)
-    if part.name.startswith("model["):
-        raise InvalidRequest("'model' must be a plain field.", param=_MODEL)
+    lowered = part.name.lower()
+    if lowered.startswith("model[") or (lowered == _MODEL and part.name != _MODEL):
+        raise InvalidRequest("'model' must be a plain field, in small letters.", param=_MODEL)
     if part.name == _MODEL and part.is_file:
         raise InvalidRequest("'model' must be no file.", param=_MODEL)
 

@@ -93,7 +93,7 @@ async def test_the_deployment_in_the_path_is_the_model(
     assert (record.endpoint, record.alias) == (operation, name)
 
 
-@pytest.mark.parametrize("path", ["m", "m/images/generations", "m/messages"])
+@pytest.mark.parametrize("path", ["m", "m/moderations", "m/messages"])
 async def test_what_deployments_do_not_offer_is_not_found(path: str) -> None:
     """Other operations below a deployment are 404, and recorded as no path of ours."""
     async with serving(build_snapshot()) as server:

@@ -88,6 +88,7 @@ def test_a_model_that_is_known_stands_in_front(parts: Sequence[bytes]) -> None:
         (MODEL, FILE, _field("model[]", b"other")),
         (_field("model[a]", b"other"), MODEL),
         (BEGIN[5:] + b'"model"; filename="m"\r\n\r\nalias',),
+        (MODEL, FILE, _field("Model", b"other")),
         (_field("model", b""), FILE),
         (_field("model", b"\xff"), FILE),
         (_field("model", b"m" * (MAX_MODEL_BYTES + 1)), FILE),
@@ -95,7 +96,8 @@ def test_a_model_that_is_known_stands_in_front(parts: Sequence[bytes]) -> None:
         (MODEL, FILE, BEGIN[5:] + b'"model"; filename="m"\r\n\r\nalias'),
     ],
     ids=[
-        *("twice", "at once twice", "as a list", "a list first", "a file", "empty", "no text"),
+        *("twice", "at once twice", "as a list", "a list first", "a file"),
+        *("in capitals", "empty", "no text"),
         *("long", "absent", "a file later"),
     ],
 )
