@@ -58,6 +58,12 @@ def read_responses_chat(ask: Ask) -> ChatRequest:
 
     Source: wire-formats §2.7; tests/wire/test_responses_chat_reader.py.
     """
+    if ask.pinned is not None:
+        # The provider has had responses of its own, and is now one that has none.
+        raise NotOffered(
+            "The provider does not have what this goes on from; send it as a whole.",
+            param="previous_response_id",
+        )
     turns = _Turns()
     text = read_value(
         "instructions", ask.fields.get("instructions"), _decode_text, "must be a string"

@@ -130,6 +130,15 @@ def test_an_earlier_response_alone_can_be_gone_on_from() -> None:
     assert refusal.value.param == "previous_response_id.role"
 
 
+def test_what_a_provider_keeps_is_not_passed_over() -> None:
+    """Where it has no responses any more, the request would be answered without its beginning."""
+    ask = build_ask(previous_response_id="resp_1")
+    ask.pinned = "up"
+    with pytest.raises(NotOffered) as refusal:
+        read_responses_chat(ask)
+    assert refusal.value.param == "previous_response_id"
+
+
 def test_thoughts_of_openais_own_are_left_out() -> None:
     """Nobody else can read them, and a text that nothing vouches for is taken back by nobody."""
     own = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAA"}
