@@ -16,7 +16,8 @@ from msgspec.structs import replace
 
 from proxy.domain.catalog import Deployment, Provider
 from proxy.domain.chat import ChatRequest, Maker, Message, Text
-from proxy.domain.exchange import Operation, OutboundRequest
+from proxy.domain.events import Event
+from proxy.domain.exchange import Anomaly, Operation, OutboundRequest
 from proxy.domain.health import ProbeReading
 from proxy.domain.settings import Clocks
 from proxy.providers.headers import AUTHORIZATION, build_headers, build_key_header
@@ -25,8 +26,9 @@ from proxy.providers.probe_answer import find_probed_model, read_probe_answer
 from proxy.providers.probe_request import build_free_probe
 from proxy.wire.base import Ask, CheckedAnswer, StreamReader
 from proxy.wire.context_window import WindowBounds
-from proxy.wire.dialect import EventWriter
+from proxy.wire.dialect import EventReader, EventWriter
 from proxy.wire.dialects import find_dialect, read_chat
+from proxy.wire.forced_call import ForcedCall, find_forced, read_forced
 from proxy.wire.ndjson import NDJSON
 from proxy.wire.ollama_chat_writer import write_ollama_chat
 from proxy.wire.ollama_events import OllamaEvents, read_ollama_events
@@ -107,11 +109,14 @@ class Ollama:
 
     def open_stream(self, ask: Ask, max_event_bytes: int) -> StreamReader:
         """Return the reader for one streamed answer (see `providers/base.py`)."""
-        reader = OllamaEvents(ask, max_event_bytes)
+        lines = OllamaEvents(ask, max_event_bytes)
+        reader: EventReader = lines
         writer: EventWriter
         if ask.operation in _OWN_DIALECT:
-            writer = PassedLines(reader)
+            writer = PassedLines(lines)
         else:
+            forced = find_forced(read_chat(ask))
+            reader = lines if forced is None else ForcedCall(forced, lines)
             writer = find_dialect(ask.operation).open_writer(ask)
         return TranslatedStream(ask, reader, writer)
 
@@ -121,14 +126,14 @@ class Ollama:
             return read_ollama_vectors(ask, body)
         if ask.operation in _OWN_DIALECT:
             return read_passed_answer(ask, body)
-        events, anomalies = read_ollama_events(ask, body)
+        events, anomalies = _read_events(ask, body)
         return translate_answer(ask, events, anomalies)
 
     def stream_answer(self, ask: Ask, body: bytes) -> CheckedAnswer:
         """Return a complete answer as a stream (see `providers/base.py`)."""
         if ask.operation in _OWN_DIALECT:
             return read_passed_answer(ask, body)
-        events, anomalies = read_ollama_events(ask, body)
+        events, anomalies = _read_events(ask, body)
         return translate_answer(ask, events, anomalies, as_stream=True)
 
     def build_probe(self, provider: Provider, clocks: Clocks) -> OutboundRequest | None:
@@ -160,6 +165,12 @@ def find_root(provider: Provider) -> str:
     for surface in _SURFACES:
         url = url.removesuffix(surface)
     return url
+
+
+def _read_events(ask: Ask, body: bytes) -> tuple[list[Event], tuple[Anomaly, ...]]:
+    events, anomalies = read_ollama_events(ask, body)
+    forced = find_forced(read_chat(ask))
+    return events if forced is None else read_forced(forced, events), anomalies
 
 
 def _find_bounds(deployment: Deployment) -> WindowBounds:

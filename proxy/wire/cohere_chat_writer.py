@@ -65,7 +65,8 @@ def write_cohere_chat(chat: ChatRequest, model: str, dropped: list[str]) -> byte
         raise NotOffered("Cohere answers with text only.", param="modalities")
     body: dict[str, Any] = {"model": model, "messages": write_cohere_messages(chat.messages)}
     _write_tools(chat, body, dropped)
-    if chat.format is not None:
+    # A format is of a text, which an answer that must be a call does not have.
+    if chat.format is not None and body.get("tool_choice") != "REQUIRED":
         if chat.tools or "documents" in extra:
             raise NotOffered(
                 "Cohere cannot be bound to JSON where it is given tools or documents.",

@@ -9,6 +9,7 @@ from msgspec import Raw
 from proxy.domain.chat import ChatRequest, Effort, Reasoning, Tool
 from proxy.domain.errors import InvalidRequest, NotOffered
 from proxy.wire.context_window import WindowBounds, choose_window
+from proxy.wire.forced_call import find_forced, tell_forced
 from proxy.wire.json_text import encode
 from proxy.wire.ollama_messages import write_ollama_messages
 
@@ -47,6 +48,9 @@ def write_ollama_chat(
     `truncate` and `shift` are false unless the client has set them: what does not fit into the
     window is refused then, where Ollama would forget the beginning of it.
 
+    Ollama cannot be told that a tool must be called. Where there is one that must, the answer is
+    bound to the schema of its arguments instead (`forced_call.py`).
+
     Args:
         chat: what is asked.
         model: its name at the server.
@@ -59,15 +63,20 @@ def write_ollama_chat(
 
     Source: wire-formats §3.4; tests/wire/test_ollama_chat_writer.py.
     """
+    forced = find_forced(chat)
     written = write_ollama_messages(chat.messages)
+    if forced is not None:
+        _tell(written.messages, tell_forced(forced))
     messages = encode(written.messages)
     body: dict[str, Any] = {"model": model, "messages": Raw(messages), "stream": chat.streams}
     prompt_bytes = len(messages) - written.picture_bytes
-    tools = _choose_tools(chat, dropped)
+    tools = _choose_tools(chat, dropped) if forced is None else ()
     if tools:
         body["tools"] = Raw(encode([_build_tool(tool) for tool in tools]))
         prompt_bytes += len(memoryview(body["tools"]))
-    if chat.format is not None:
+    if forced is not None:
+        body["format"] = _NO_PARAMETERS if forced.parameters is None else forced.parameters
+    elif chat.format is not None:
         body["format"] = "json" if chat.format.schema is None else chat.format.schema
     if chat.reasoning is not None:
         body["think"] = _find_level(chat.reasoning)
@@ -162,7 +171,9 @@ def _choose_tools(chat: ChatRequest, dropped: MutableSequence[str]) -> tuple[Too
     """Return the tools that are told of: a choice among them is all that can be kept to here."""
     tools, choice = chat.tools, chat.tool_choice
     if choice is not None and choice.mode == "required":
-        raise NotOffered("Ollama cannot be told that a tool must be called.", param="tool_choice")
+        raise NotOffered(
+            "Ollama cannot be told that one of several tools must be called.", param="tool_choice"
+        )
     if choice is not None and choice.mode == "none":
         return ()
     if choice is not None and choice.names:
@@ -172,6 +183,15 @@ def _choose_tools(chat: ChatRequest, dropped: MutableSequence[str]) -> tuple[Too
     if tools and chat.is_parallel is False:
         dropped.append("parallel_tool_calls")
     return tools
+
+
+def _tell(messages: list[dict[str, Any]], words: str) -> None:
+    """Say something to the model, behind what the client has to say to it."""
+    if messages and messages[0]["role"] == "system":
+        words = f"{messages[0]['content']}\n\n{words}"
+        messages[0] = {**messages[0], "content": words}
+    else:
+        messages.insert(0, {"role": "system", "content": words})
 
 
 def _build_tool(tool: Tool) -> dict[str, Any]:

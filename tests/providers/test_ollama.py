@@ -182,3 +182,19 @@ def test_its_clocks_are_those_of_a_local_server() -> None:
     assert OLLAMA.is_local
     assert OLLAMA.has_context_window
     assert not OLLAMA.needs_key
+
+
+def test_a_tool_that_must_be_called_is_called_by_what_is_said() -> None:
+    """The text of the answer is the call's arguments, whole, as a stream and streamed."""
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+    asked: dict[str, Any] = {"tools": [tool], "tool_choice": "required"}
+    assert json.loads(build(ask_for(**asked)).body)["format"] == {"type": "object"}
+    body = END.replace(b'"Hi"', b'"{\\"a\\":1}"')
+    whole = json.loads(TYPE.read_answer(ask_for(**asked), body).body)["choices"][0]
+    assert whole["finish_reason"] == "tool_calls"
+    assert whole["message"]["tool_calls"][0]["function"] == {"name": "f", "arguments": '{"a":1}'}
+    stream = TYPE.open_stream(ask_for(**asked, stream=True), 1000)
+    told = stream.feed(body + b"\n") + stream.finish()
+    assert b'"name":"f"' in told and b'"finish_reason":"tool_calls"' in told
+    told = TYPE.stream_answer(ask_for(**asked, stream=True), body).body
+    assert b'"name":"f"' in told and b'"finish_reason":"tool_calls"' in told

@@ -200,6 +200,13 @@ def test_what_would_be_another_answer_is_refused(fields: Any, param: str) -> Non
     assert refuse(**fields) == param
 
 
+def test_a_format_beside_a_call_that_must_be_is_left_out() -> None:
+    """It is of a text, and there will be none."""
+    body, dropped = write(format=Format(), tools=(NOW,), tool_choice=ToolChoice("required"))
+    assert body["tool_choice"] == "REQUIRED"
+    assert "response_format" not in body and dropped == []
+
+
 def test_text_alone_is_what_it_answers_with() -> None:
     """That a client wants nothing but text need not be said."""
     assert write(extra={"modalities": ["text"]}) == ({}, [])

@@ -101,7 +101,7 @@ def test_how_much_is_thought_is_said_in_ollamas_words(
 
 
 def test_tools_are_told_and_their_choice_kept_to() -> None:
-    """`none` tells of no tools, names leave out the others; what must be called is refused."""
+    """`none` tells of no tools, names leave out others; that one of several must is refused."""
     body, dropped = write(ChatRequest(HI, tools=TOOLS, is_parallel=False))
     assert body["tools"] == [
         {
@@ -121,6 +121,20 @@ def test_tools_are_told_and_their_choice_kept_to() -> None:
     with pytest.raises(NotOffered) as raised:
         write(ChatRequest(HI, tools=TOOLS, tool_choice=ToolChoice("required")))
     assert raised.value.param == "tool_choice"
+
+
+@pytest.mark.parametrize("messages", [HI, (Message("system", (Text("Be kind."),)), *HI)])
+def test_one_tool_that_must_be_called_is_a_schema(messages: tuple[Message, ...]) -> None:
+    """The answer is bound to its arguments, and the model is told so before all else."""
+    choice = ToolChoice("required", ("f",))
+    body, dropped = write(ChatRequest(messages, tools=TOOLS, tool_choice=choice))
+    assert body["format"] == {"type": "object"}
+    assert "tools" not in body
+    system, user = body["messages"]
+    assert (system["role"], user) == ("system", {"role": "user", "content": "Hi"})
+    assert "'f'" in system["content"] and "does f" in system["content"]
+    assert system["content"].startswith("Be kind.") == (len(messages) == 2)
+    assert dropped == []
 
 
 def test_the_window_holds_messages_tools_and_answer() -> None:
