@@ -34,7 +34,7 @@ from proxy.wire.retry_after import (
 from proxy.wire.sse import build_event
 
 _TOO_LONG = "This model's maximum context length is exceeded"
-_NAMES_CONTEXT = re.compile("context (?:length|size|window)", re.IGNORECASE)
+_KNOWN = re.compile("maximum context length|available context size", re.IGNORECASE)
 NO_VALUE = msgspec.Raw(b"")
 """Default of a raw field that did not come."""
 _FALSY = (b"", b"null", b"false", b'""', b"{}", b"[]", b"0")
@@ -169,7 +169,7 @@ def build_error_event(error: ProxyError) -> bytes:
 def _read_message(error: ProxyError) -> str:
     """Return an error's words; frameworks look for OpenAI's own where the prompt is too long."""
     message = error.message
-    if error.code != "context_length_exceeded" or _NAMES_CONTEXT.search(message):
+    if error.code != "context_length_exceeded" or _KNOWN.search(message):
         return message
     return f"{_TOO_LONG}: {message}"
 

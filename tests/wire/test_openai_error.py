@@ -802,6 +802,10 @@ def test_the_body_has_all_four_keys() -> None:
     ("said", "told"),
     [
         ("too many tokens", "This model's maximum context length is exceeded: too many tokens"),
+        (
+            "longer than the context length",
+            "This model's maximum context length is exceeded: longer than the context length",
+        ),
         ("Maximum context length is 9.", "Maximum context length is 9."),
         ("exceeds the available context size", "exceeds the available context size"),
     ],
