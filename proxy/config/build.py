@@ -9,7 +9,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from proxy.config.build_callers import BuiltCallers, build_callers, find_unknown_models
+from proxy.config.build_callers import (
+    BuiltCallers,
+    build_callers,
+    find_unknown_models,
+    find_unknown_owners,
+)
 from proxy.config.build_discovery import BuiltDiscovery
 from proxy.config.build_found import build_found
 from proxy.config.build_groups import BuiltGroups, build_groups
@@ -93,6 +98,7 @@ def build(
         callers=callers.callers,
     )
     warnings.extend(find_unknown_models(top, tree, snapshot))
+    warnings.extend(find_unknown_owners(checked.providers, tree, snapshot))
     if top.workers > 1 and top.redis_url is None:
         what = (
             f"{top.workers} workers without redis_url: each has circuit breakers of its own, and "

@@ -14,6 +14,7 @@ from proxy.config.key_schema import ApiKeyEntry
 from proxy.config.node import Node
 from proxy.config.problem import Place, Problem
 from proxy.config.schema import ConfigFile
+from proxy.config.validate import CheckedProvider
 from proxy.domain.catalog import Snapshot
 from proxy.domain.identity import Caller, KeyHasher
 from proxy.domain.settings import RateLimit
@@ -56,6 +57,20 @@ def find_unknown_models(top: ConfigFile, tree: Node, snapshot: Snapshot) -> Iter
                     "models: this name stands for nothing that is in service",
                     "write it as clients do: an alias, a model or provider/model that there is",
                 )
+
+
+def find_unknown_owners(
+    providers: Sequence[CheckedProvider], tree: Node, snapshot: Snapshot
+) -> Iterator[Problem]:
+    """Yield a warning for each provider whose files are said to be of nobody who has a key."""
+    for checked in providers:
+        owner = checked.entry.files_organization
+        if owner is not None and owner not in snapshot.organizations:
+            yield Problem(
+                tree.place_of(*checked.steps, "files_organization"),
+                "files_organization: no key of api_keys is of this organization",
+                "name one that is some key's organization_id, or remove the line",
+            )
 
 
 def is_loopback(host: str) -> bool:

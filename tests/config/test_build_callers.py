@@ -139,6 +139,15 @@ def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
     assert GOOD_KEY not in problem
 
 
+def test_files_of_nobody_get_a_warning(tmp_path: Path) -> None:
+    """A provider whose files are said to be of an organization without a key is pointed at."""
+    text = f"api_keys:\n  - {{key: {GOOD_KEY}, organization_id: acme}}\n" + SIM
+    for owner, count in (("acme", 0), ("acne", 1)):
+        named = text.replace("type: simulator", f"type: simulator, files_organization: {owner}")
+        lines = warnings_of(load_text(tmp_path, named))
+        assert ["files_organization: no key" in line for line in lines] == [True] * count
+
+
 def test_an_unknown_name_of_a_key_gets_a_warning(tmp_path: Path) -> None:
     """A name that nothing answers to is pointed at, where it stands."""
     text = f"api_keys:\n  - key: {GOOD_KEY}\n    models: [sim-echo, sim/sim-echo, nope, sim/no]\n"
