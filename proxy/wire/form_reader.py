@@ -161,6 +161,8 @@ class FormReader:
         """Read the head of a part; what is held begins with the line that separates it."""
         # Behind a value the line that separates begins with the end of a line.
         begin = self._held.index(self._delimiter) + len(self._delimiter) + len(_LINE_END)
+        if self._held.startswith(_LINE_END, begin):
+            raise _bad("a part has no headers")
         end = self._held.find(_HEAD_END, begin)
         if (len(self._held) if end < 0 else end) - begin > MAX_HEAD_BYTES:
             raise _bad(f"a part has more than {MAX_HEAD_BYTES} bytes of headers")
