@@ -27,6 +27,7 @@ _SECTIONS = frozenset(
     )
 )
 _WIDTH = 100
+_MOST_BITS = 4096
 
 
 class NotLiteLLM(ValueError):
@@ -41,7 +42,8 @@ class Imported(Struct, frozen=True):
 
     def write(self, source: str) -> str:
         """Return it as YAML, with the notes above it; `source` names the file it was made from."""
-        head = [f"# Made from {source} by `llm-proxy import-litellm`. Check it: llm-proxy check"]
+        shown = source if source.isprintable() else "a file"
+        head = [f"# Made from {shown} by `llm-proxy import-litellm`. Check it: llm-proxy check"]
         if self.notes:
             head.append("# What has no counterpart, or has to be done by hand:")
             head += [f"# - {note}" for note in self.notes]
@@ -54,6 +56,19 @@ class Imported(Struct, frozen=True):
             default_flow_style=False,
         )
         return "\n".join([*head, "", body])
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads what can be written again: Python writes no number of thousands of digits."""
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        number: int = super().construct_yaml_int(node)
+        if number.bit_length() > _MOST_BITS:
+            raise ValueError("a number of too many digits")
+        return number
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -100,7 +115,7 @@ def import_litellm(data: bytes) -> Imported:
 
 def _parse(data: bytes) -> Mapping[str, Any]:
     try:
-        document = yaml.safe_load(data)
+        document = yaml.load(data, _Loader)  # noqa: S506 - it is a safe one.
     except (yaml.YAMLError, ValueError, RecursionError):
         raise NotLiteLLM("this is not YAML") from None
     if not isinstance(document, dict) or "model_list" not in document:

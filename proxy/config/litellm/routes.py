@@ -49,6 +49,8 @@ def build_routes(
         bodies[name] = body
     sources = _read_aliases(settings, bodies, notes)
     fallbacks = _read_fallbacks(settings, notes)
+    for name in sorted(fallbacks.keys() - bodies.keys() - sources.keys() - {"*"}):
+        notes.add(f"fallbacks of {name_key(name)}", "no route has this name: they were left out")
     routes = []
     for alias, source in {**{name: name for name in bodies}, **sources}.items():
         route = {"alias": alias, **bodies[source]}
@@ -106,7 +108,7 @@ def _is_one_of(name: str, patterns: Sequence[str]) -> bool:
 
 def _read_strategy(settings: Mapping[str, Any], notes: Notes) -> str:
     given = settings.get("routing_strategy") or "simple-shuffle"
-    strategy = _STRATEGIES.get(str(given))
+    strategy = _STRATEGIES.get(given) if isinstance(given, str) else None
     if strategy is None:
         notes.add("routing_strategy", "has no counterpart: 'weighted' stands for it")
     return strategy or "weighted"

@@ -71,6 +71,8 @@ class Targets(Struct, frozen=True):
 class _Provider(Struct):
     fields: dict[str, Any]
     wished_name: str
+    is_for_all: bool = False
+    """It is meant by `*`, not only by a name with its own in front."""
     models: list[str] = field(default_factory=list)
     info: dict[str, dict[str, float | int]] = field(default_factory=dict)
 
@@ -154,6 +156,9 @@ class _Reader:
             entry = {"name": names[key], **provider.fields, "models": provider.models}
             if provider.info:
                 entry["model_info"] = provider.info
+            if "*" in provider.models and not provider.is_for_all:
+                # Whom a bare name is not meant for is asked behind whom it is.
+                entry["priority"] = 2
             checked = self._entries.check(entry)
             if checked is not None:
                 entries[key] = checked
@@ -165,6 +170,7 @@ class _Reader:
         prefix, _, rest = name.rpartition("/")
         if rest == "*" and "*" not in prefix:
             provider.wished_name = prefix or provider.wished_name
+            provider.is_for_all = provider.is_for_all or not prefix
             what = "its provider serves every model that it is asked for"
         else:
             what = "a pattern inside of a name stands for every model at its provider"

@@ -35,6 +35,25 @@ _VENDORS: Mapping[str, str] = MappingProxyType(
         "xai": "grok",
     }
 )
+_OPENAIS = frozenset(
+    (
+        *("aiml", "anyscale", "baseten", "cerebras", "chutes", "cometapi", "dashscope"),
+        *("databricks", "deepinfra", "docker_model_runner", "featherless_ai", "fireworks_ai"),
+        *("friendliai", "galadriel", "github", "helicone", "huggingface", "hyperbolic"),
+        *("infinity", "lambda_ai", "meta_llama", "modelscope", "moonshot", "nano-gpt", "nebius"),
+        *("novita", "nscale", "nvidia_nim", "ovhcloud", "poe", "sambanova", "tencent", "v0"),
+        *("vercel_ai_gateway", "volcengine", "wandb", "xinference", "zai"),
+    )
+)
+"""Vendors without a type of ours that speak OpenAI's format: with their address they are served."""
+_OTHERS = frozenset(
+    (
+        *("bedrock", "bedrock_converse", "cloudflare", "gigachat", "nlp_cloud", "oci", "petals"),
+        *("predibase", "replicate", "sagemaker", "sagemaker_chat", "sagemaker_nova", "snowflake"),
+        *("triton", "vertex_ai", "vertex_ai_beta", "watsonx", "watsonx_text"),
+    )
+)
+"""Vendors with a format of their own, which an address does not change."""
 _BY_NAME = (
     ("claude", "anthropic"),
     ("command", "cohere"),
@@ -62,11 +81,13 @@ def find_vendor(model: str, given: str | None, has_address: bool) -> Vendor | No
             if nothing else is known of it.
     """
     prefix, slash, rest = model.partition("/")
+    vendor = given or (prefix if slash else "")
+    if vendor in _OTHERS:
+        return None
     if given:
-        name = rest if slash and prefix == given else model
-        type_name = _VENDORS.get(given)
-    elif slash and prefix in _VENDORS:
-        name, type_name = rest, _VENDORS[prefix]
+        name, type_name = (rest if slash and prefix == given else model), _find_type(given)
+    elif slash and _find_type(prefix) is not None:
+        name, type_name = rest, _find_type(prefix)
     else:
         name = model
         type_name = next((kind for start, kind in _BY_NAME if model.startswith(start)), None)
@@ -78,3 +99,7 @@ def find_vendor(model: str, given: str | None, has_address: bool) -> Vendor | No
         return None
     # How LiteLLM is told to ask chats as responses: the operation is the client's choice here.
     return Vendor(type_name, name.removeprefix("responses/") or name)
+
+
+def _find_type(vendor: str) -> str | None:
+    return ANY if vendor in _OPENAIS else _VENDORS.get(vendor)

@@ -86,6 +86,13 @@ def test_aliases_and_fallbacks() -> None:
     }
 
 
+def test_fallbacks_of_a_name_without_a_route_are_noted() -> None:
+    """What only a pattern serves has no route that could hold its fallbacks."""
+    routes, notes = build(Target("a", "p", "m"), fallbacks=[{"b": ["a"]}])
+    assert "fallbacks" not in routes[0]
+    assert notes == ("fallbacks of b: no route has this name: they were left out",)
+
+
 def test_a_fallback_may_be_one_of_a_pattern() -> None:
     """What a provider of every model serves under such a name is kept."""
     notes = Notes()

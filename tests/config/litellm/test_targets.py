@@ -44,6 +44,13 @@ def test_who_serves_any_model_has_the_name_that_clients_write_before_it() -> Non
     assert "serves every model" in notes
 
 
+def test_a_bare_name_goes_first_to_whom_it_is_meant_for() -> None:
+    """Who is only asked by a name with its own in front stands behind who takes any."""
+    found, _ = read(item("groq/*", "groq/*"), item("*", "openai/*"), item("xai/*", "xai/*"))
+    priorities = {entry["name"]: entry.get("priority", 1) for entry in found.providers}
+    assert priorities == {"groq": 2, "openai": 1, "xai": 2}
+
+
 def test_prices_and_windows_are_kept_by_model() -> None:
     """Costs of a token become those of a million, to six digits; a second word is noted."""
     facts = {"input_cost_per_token": "0.00000015", "max_input_tokens": 9, "supports_vision": True}
