@@ -460,3 +460,29 @@ def test_some_tools_that_may_be_called_are_all_that_is_offered(
     sent = json.loads(bytes(fields["tool_choice"]))
     assert sent == mode or sent["type"] == "allowed_tools"
     assert len(json.loads(bytes(fields["tools"]))) == offered
+
+
+@pytest.mark.parametrize(
+    ("type_name", "member"), [("deepseek", "reasoning_content"), ("openrouter", "reasoning")]
+)
+def test_a_client_of_responses_brings_thoughts_back(type_name: str, member: str) -> None:
+    """What it sends back of a turn with calls holds them, though they were not shown to it."""
+    call = {"id": "call_a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    details = [{"type": "reasoning.text", "text": "Hm.", "index": 0}]
+    said: dict[str, Any] = {"role": "assistant", "content": None, member: "Hm."}
+    said["tool_calls"] = [call]
+    if type_name == "openrouter":
+        said["reasoning_details"] = details
+    choice = {"index": 0, "message": said, "finish_reason": "tool_calls"}
+    answer = {"id": "c", "model": "m", "choices": [choice], "usage": USAGE}
+
+    def ask(*items: Any) -> Ask:
+        fields = {"model": "m", "input": [{"role": "user", "content": "hi"}, *items]}
+        return find_dialect("responses").parse_ask("responses", json.dumps(fields).encode(), {})
+
+    first = find_type(type_name).read_answer(ask(), json.dumps(answer).encode())
+    output = json.loads(first.body)["output"]
+    assert [item.get("summary", []) for item in output] == [[]] * len(output)
+    result = {"type": "function_call_output", "call_id": "call_a", "output": "x"}
+    sent = json.loads(build(type_name, ask(*output, result)).body)["messages"][1]
+    assert sent == said
