@@ -229,10 +229,12 @@ class CohereDecoder:
         if not text:
             return
         if not call.is_told:
-            call.held += text
-            if _NULL.startswith(call.held.strip()):
+            text = call.held + text
+            # Without its blanks: there may be any number of them.
+            call.held = text.strip()
+            if _NULL.startswith(call.held):
                 return
-            text, call.held, call.is_told = call.held, "", True
+            call.held, call.is_told = "", True
         out.append(CallArguments(call.index, text))
 
     def _end_call(self, out: list[Event]) -> None:

@@ -85,6 +85,14 @@ def test_arguments_are_told_as_they_come() -> None:
     assert decode(call("tool-call-start", name="f"), *odd)[1:] == [CallArguments(0, "nullity")]
 
 
+def test_blanks_before_arguments_are_not_held() -> None:
+    """There may be any number of them, in any number of events, and they cost nothing."""
+    blank = call("tool-call-delta", arguments=" " * 1000)
+    begun = call("tool-call-delta", arguments=' {"a"')
+    said = decode(call("tool-call-start", name="f"), *[blank] * 50, begun, blank)
+    assert said[1:] == [CallArguments(0, ' {"a"'), CallArguments(0, " " * 1000)]
+
+
 def test_a_call_ends_where_the_next_begins() -> None:
     """Calls never overlap, and the end of the answer ends the last."""
     said = decode(
