@@ -95,6 +95,9 @@ class EntryReader:
             shown = f": write what {variable} holds into it" if variable else ""
             self._notes.add(place, f"{_SWITCHED_OFF}{shown}")
             return _NO_ADDRESS
+        # Of some vendors LiteLLM is given the whole address of what is asked.
+        ends = [path for path in kind.operations.values() if address.endswith(path)]
+        address = address.removesuffix(max(ends, key=len, default=""))
         if address.rstrip("/") == kind.base_url:
             return {}
         if find_url_problem(address) is None and is_private_name(address):

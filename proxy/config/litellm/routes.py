@@ -137,11 +137,16 @@ def _read_fallbacks(settings: Mapping[str, Any], notes: Notes) -> dict[str, list
     found: dict[str, list[str]] = {}
     for kind in _KINDS:
         given = settings.get(kind)
-        for item in given if isinstance(given, list) else ():
-            for name, values in item.items() if isinstance(item, dict) else ():
+        for item in _as_list(given):
+            if not isinstance(item, dict):
+                notes.add(kind, "one that does not say whose it is was left out")
+                continue
+            for name, values in item.items():
                 listed = _as_list(values)
                 if any(isinstance(value, dict) for value in listed):
                     notes.add(kind, "one with parameters of its own is only tried by its name")
+                if not all(map(_read_name, listed)):
+                    notes.add(kind, "one that names no model was left out")
                 names = found.setdefault(str(name), [])
                 names.extend(filter(None, map(_read_name, listed)))
         if given and kind != "fallbacks":

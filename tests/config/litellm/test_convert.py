@@ -161,7 +161,11 @@ def test_whatever_a_part_is_what_is_made_can_be_served(path: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "data", [b"\xff", b"a: [", b"- 1", b"a: 1", b"", b"[" * 1200, b"model_list: !!python/x 1"]
+    "data",
+    [
+        *(b"\xff", b"a: [", b"- 1", b"a: 1", b"", b"[" * 1200, b"model_list: !!python/x 1"),
+        pytest.param(b"model_list: []\na: 0x" + b"f" * 6000, id="endless-number"),
+    ],
 )
 def test_what_is_no_configuration_is_told(data: bytes) -> None:
     """Anything else than LiteLLM's YAML is refused in words that hold nothing of it."""
@@ -175,3 +179,10 @@ def test_a_list_without_deployments_is_taken_all_the_same(models: str, tmp_path:
     imported = import_litellm(f"model_list: {models}\nrouter_settings: 3".encode())
     assert imported.config["providers"] == imported.config["routes"] == []
     load(imported, tmp_path)
+
+
+def test_the_name_of_the_file_cannot_become_a_part_of_it() -> None:
+    """A line end in it would end the comment that it stands in."""
+    text = import_litellm(b"model_list: []").write("a\nadmin_keys: [x]\n.yaml")
+    assert "admin_keys" not in text.partition("\n\n")[2]
+    assert yaml.safe_load(text)["providers"] == []

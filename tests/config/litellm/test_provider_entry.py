@@ -84,6 +84,22 @@ def test_without_an_address_a_provider_is_switched_off(
     assert "switched off" in lines[0]
 
 
+@pytest.mark.parametrize(
+    ("type_name", "address", "base_url"),
+    [
+        ("cohere", "https://api.cohere.com/v2/chat", None),
+        ("cohere", "https://c.example/v2/embed", "https://c.example"),
+        ("openai", "https://llm.example/v1/chat/completions", "https://llm.example/v1"),
+    ],
+)
+def test_what_is_asked_is_no_part_of_an_address(
+    type_name: str, address: str, base_url: str | None
+) -> None:
+    """LiteLLM is told of it with some vendors; here it would be asked for twice."""
+    entry, _ = read(type_name, api_base=address)
+    assert entry.get("base_url") == base_url
+
+
 def test_what_the_schema_refuses_is_left_out() -> None:
     """A value that would not pass is noted and gone; without models there is no provider."""
     notes = Notes()

@@ -100,3 +100,25 @@ def test_a_fallback_may_be_one_of_a_pattern() -> None:
     patterns = ("openrouter/*",)
     (route,) = build_routes([Target("a", "p", "m")], settings, notes, patterns=patterns)
     assert route["fallbacks"] == ["openrouter/auto"]
+
+
+def test_fallbacks_that_are_left_out_are_noted() -> None:
+    """One mapping is taken as a list of one; what is no mapping, or names no model, is told."""
+    targets = (Target("a", "p", "m"), Target("b", "p", "n"))
+    (a, b), notes = build(*targets, fallbacks={"a": "b"})
+    assert (a["fallbacks"], "fallbacks" in b, notes) == (["b"], False, ())
+    _, notes = build(*targets, fallbacks=["a", {"b": [["a"]]}])
+    assert notes == (
+        "fallbacks: one that does not say whose it is was left out",
+        "fallbacks: one that names no model was left out",
+    )
+
+
+def test_a_strategy_that_is_no_text_is_not_written_out() -> None:
+    """Lists within lists, by anchors of YAML, would be more text than there is memory for."""
+    bomb: list[Any] = ["x"] * 9
+    for _ in range(12):
+        bomb = [bomb] * 9
+    targets = (Target("a", "p", "m"), Target("a", "q", "m"))
+    ((route,), notes) = build(*targets, routing_strategy=bomb)
+    assert (route["strategy"], len(notes)) == ("weighted", 1)
