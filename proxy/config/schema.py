@@ -110,9 +110,10 @@ class LimitsEntry(Section):
         description="The largest answer that passes as it comes, such as speech or a file.",
     )
     max_form_start_bytes: Bytes = Field(
-        default=1024 * 1024,
+        default=26 * 1024 * 1024,
         description=(
-            "How far into a form its field `model` may stand; so much of it may be held in memory."
+            "How far into a form its field `model` may stand; where a client sends its file "
+            "first, so much of it is held in memory."
         ),
     )
     min_body_bytes_per_s: Count = Field(

@@ -72,7 +72,7 @@ class Settings(Struct, frozen=True):
     max_stream_bytes: int = 256 * 1024 * 1024
     max_upload_bytes: int = 512 * 1024 * 1024
     max_passed_answer_bytes: int = 512 * 1024 * 1024
-    max_form_start_bytes: int = 1024 * 1024
+    max_form_start_bytes: int = 26 * 1024 * 1024
     """How far into a form its field `model` is looked for."""
     client_clocks: ClientClocks = ClientClocks()
     min_body_bytes_per_s: int = 1024
