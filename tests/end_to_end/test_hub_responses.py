@@ -34,6 +34,16 @@ THINKING: Any = {"effort": "high", "summary": "auto"}
 ASKED: Any = {"role": "user", "content": PROMPT}
 
 
+EVERYWHERE = [*PLACES, "ollama"]
+
+
+@pytest.fixture(params=EVERYWHERE)
+def maker(request: pytest.FixtureRequest) -> str:
+    """Which provider is asked, by its name: one of each type, and Ollama."""
+    name: str = request.param
+    return name
+
+
 def answer_calls(output: Any, *results: str) -> Any:
     """Return the input after a turn with calls: the turn as it came, and their results."""
     ids = [item.call_id for item in output if item.type == "function_call"]
@@ -61,7 +71,8 @@ async def test_text(hub_sdk: AsyncOpenAI, maker: str) -> None:
     usage = response.usage
     assert usage is not None
     assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (9, 9, 18)
-    assert usage.input_tokens_details.cached_tokens == 4
+    # Ollama does not say what it had in its cache.
+    assert usage.input_tokens_details.cached_tokens == (0 if maker == "ollama" else 4)
 
 
 async def test_the_stream_helper(hub_sdk: AsyncOpenAI, maker: str) -> None:
@@ -162,7 +173,9 @@ async def test_which_tool_is_called_is_the_clients_choice(hub_sdk: AsyncOpenAI, 
     assert await ask(one) == {"get_time"}
     assert await ask({"type": "allowed_tools", "mode": "required", "tools": [one]}) == {"get_time"}
     assert await ask("none") == set()
-    assert await ask("required") == {"get_weather", "get_time"}
+    if maker != "ollama":
+        # It cannot be told that one of several must be called.
+        assert await ask("required") == {"get_weather", "get_time"}
 
 
 async def test_a_schema_is_kept_to(hub_sdk: AsyncOpenAI, maker: str) -> None:
@@ -209,7 +222,7 @@ async def test_a_loop_of_tools_goes_on_anywhere(
     hub_sdk: AsyncOpenAI, maker: str, step: int
 ) -> None:
     """The turn with its thoughts is sent back as it came, to the same provider or another."""
-    other = PLACES[(PLACES.index(maker) + step) % len(PLACES)]
+    other = EVERYWHERE[(EVERYWHERE.index(maker) + step) % len(EVERYWHERE)]
     first = await hub_sdk.responses.create(
         model=f"{maker}/{THINKING_CALLER}",
         input=[ASKED],
