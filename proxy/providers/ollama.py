@@ -82,7 +82,7 @@ class Ollama:
         path = OLLAMA.find_path(ask.operation, ask.model)
         dropped: list[str] = []
         if ask.operation == "embeddings":
-            body = write_ollama_vectors(ask, model, dropped)
+            body = write_ollama_vectors(ask, model, _find_bounds(deployment), dropped)
         elif ask.operation in _OWN_DIALECT:
             body = build_passed_body(ask, model, _find_bounds(deployment))
         else:

@@ -11,7 +11,9 @@ from proxy.domain.errors import NotOffered, UpstreamProtocolError
 from proxy.domain.exchange import Anomaly
 from proxy.domain.usage import Usage
 from proxy.wire.base import Ask, CheckedAnswer
+from proxy.wire.context_window import WindowBounds, choose_window
 from proxy.wire.json_text import build_object, encode
+from proxy.wire.ollama_chat_writer import read_options_object, read_window
 from proxy.wire.ollama_line import decode_line, read_counts
 from proxy.wire.openai_answer import read_openai_answer
 from proxy.wire.usage_estimate import estimate_usage
@@ -38,25 +40,29 @@ _decode_vectors = msgspec.json.Decoder(_Vectors).decode
 _decode_list = msgspec.json.Decoder(_List).decode
 
 
-def write_ollama_vectors(ask: Ask, model: str, dropped: MutableSequence[str]) -> bytes:
+def write_ollama_vectors(
+    ask: Ask, model: str, bounds: WindowBounds, dropped: MutableSequence[str]
+) -> bytes:
     """
     Return the body that asks for the vectors that an embeddings request asks for.
 
     `truncate` is false unless the client has set it: a text that is too long is refused then, and
-    not embedded in part.
+    not embedded in part. The window holds the longest of them.
 
     Args:
         ask: what is asked.
         model: its name at the server.
+        bounds: of the window.
         dropped: gets the names of what was left out.
 
     Raises:
         NotOffered: tokens instead of text.
+        InvalidRequest: `options` is of a shape that cannot be read.
 
     Source: wire-formats §2.5 and §3.4; tests/wire/test_ollama_vectors.py.
     """
     try:
-        _decode_input(ask.fields["input"])
+        texts = _decode_input(ask.fields["input"])
     except (ValueError, RecursionError):
         raise NotOffered("Ollama takes text, and no tokens, as input.", param="input") from None
     body: dict[str, Any] = {"model": model, "input": ask.fields["input"], "truncate": False}
@@ -68,6 +74,11 @@ def write_ollama_vectors(ask: Ask, model: str, dropped: MutableSequence[str]) ->
         elif name not in _READ:
             dropped.append(name)
     body.update((name, value) for name, value in ask.own_fields.items() if name in _OWN)
+    longest = texts if isinstance(texts, str) else max(texts, key=len, default="")
+    options = read_options_object(body.get("options"))
+    asked = read_window(options.get("num_ctx"))
+    window = choose_window(len(longest.encode()), 0, 0, asked, bounds)
+    body["options"] = {**options, "num_ctx": window}
     return encode(body)
 
 

@@ -5,9 +5,15 @@ from typing import Any
 
 import pytest
 
-from proxy.domain.errors import NotOffered, UpstreamError, UpstreamProtocolError
+from proxy.domain.errors import (
+    InvalidRequest,
+    NotOffered,
+    UpstreamError,
+    UpstreamProtocolError,
+)
 from proxy.domain.usage import Usage
 from proxy.wire.base import Ask, CheckedAnswer
+from proxy.wire.context_window import WindowBounds
 from proxy.wire.ollama_request import parse_ask as parse_ollama_ask
 from proxy.wire.ollama_vectors import dress_vectors, read_ollama_vectors, write_ollama_vectors
 from proxy.wire.openai_request import parse_ask
@@ -22,26 +28,40 @@ def ask_for(**fields: Any) -> Ask:
 
 def write(ask: Ask) -> tuple[dict[str, Any], list[str]]:
     dropped: list[str] = []
-    return json.loads(write_ollama_vectors(ask, "q", dropped)), dropped
+    bounds = WindowBounds(8192, 131_072)
+    return json.loads(write_ollama_vectors(ask, "q", bounds, dropped)), dropped
 
 
 def test_a_request_is_written() -> None:
     """A text that is too long is refused unless the client wants it cut; the rest is named."""
     body, dropped = write(ask_for(dimensions=2, encoding_format="base64", user="u", truncate=True))
-    assert body == {"model": "q", "input": ["a", "b"], "truncate": True, "dimensions": 2}
+    window = {"options": {"num_ctx": 8192}}
+    asked = {"model": "q", "input": ["a", "b"], "truncate": True, "dimensions": 2}
+    assert body == asked | window
     assert dropped == ["user"]
-    assert write(ask_for(input="a"))[0] == {"model": "q", "input": "a", "truncate": False}
+    asked = {"model": "q", "input": "a", "truncate": False}
+    assert write(ask_for(input="a"))[0] == asked | window
+
+
+def test_the_window_holds_the_longest_text() -> None:
+    """All texts together may be longer: each is read alone."""
+    texts = ["x" * 20_000, "x" * 30_000, ""]
+    assert write(ask_for(input=texts))[0]["options"]["num_ctx"] == 16_384
+    assert write(ask_for(input=["x" * 20_000] * 3))[0]["options"]["num_ctx"] == 8192
+    with pytest.raises(InvalidRequest) as raised:
+        write(ask_for(options=[]))
+    assert raised.value.param == "options"
 
 
 def test_what_ollamas_clients_say_goes_to_ollama() -> None:
     """Options and the time to keep a model are in its own words already."""
-    asked = {"model": "m", "prompt": "a", "options": {"num_ctx": 5}, "keep_alive": 0}
+    asked = {"model": "m", "prompt": "a", "options": {"num_ctx": 5, "seed": 1}, "keep_alive": 0}
     body, dropped = write(parse_ollama_ask("ollama_embed", json.dumps(asked).encode()))
     assert body == {
         "model": "q",
         "input": "a",
         "truncate": False,
-        "options": {"num_ctx": 5},
+        "options": {"num_ctx": 8192, "seed": 1},
         "keep_alive": 0,
     }
     assert dropped == []
