@@ -270,6 +270,18 @@ async def test_what_cannot_be_done_is_refused_by_name(
     assert refused.value.param == param
 
 
+async def test_a_tool_that_another_has_is_asked_of_that_one(hub_sdk: AsyncOpenAI) -> None:
+    """What only OpenAI's API has goes to who speaks it, where the request names one."""
+    raw = await hub_sdk.responses.with_raw_response.create(
+        model="claude/sim-echo",
+        input=PROMPT,
+        tools=[{"type": "web_search"}],
+        extra_body={"fallbacks": ["azure/sim-echo"]},
+    )
+    assert raw.headers["x-llm-proxy-provider"] == "azure"
+    assert raw.parse().output_text == PROMPT
+
+
 async def test_what_is_left_out_is_named(hub_sdk: AsyncOpenAI) -> None:
     """A provider that cannot leave out the beginning of what is too long is asked all the same."""
     raw = await hub_sdk.responses.with_raw_response.create(
