@@ -6,6 +6,7 @@ to that provider. Anything else is refused before a provider hears of it: all cl
 account there, and it would find what belongs to another of them.
 """
 
+from collections import Counter
 from typing import NoReturn
 
 from msgspec import Raw
@@ -23,7 +24,7 @@ from proxy.wire.responses_answer import list_item_ids, read_output
 from proxy.wire.responses_items import (
     INPUT,
     PREVIOUS,
-    find_item,
+    find_items,
     find_references,
     list_history,
     read_previous,
@@ -35,7 +36,7 @@ MOST_REFERENCES = 256
 """Items of earlier answers that one request may refer to: each may cost a look into the store."""
 
 MOST_REFERRED_BYTES = 32 * 1024 * 1024
-"""Of all of them together."""
+"""Of all of them together, an item counted as often as it is referred to."""
 
 
 async def resume(store: ResponseStore, caller: Caller, ask: Ask) -> None:
@@ -61,9 +62,9 @@ async def resume(store: ResponseStore, caller: Caller, ask: Ask) -> None:
         if stored.provider is None:
             ask.history = list_history(stored)
         ask.pinned = stored.provider
-    references = dict.fromkeys(find_references(ask))
+    references = Counter(find_references(ask))
     if references:
-        await _resolve(store, caller, ask, list(references))
+        await _resolve(store, caller, ask, references)
 
 
 async def find_response(
@@ -76,20 +77,23 @@ async def find_response(
     return stored
 
 
-def keep_response(exchange: Exchange) -> None:
-    """Keep what a later request may go on from, if the answer has left anything."""
+def keep_response(exchange: Exchange) -> bool:
+    """Keep what a later request may go on from; return whether the answer has left anything."""
     ask = exchange.ask
     if ask is None or ask.stored is None or exchange.caller is None:
-        return
+        return False
     stored, ask.stored = ask.stored, None
     if stored.provider is not None:
         stored = replace(stored, provider=exchange.provider_name)
     else:
         stored = replace(stored, item_ids=list_item_ids(read_output(stored.body)))
     exchange.runtime.responses.keep(exchange.caller.organization_id, stored)
+    return True
 
 
-async def _resolve(store: ResponseStore, caller: Caller, ask: Ask, references: list[str]) -> None:
+async def _resolve(
+    store: ResponseStore, caller: Caller, ask: Ask, references: Counter[str]
+) -> None:
     """Put the items of earlier answers in, or see to it that they are where the request goes."""
     if len(references) > MOST_REFERENCES:
         raise InvalidRequest(f"'{INPUT}' refers to more than {MOST_REFERENCES} items.", param=INPUT)
@@ -102,9 +106,11 @@ async def _resolve(store: ResponseStore, caller: Caller, ask: Ask, references: l
         if stored is None or not caller.may_ask_for(stored.model):
             _refuse_item(item_id)
         if stored.provider is None:
-            found = _list_found(stored, references)
+            found = find_items(stored, references.keys())
             items |= found
-            room_bytes -= sum(len(bytes(item)) for item in found.values())
+            room_bytes -= sum(
+                len(memoryview(item)) * references[each] for each, item in found.items()
+            )
             if room_bytes < 0:
                 raise InvalidRequest(
                     f"'{INPUT}' refers to more than {MOST_REFERRED_BYTES} bytes.", param=INPUT
@@ -115,13 +121,6 @@ async def _resolve(store: ResponseStore, caller: Caller, ask: Ask, references: l
             _pin(ask, stored.provider)
     if items:
         replace_references(ask, items)
-
-
-def _list_found(stored: StoredResponse, references: list[str]) -> dict[str, Raw]:
-    wanted = [each for each in references if each in stored.item_ids]
-    found = {each: find_item(stored, each) for each in wanted}
-    # Copied: as they are they would hold all of the response in memory.
-    return {each: item.copy() for each, item in found.items() if item is not None}
 
 
 def _pin(ask: Ask, provider: str) -> None:

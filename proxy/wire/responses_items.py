@@ -6,7 +6,7 @@ dialect would look it up in what all our clients share there, so who may refer t
 in `pipeline/resume.py`, by what is found here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from msgspec import Raw, Struct
 from proxy.domain.errors import InvalidRequest
 from proxy.domain.stored_response import StoredResponse
 from proxy.wire.base import Ask
-from proxy.wire.json_text import build_object, encode, holds_too_many_values
+from proxy.wire.json_text import build_object, holds_too_many_values
 from proxy.wire.thought_signature import MARK
 
 PREVIOUS = "previous_response_id"
@@ -39,7 +39,7 @@ class _Thought(Struct, gc=False):
 
 
 class _Answer(Struct):
-    output: list[Raw] = []
+    output: Raw = Raw(b"[]")
 
 
 _decode_shapes = msgspec.json.Decoder(list[_Shape]).decode
@@ -68,7 +68,7 @@ def read_previous(ask: Ask) -> str | None:
 
 def find_references(ask: Ask) -> list[str]:
     """
-    Return the ids that the input refers to, in their order.
+    Return the ids that the input refers to, in their order, each as often as it stands there.
 
     Raises:
         InvalidRequest: the input is a list of something else than objects, or of too many values.
@@ -112,16 +112,16 @@ def list_history(stored: StoredResponse) -> tuple[Raw, ...]:
             param=PREVIOUS,
             code="too_many_values",
         )
-    return (*_decode_items(stored.input), *_decode_answer(stored.body).output)
+    output = _decode_answer(stored.body).output
+    return (*_decode_items(stored.input), *_decode_items(output))
 
 
-def find_item(stored: StoredResponse, item_id: str) -> Raw | None:
-    """Return an item of the output of a response kept here by its id."""
-    wanted = encode(item_id)
-    for item in _decode_answer(stored.body).output:
-        if bytes(_decode_fields(item).get("id", b"")) == wanted:
-            return item
-    return None
+def find_items(stored: StoredResponse, ids: Set[str]) -> dict[str, Raw]:
+    """Return those items of the output of a response kept here that have one of these ids."""
+    output = _decode_answer(stored.body).output
+    shapes = zip(_decode_shapes(output), _decode_items(output), strict=True)
+    # Copied: as they are they would hold all of the response in memory.
+    return {str(shape.id): item.copy() for shape, item in shapes if shape.id in ids}
 
 
 def build_passed_fields(ask: Ask) -> dict[str, Raw | bytes]:

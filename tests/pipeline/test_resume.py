@@ -1,5 +1,6 @@
 """What a request of the Responses API goes on from: here, at a provider, or nowhere."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -128,10 +129,12 @@ async def test_anything_else_is_refused(
 
 
 async def test_what_is_referred_to_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few bytes of a request must not become any number of them."""
-    monkeypatch.setattr("proxy.pipeline.resume.MOST_REFERRED_BYTES", 50)
+    """A few bytes of a request must not become any number of them, be it by the same item."""
+    size_bytes = len(msgspec.json.encode(MESSAGE))
+    monkeypatch.setattr("proxy.pipeline.resume.MOST_REFERRED_BYTES", 2 * size_bytes)
+    await go_on(input=refer("msg_1", "msg_1"))
     with pytest.raises(InvalidRequest) as caught:
-        await go_on(input=refer("msg_1"))
+        await go_on(input=refer("msg_1", "msg_1", "msg_1"))
     assert caught.value.param == "input"
 
 
@@ -281,3 +284,43 @@ async def test_a_response_that_fails_before_it_says_anything_is_made_elsewhere()
     assert b"resp_1" not in body
     assert found[0] is None
     assert found[1] is not None and found[1].provider is None
+
+
+class Settling(MemoryResponses):
+    """A store that is shared, and takes as long to settle as a test likes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.settled = asyncio.Event()
+
+    async def settle(self) -> None:
+        """Wait for the test."""
+        self.asked.set()
+        await self.settled.wait()
+
+
+@pytest.mark.parametrize("type_name", ["openai", "vllm"])
+@pytest.mark.parametrize("streams", [False, True])
+async def test_nobody_has_an_answer_before_all_can_find_it(streams: bool, type_name: str) -> None:
+    """Its client may ask another process next: the end of a stream waits, and so does a whole."""
+    if type_name == "openai":
+        script = Recorder(REGULAR) if streams else answering(response("completed", MESSAGE))
+    else:
+        chunks = (build_chunk("hello"), build_chunk(finish="stop"), DONE)
+        script = Recorder(*chunks) if streams else answering(ANSWER)
+    store = Settling()
+    async with open_raw_upstream(script) as upstream:
+        provider = build_provider(upstream.url, type=type_name)
+        async with serving(build_snapshot(provider)) as server:
+            server.runtime.responses = store
+            asked = {"model": "m", "input": "Hi", "stream": streams}
+            request = asyncio.create_task(post(server, asked))
+            await store.asked.wait()
+            await asyncio.sleep(0)
+            assert not request.done()
+            store.settled.set()
+            status, body = await request
+    assert status == 200
+    assert await store.find(CALLER_OF_SERVER, read_id(body)) is not None
+    assert not streams or body.rstrip().rpartition(b"\n\n")[2].startswith(b"event: response.comp")

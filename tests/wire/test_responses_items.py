@@ -12,7 +12,7 @@ from proxy.wire.base import Ask
 from proxy.wire.responses_items import (
     MOST_VALUES,
     build_passed_fields,
-    find_item,
+    find_items,
     find_references,
     list_history,
     read_previous,
@@ -81,12 +81,11 @@ def test_a_list_of_too_many_values_is_not_taken_apart() -> None:
 
 def test_references_become_items() -> None:
     """Those that are known; others stay, and so does everything else."""
-    item = find_item(STORED, "msg_1")
-    assert item is not None
-    assert find_item(STORED, "msg_2") is None
+    items = find_items(STORED, {"msg_1", "msg_2"})
+    assert items.keys() == {"msg_1"}
     other = {"type": "item_reference", "id": "msg_2"}
     ask = ask_for(input=[HI, {"type": "item_reference", "id": "msg_1"}, other])
-    replace_references(ask, {"msg_1": item})
+    replace_references(ask, items)
     assert json.loads(bytes(ask.fields["input"])) == [HI, MESSAGE, other]
 
 
