@@ -111,10 +111,7 @@ class LimitsEntry(Section):
     )
     max_form_start_bytes: Bytes = Field(
         default=26 * 1024 * 1024,
-        description=(
-            "How far into a form its field `model` may stand; where a client sends its file "
-            "first, so much of it is held in memory."
-        ),
+        description="How far into a form `model` may stand: so much of a file before it is held.",
     )
     min_body_bytes_per_s: Count = Field(
         default=1024,
