@@ -152,7 +152,7 @@ class ResponsesStream:
         self.event_count += len(events)
         self._said_bytes += said_bytes
         if number is not None:
-            self._ask.next_number = number + 1
+            self._next_number = self._ask.next_number = number + 1
         return True
 
     def _take(self, events: Sequence[ServerSentEvent | bytes]) -> bytes:

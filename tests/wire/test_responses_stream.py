@@ -189,10 +189,10 @@ def test_a_broken_stream_leaves_id_and_number_for_its_last_events() -> None:
     ask = ask_for()
     reader = open_stream(ask=ask)
     told = []
-    for event_bytes in (START, said("Hi", 5), said("Hi", 6)):
+    for event_bytes in (START, said("Hi", 5), said("Hi", 6), b"event: resp"):
         reader.feed(event_bytes)
         told.append((ask.response_id, ask.next_number))
-    assert told == [(None, 0), ("resp_1", 6), ("resp_1", 7)]
+    assert told == [(None, 0), ("resp_1", 6), ("resp_1", 7), ("resp_1", 7)]
 
 
 def test_an_event_above_the_cap_is_refused() -> None:
