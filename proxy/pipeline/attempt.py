@@ -98,6 +98,8 @@ async def _ask(
         ).read()
     except BaseException:  # a cancelled request, too, lets go of its provider at once
         opened.close()
+        # A stream that was held back may have had one: no client has been told it.
+        ask.response_id = None
         raise
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.fakes.proxy_server import AUTH, DONE, build_chat, build_chunk, proxying
 from tests.fakes.raw_upstream import UpstreamConnection, open_raw_upstream
+from tests.wire.response_events import START, said
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -94,6 +95,36 @@ async def test_comments_go_on_while_a_stream_is_held(is_whole: bool) -> None:
         assert told.count(b"data:") == 1
         assert b'"code":"upstream_truncated"' in told
         assert (record.ending, record.usage, record.ttft_s) == ("failed", None, None)
+
+
+async def test_an_error_repeats_nothing_of_a_stream_that_was_held() -> None:
+    """Its client has heard of no response: none has failed, and the error is the first event."""
+    seen = asyncio.Event()
+
+    async def script(connection: UpstreamConnection) -> None:
+        await connection.read_request()
+        await connection.start_chunked()
+        await connection.chunk(START + said("he"))
+        await seen.wait()
+        await connection.chunk(b"")
+        await connection.watch()
+
+    async with (
+        open_raw_upstream(script) as upstream,
+        proxying(upstream.url, commit_delay_s=0.02, keep_alive_s=0.02) as server,
+        aiohttp.ClientSession() as session,
+        session.post(
+            server.url + "/responses",
+            json={"model": "m", "input": "Hi", "stream": True},
+            headers={**AUTH, "x-llm-proxy-buffer": "true"},
+        ) as answer,
+    ):
+        body = await answer.content.readany()
+        seen.set()
+        body += await answer.read()
+    told = body.replace(b": keep-alive\n\n", b"")
+    assert told.startswith(b'event: error\ndata: {"type":"error","sequence_number":0,')
+    assert told.count(b"event: ") == 1
 
 
 async def test_a_json_answer_gets_no_comments() -> None:
