@@ -37,8 +37,8 @@ from tests.end_to_end.served import (
     simulating,
 )
 
-PLACES = ("plain", "claude", "gemini", "cohere")
-"""OpenAI's format, Anthropic's, Gemini's and Cohere's."""
+PLACES = ("plain", "claude", "gemini", "cohere", "ollama")
+"""OpenAI's format, and those of Anthropic, Gemini, Cohere and Ollama."""
 
 
 class Framework(Struct, frozen=True):
@@ -92,8 +92,8 @@ ENVIRONMENTS = ROOT / ".venv-clients"
 PROGRAMS = ROOT / "campaigns" / "programs"
 ABOUT = (
     "`llm-proxy serve` in front of `llm-proxy simulate`, both real processes on loopback; each "
-    "column is a provider: `plain` of OpenAI's format, `claude`, `gemini` and `cohere` of their "
-    "own. What each check asks is in `campaigns/programs/clients` and "
+    "column is a provider: `plain` of OpenAI's format, `claude`, `gemini`, `cohere` and "
+    "`ollama` of their own. What each check asks is in `campaigns/programs/clients` and "
     "`campaigns/programs/node`; how to point each framework at the proxy: docs/clients.md."
 )
 ABOUT_NODE = (

@@ -116,19 +116,6 @@ def broken_stream(mode: instructor.Mode, at: "Ground", place: str) -> None:
     raise AssertionError("it ended as if it were complete")
 
 
-def ask_or_be_refused(
-    mode: instructor.Mode,
-    check: Callable[["Ground", str], None],
-    at: "Ground",
-    place: str,
-) -> None:
-    if place == "cohere" and mode is instructor.Mode.RESPONSES_TOOLS:
-        # It asks for a schema and offers tools, which Cohere cannot do at once.
-        check_error(at, build_client(at, mode), f"{place}/sim-tools", 400)
-    else:
-        check(at, place)
-
-
 MODES: dict[instructor.Mode, str] = {
     instructor.Mode.TOOLS: "sim-tools",
     instructor.Mode.JSON_SCHEMA: STORY,
@@ -139,14 +126,10 @@ MODES: dict[instructor.Mode, str] = {
 CHECKS: dict[str, Callable[["Ground", str], None]] = {}
 for _mode, _model in MODES.items():
     _name = _mode.name.lower().replace("_", " ")
-    _checks: dict[str, Callable[["Ground", str], None]] = {
-        "one": partial(one, _mode, _model),
-        "partly": partial(partly, _mode, _model),
-        "errors": partial(errors, _mode),
-        "broken stream": partial(broken_stream, _mode),
-    }
-    for _what, _check in _checks.items():
-        CHECKS[f"{_name}: {_what}"] = partial(ask_or_be_refused, _mode, _check)
+    CHECKS[f"{_name}: one"] = partial(one, _mode, _model)
+    CHECKS[f"{_name}: partly"] = partial(partly, _mode, _model)
+    CHECKS[f"{_name}: errors"] = partial(errors, _mode)
+    CHECKS[f"{_name}: broken stream"] = partial(broken_stream, _mode)
 CHECKS["parallel tools: several"] = partial(several, instructor.Mode.PARALLEL_TOOLS)
 CHECKS["anthropic parallel tools: several"] = partial(
     several, instructor.Mode.ANTHROPIC_PARALLEL_TOOLS
