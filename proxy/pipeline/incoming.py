@@ -111,6 +111,7 @@ class Incoming:
             settings,
             is_buffered=self._is_buffered,
             keep_alive=find_dialect(self._ask.operation).keep_alive,
+            holds_end=self._ask.operation == "responses",
         )
         try:
             self._flow_into(stream, start)

@@ -18,7 +18,8 @@ async def relay(exchange: Exchange, answer: StreamAnswer | WholeAnswer) -> None:
     """
     if isinstance(answer, WholeAnswer):
         keep_reasoning(exchange)
-        keep_response(exchange)
+        if keep_response(exchange):
+            await exchange.runtime.responses.settle()
         if answer.is_stream:
             await _begin_stream(exchange)
             exchange.reply.data(answer.body)
@@ -29,12 +30,14 @@ async def relay(exchange: Exchange, answer: StreamAnswer | WholeAnswer) -> None:
         return
     try:
         # What a provider keeps it has begun to keep: its client may leave, and come back for it.
-        keep_response(exchange)
+        has_kept = keep_response(exchange)
         await _begin_stream(exchange)
         await answer.deliver(exchange.reply)
         # Before the client can have taken all of it: its next request may need this.
         keep_reasoning(exchange)
-        keep_response(exchange)
+        if keep_response(exchange) or has_kept:
+            await exchange.runtime.responses.settle()
+        answer.deliver_end()
         await exchange.reply.end()
     finally:
         exchange.usage, exchange.anomalies = answer.usage, answer.anomalies

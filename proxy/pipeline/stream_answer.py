@@ -27,7 +27,9 @@ class StreamAnswer:
     Until the commit point everything is held back, so that the attempt can still fail
     unseen. Once `deliver` has begun each push is one write to the client; no task and no
     await lie between. With `is_buffered` everything is held back to the end, which
-    `wait_for_end` returns. The attempt is told when its first content has come.
+    `wait_for_end` returns. With `holds_end` the piece that makes it complete waits for
+    `deliver_end`: what its client may refer to is kept by then. The attempt is told when its
+    first content has come.
     """
 
     def __init__(
@@ -39,12 +41,14 @@ class StreamAnswer:
         *,
         is_buffered: bool,
         keep_alive: bytes,
+        holds_end: bool = False,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._reader = reader
         self._opened = opened
         self._attempt = attempt
         self._is_buffered = is_buffered
+        self._holds_end = holds_end
         self._sign_of_life = keep_alive
         self._reply: ReplyWriter | None = None
         self._has_content = False
@@ -158,6 +162,11 @@ class StreamAnswer:
         if self._error is not None:
             raise self._error
 
+    def deliver_end(self) -> None:
+        """Send what `holds_end` has held back; nothing if that is nothing."""
+        if self._reply is not None and self._held:
+            self._reply.data(self._take_held())
+
     def close(self) -> None:
         """Let go of the provider: at once if it still sends, by itself if it is about to end."""
         self._clock.close()
@@ -181,7 +190,7 @@ class StreamAnswer:
                 self._wake()
         if not out:
             return
-        if self._reply is not None:
+        if self._reply is not None and not (self._holds_end and self._reader.is_over):
             self._reply.data(out)
             self._clock.note_write()
         else:

@@ -231,6 +231,13 @@ class ResponseStore(Protocol):
             stored: what is kept.
         """
 
+    async def settle(self) -> None:
+        """
+        Return once all that was kept is found by every process that shares the store.
+
+        Never raises, and gives up after a short while: then some may not find it yet.
+        """
+
     async def find(self, owner: str, response_id: str) -> StoredResponse | None:
         """Return what is kept under an id; None: nothing, or no longer. Never raises."""
 

@@ -106,6 +106,9 @@ class MemoryResponses:
         while self._size_bytes > self._most_bytes:
             self._drop_one()
 
+    async def settle(self) -> None:
+        """Return at once: nobody shares it (see `base.py`)."""
+
     async def find(self, owner: str, response_id: str) -> StoredResponse | None:
         """Return what is kept under an id of a response or of one of its items (see `base.py`)."""
         return self._find(owner, response_id)

@@ -9,6 +9,7 @@ other still has.
 import hashlib
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 from msgspec import Struct
@@ -76,6 +77,12 @@ class RedisResponses(MemoryResponses):
             _ignore,
             lambda _: MemoryResponses.keep(self, owner, stored),
         )
+
+    async def settle(self) -> None:
+        """Return once Redis has what it was told to keep (see `base.py`)."""
+        # One connection does all in its order: what is asked now is answered after that.
+        with suppress(RedisUnavailable):
+            await self._link.command("PING", wait_s=FIND_S)
 
     async def find(self, owner: str, response_id: str) -> StoredResponse | None:
         """Return what this process or Redis has (see `base.py`)."""

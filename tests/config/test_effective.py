@@ -180,7 +180,8 @@ def test_no_setting_is_left_out(tmp_path: Path) -> None:
     """Of an almost empty file every setting of the top level is shown, each once, in one order."""
     shown = _show(tmp_path, "port: 1\n")
     sections = {
-        *("clocks", "limits", "condensation", "providers", "routes", "health_worker", "discovery")
+        *("clocks", "limits", "condensation", "providers", "routes", "health_worker", "discovery"),
+        "response_store",
     }
     flat = [s.path for s in list_settings() if "[]" not in s.path and s.path not in sections]
     # Sections that are none unless they are written are shown as such.

@@ -309,18 +309,26 @@ async def test_nobody_has_an_answer_before_all_can_find_it(streams: bool, type_n
     else:
         chunks = (build_chunk("hello"), build_chunk(finish="stop"), DONE)
         script = Recorder(*chunks) if streams else answering(ANSWER)
-    store = Settling()
+    store, seen = Settling(), bytearray()
+
+    async def read(server: ProxyServer) -> None:
+        asked = {"model": "m", "input": "Hi", "stream": streams}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(f"{server.url}/responses", json=asked, headers=AUTH) as answer,
+        ):
+            async for piece in answer.content.iter_any():
+                seen.extend(piece)
+
     async with open_raw_upstream(script) as upstream:
         provider = build_provider(upstream.url, type=type_name)
         async with serving(build_snapshot(provider)) as server:
             server.runtime.responses = store
-            asked = {"model": "m", "input": "Hi", "stream": streams}
-            request = asyncio.create_task(post(server, asked))
+            reading = asyncio.create_task(read(server))
             await store.asked.wait()
-            await asyncio.sleep(0)
-            assert not request.done()
+            assert b"response.completed" not in seen
+            assert streams or not seen
             store.settled.set()
-            status, body = await request
-    assert status == 200
-    assert await store.find(CALLER_OF_SERVER, read_id(body)) is not None
-    assert not streams or body.rstrip().rpartition(b"\n\n")[2].startswith(b"event: response.comp")
+            await reading
+    assert await store.find(CALLER_OF_SERVER, read_id(bytes(seen))) is not None
+    assert seen.count(b"event: response.completed") == streams

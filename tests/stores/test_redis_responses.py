@@ -34,7 +34,7 @@ async def test_what_one_process_keeps_or_deletes_is_so_for_all(redis_server: Red
         here, there = RedisResponses(one.link), RedisResponses(two.link)
         for stored in (WHOLE, PIN):
             here.keep("org", stored)
-        assert await here.find("org", WHOLE.id) == WHOLE  # so that it has arrived
+        await here.settle()
         for each in (WHOLE.id, "b"):
             assert await there.find("org", each) == WHOLE
             assert await there.find("other", each) is None
@@ -105,6 +105,7 @@ async def test_without_redis_each_process_has_its_own(own_redis_server: RedisSer
         while watched.link.is_joined:
             assert await store.find("org", WHOLE.id) is None
         store.keep("org", WHOLE)
+        await store.settle()
         assert await store.find("org", "a") == WHOLE
         assert await store.find("org", PIN.id) is None
         assert await store.delete("org", WHOLE.id)
