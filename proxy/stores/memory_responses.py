@@ -14,6 +14,9 @@ USUAL_BYTES = InstallSettings().max_response_bytes
 LARGEST_SHARE = 8
 """One answer may take so large a part of the room and no more: else it would drive out all."""
 
+_LOOKS = 16
+"""How often within its time it is looked for what is too old of those who ask no more."""
+
 
 class _Kept(Struct, frozen=True):
     stored: StoredResponse
@@ -86,6 +89,7 @@ class MemoryResponses:
         self._read_clock_s = read_clock_s
         self._rooms: dict[str, _Room] = {}
         self._size_bytes = 0
+        self._look_at_s = read_clock_s()
 
     @property
     def size_bytes(self) -> int:
@@ -97,8 +101,11 @@ class MemoryResponses:
         if stored.size_bytes > self._most_bytes // LARGEST_SHARE:
             return
         now_s = self._read_clock_s()
-        for name in [*self._rooms]:
-            self._drop_old(name, now_s)
+        if now_s >= self._look_at_s:
+            # Now and then: nobody finds what is too old, whether it has been dropped or not.
+            self._look_at_s = now_s + self._ttl_s / _LOOKS
+            for name in [*self._rooms]:
+                self._drop_old(name, now_s)
         room = self._rooms.setdefault(owner, _Room())
         before = room.size_bytes
         room.put(_Kept(stored, now_s + self._ttl_s))

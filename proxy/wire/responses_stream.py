@@ -217,6 +217,7 @@ class ResponsesStream:
         elif kind in _ENDS:
             self._end(event.response)
         elif kind == "response.failed":
+            self._read_usage(_read_facts(event.response))
             raise read_failed_response(event.response)
         elif kind == "response.cancelled":
             raise UpstreamTruncated()
@@ -237,11 +238,15 @@ class ResponsesStream:
         """Take the event that ends the response and holds all of it once more."""
         facts = _read_facts(response)
         note_kept(self._ask, facts)
+        self._read_usage(facts)
+        self.has_content = self.is_over = True
+
+    def _read_usage(self, facts: ResponseFacts) -> None:
+        """Take the token counts of a response that is over; a failed one may have cost, too."""
         if bytes(facts.usage) not in (b"", b"null"):
             self.usage = parse_responses_usage(facts.usage)
             if self.usage is None:
                 self.anomalies.add("usage_anomaly")
-        self.has_content = self.is_over = True
 
 
 def _read_event(data: bytes) -> tuple[bytes, _Event]:

@@ -87,3 +87,17 @@ async def test_an_item_leads_to_whose_it_was_last() -> None:
     assert await store.find("org", "i") == second
     assert await store.delete("org", "b")
     assert await store.find("org", "i") is None
+
+
+async def test_what_is_too_old_is_not_found_whether_it_was_looked_for_or_not() -> None:
+    """Of those who ask no more it is dropped now and then, and not at each answer of others."""
+    clock = Clock()
+    store = MemoryResponses(160.0, 1 << 20, clock.read)
+    store.keep("silent", build("a"))
+    clock.now_s += 155
+    store.keep("org", build("b"))
+    clock.now_s += 5
+    store.keep("org", build("c"))
+    assert store.size_bytes == 3 * build("a").size_bytes
+    assert await store.find("silent", "a") is None
+    assert store.size_bytes == 2 * build("a").size_bytes

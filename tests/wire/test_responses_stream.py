@@ -220,6 +220,13 @@ def test_usage_that_is_none_is_estimated_and_told() -> None:
     assert reader.estimate_usage() == Usage(3, 3, source="estimated")
 
 
+def test_a_response_that_failed_late_costs_what_it_says() -> None:
+    """Its event has the token counts, which are better than an estimate."""
+    failed = response("failed", error={"code": "server_error", "message": "x"})
+    _, reader = read(START + said("Hi") + event("response.failed", 6, response=failed))
+    assert reader.usage == Usage(9, 5, cached_tokens=2, reasoning_tokens=1)
+
+
 # --- what the provider keeps ------------------------------------------------------------------
 
 
