@@ -24,6 +24,7 @@ from proxy.wire.responses_answer import list_item_ids, read_output
 from proxy.wire.responses_items import (
     INPUT,
     PREVIOUS,
+    find_bare_ids,
     find_items,
     find_references,
     list_history,
@@ -43,7 +44,8 @@ async def resume(store: ResponseStore, caller: Caller, ask: Ask) -> None:
     """
     Find what a request goes on from: its `history`, or the provider that it is `pinned` to.
 
-    References to items that are kept here become these items.
+    References to items that are kept here become these items, and of items that are kept by a
+    provider it is noted by which.
 
     Raises:
         InvalidRequest: nothing is kept under the id for this caller, or what is gone on from is
@@ -65,6 +67,9 @@ async def resume(store: ResponseStore, caller: Caller, ask: Ask) -> None:
     references = Counter(find_references(ask))
     if references:
         await _resolve(store, caller, ask, references)
+    for item_id in find_bare_ids(ask)[:MOST_REFERENCES]:
+        if item_id not in ask.keepers:
+            ask.keepers |= await _find_keeper(store, caller, item_id)
 
 
 async def find_response(
@@ -121,6 +126,14 @@ async def _resolve(
             _pin(ask, stored.provider)
     if items:
         replace_references(ask, items)
+
+
+async def _find_keeper(store: ResponseStore, caller: Caller, item_id: str) -> dict[str, str | None]:
+    """Return who keeps an item for a caller, and all others of the same answer with it."""
+    stored = await store.find(caller.organization_id, item_id)
+    if stored is None or not caller.may_ask_for(stored.model):
+        return {item_id: None}
+    return dict.fromkeys((item_id, *stored.item_ids), stored.provider)
 
 
 def _pin(ask: Ask, provider: str) -> None:

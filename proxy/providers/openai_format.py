@@ -78,7 +78,7 @@ class OpenAIFormat:
         else:
             path, asked = self._kind.find_path(ask.operation, ask.model), ask
         if asked.operation in RESPONSES_OPERATIONS:
-            fields = build_passed_fields(asked)
+            fields = build_passed_fields(asked, provider.name)
             if deployment.model != ask.model:
                 fields["model"] = encode(deployment.model)
         else:

@@ -63,6 +63,9 @@ class Ask(Struct):
     """Items that stand before those of a request of the Responses API: what it goes on from."""
     pinned: str | None = None
     """The provider that alone can answer, because what is gone on from is kept there."""
+    keepers: dict[str, str | None] = field(default_factory=dict)
+    """Which provider keeps an item of the input that is worth nothing without what is kept under
+    its id; None: none that does so for the caller."""
     stored: StoredResponse | None = None
     """What is to be kept of a complete answer, so that a later request can go on from it."""
     response_id: str | None = None

@@ -16,6 +16,7 @@ from proxy.domain.errors import InvalidRequest
 from proxy.domain.stored_response import StoredResponse
 from proxy.wire.base import Ask
 from proxy.wire.json_text import build_object, holds_too_many_values
+from proxy.wire.openai_error import NO_VALUE
 from proxy.wire.thought_signature import MARK
 
 PREVIOUS = "previous_response_id"
@@ -23,6 +24,13 @@ INPUT = "input"
 MOST_VALUES = 500_000
 """Most values of an input that is taken apart into its items."""
 _REFERENCE = "item_reference"
+_WHOLE = frozenset(
+    (
+        *("message", "function_call", "custom_tool_call", "mcp_approval_response"),
+        *("computer_call", "local_shell_call", "shell_call", "apply_patch_call"),
+    )
+)
+"""Types of items that say all of what they are, as do the outputs of calls."""
 _LIST = "'input' must be a string or a list of items, each an object."
 _FOREIGN = MARK.encode()
 
@@ -31,6 +39,7 @@ class _Shape(Struct, gc=False):
     type: Any = None
     role: Any = None
     id: Any = None
+    encrypted_content: Raw = NO_VALUE
 
 
 class _Thought(Struct, gc=False):
@@ -89,6 +98,22 @@ def find_references(ask: Ask) -> list[str]:
     return [str(shape.id) for shape in shapes if _is_reference(shape)]
 
 
+def find_bare_ids(ask: Ask) -> list[str]:
+    """
+    Return the ids of items that a provider completes by what it keeps under them, each once.
+
+    Such are thoughts without `encrypted_content`, and what OpenAI's servers have done: the id of
+    somebody else's would bring it into this conversation.
+
+    Args:
+        ask: whose input has been read by `find_references`.
+    """
+    raw = bytes(ask.fields.get(INPUT, b""))
+    if not raw.startswith(b"["):
+        return []
+    return list(dict.fromkeys(shape.id for shape in _decode_shapes(raw) if _is_bare(shape)))
+
+
 def replace_references(ask: Ask, items: Mapping[str, Raw]) -> None:
     """Put the items that are known, by their ids, into the place of the references to them."""
     raw = ask.fields[INPUT]
@@ -124,12 +149,17 @@ def find_items(stored: StoredResponse, ids: Set[str]) -> dict[str, Raw]:
     return {str(shape.id): item.copy() for shape, item in shapes if shape.id in ids}
 
 
-def build_passed_fields(ask: Ask) -> dict[str, Raw | bytes]:
+def build_passed_fields(ask: Ask, provider: str) -> dict[str, Raw | bytes]:
     """
     Return the fields of a request for a provider of the same dialect.
 
     They are as they came, but for what is kept here and not there: earlier items are written out,
     without their ids, and thoughts of other vendors' models are left out, which it would refuse.
+    So is what it would complete by what it keeps, unless it is known to be the caller's.
+
+    Args:
+        ask: what was asked; its `keepers` say who keeps which of the items that are bare.
+        provider: its name.
     """
     fields: dict[str, Raw | bytes] = dict(ask.fields)
     if ask.pinned is None:
@@ -141,7 +171,28 @@ def build_passed_fields(ask: Ask) -> dict[str, Raw | bytes]:
     if _FOREIGN in passed and passed.startswith(b"["):
         own = [item for item in _decode_items(passed) if not _is_foreign_thought(item)]
         fields[INPUT] = _write_list(own)
+    if ask.keepers or ask.history:
+        fields[INPUT] = _leave_out(fields.get(INPUT, b"null"), ask.keepers, provider)
     return fields
+
+
+def _leave_out(raw: Raw | bytes, keepers: Mapping[str, str | None], provider: str) -> Raw | bytes:
+    """Return an input without the bare items that this provider does not keep for the caller."""
+    if not bytes(raw).startswith(b"["):
+        return raw
+    items = list(zip(_decode_shapes(raw), _decode_items(raw), strict=True))
+    left = [
+        (shape, item)
+        for shape, item in items
+        if not _is_bare(shape) or keepers.get(shape.id) == provider
+    ]
+    if len(left) == len(items):
+        return raw
+    # The ids of calls and words would have the provider ask for the thoughts before them.
+    return _write_list(
+        item if _is_bare(shape) or _is_reference(shape) else _without_id(item)
+        for shape, item in left
+    )
 
 
 def _list_input(raw: Raw | bytes) -> list[Raw]:
@@ -153,6 +204,16 @@ def _list_input(raw: Raw | bytes) -> list[Raw]:
 
 def _is_reference(shape: _Shape) -> bool:
     return shape.type == _REFERENCE or (shape.type is None and shape.role is None)
+
+
+def _is_bare(shape: _Shape) -> bool:
+    """Return whether an item has an id, and nothing that it would be worth without."""
+    if not isinstance(shape.id, str) or _is_reference(shape):
+        return False
+    kind = "message" if shape.type is None else str(shape.type)
+    if kind in _WHOLE or kind.endswith("_output"):
+        return False
+    return bytes(shape.encrypted_content) in (b"", b"null", b'""')
 
 
 def _is_foreign_thought(item: Raw) -> bool:

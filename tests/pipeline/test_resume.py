@@ -99,6 +99,16 @@ async def test_references_to_what_is_kept_here_become_items() -> None:
     assert ask.pinned == "openai"
 
 
+async def test_of_bare_items_it_is_noted_who_keeps_them() -> None:
+    """Nobody where they are unknown, or another organization's: then no provider hears of them."""
+    bare = [{"type": "reasoning", "id": each} for each in ("rs_t", "rs_e", "rs_x", "msg_1")]
+    ask = await go_on(input=[*bare, HI])
+    assert ask.keepers == {"rs_t": "openai", "rs_e": "azure", "rs_x": None, "msg_1": None}
+    assert ask.pinned is None
+    stranger = Caller("key_2", organization_id="other")
+    assert set((await go_on(stranger, input=bare)).keepers.values()) == {None}
+
+
 @pytest.mark.parametrize(
     ("fields", "kind", "param"),
     [

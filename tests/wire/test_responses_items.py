@@ -12,6 +12,7 @@ from proxy.wire.base import Ask
 from proxy.wire.responses_items import (
     MOST_VALUES,
     build_passed_fields,
+    find_bare_ids,
     find_items,
     find_references,
     list_history,
@@ -34,7 +35,9 @@ def ask_for(**fields: Any) -> Ask:
 
 
 def passed(ask: Ask) -> dict[str, Any]:
-    return {name: json.loads(bytes(value)) for name, value in build_passed_fields(ask).items()}
+    return {
+        name: json.loads(bytes(value)) for name, value in build_passed_fields(ask, "up").items()
+    }
 
 
 STORED = StoredResponse("resp_1", input=raw([HI]), body=raw(response("completed", MESSAGE, CALL)))
@@ -97,14 +100,14 @@ def test_history_is_what_led_to_an_answer_and_the_answer() -> None:
 def test_fields_pass_as_they_came() -> None:
     """Without anything kept here they are the client's own bytes."""
     ask = ask_for(input=[HI, THEIRS], store=True, new={"a": 1})
-    assert build_passed_fields(ask) == ask.fields
+    assert build_passed_fields(ask, "up") == ask.fields
 
 
 def test_what_is_kept_by_the_provider_is_its_own_to_find() -> None:
     """Only there the earlier response is asked for by its id."""
     ask = ask_for(input="Hi", previous_response_id="resp_1")
     ask.pinned = "openai"
-    assert build_passed_fields(ask) == ask.fields
+    assert build_passed_fields(ask, "up") == ask.fields
     ask.pinned = None
     assert passed(ask) == {"input": "Hi"}
 
@@ -125,3 +128,45 @@ def test_thoughts_of_other_makers_stay_here() -> None:
     assert passed(ask) == {"input": [quote, THEIRS]}
     ask.history = (raw(OURS), raw(HI))
     assert passed(ask) == {"input": [HI, quote, THEIRS]}
+
+
+def test_items_are_bare_whose_id_is_all_that_they_are() -> None:
+    """Whatever else stands in them: a provider would look it up for whoever names it."""
+    bare = [
+        {"type": "reasoning", "id": "a", "summary": []},
+        {"type": "reasoning", "id": "b", "role": "user", "call_id": "x", "encrypted_content": ""},
+        {"type": "image_generation_call", "id": "c", "result": "iVBO"},
+        {"type": "web_search_call", "id": "a"},
+        {"type": "whatever", "id": "d"},
+    ]
+    whole = [
+        HI,
+        {**HI, "id": "m"},
+        MESSAGE,
+        CALL,
+        THEIRS,
+        {"type": "reasoning", "summary": []},
+        {"type": "item_reference", "id": "r"},
+        {"type": "function_call_output", "id": "o", "call_id": "call_1", "output": ""},
+    ]
+    assert find_bare_ids(ask_for(input=[*bare, *whole])) == ["a", "b", "c", "d"]
+    assert find_bare_ids(ask_for(input="Hi")) == []
+
+
+def test_bare_items_go_only_to_whom_keeps_them_for_the_caller() -> None:
+    """Without one of them, what came with it loses the id that binds them; else nothing changes."""
+    mine = {"type": "reasoning", "id": "rs_1", "summary": []}
+    other = {"type": "reasoning", "id": "rs_2", "summary": []}
+    reference = {"type": "item_reference", "id": "msg_0"}
+    ask = ask_for(input=[HI, reference, mine, CALL])
+    ask.keepers = {"rs_1": "up"}
+    assert build_passed_fields(ask, "up") == ask.fields
+    ask.fields["input"] = raw([HI, reference, mine, other, CALL])
+    call = {name: value for name, value in CALL.items() if name != "id"}
+    ask.keepers["rs_2"] = None
+    assert passed(ask) == {"input": [HI, reference, mine, call]}
+    ask.keepers["rs_2"] = "another"
+    assert passed(ask) == {"input": [HI, reference, mine, call]}
+    ask = ask_for(input="And?")
+    ask.history = (raw(other), raw(HI))
+    assert passed(ask) == {"input": [HI, {"role": "user", "content": "And?"}]}
