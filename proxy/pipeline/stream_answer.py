@@ -54,7 +54,7 @@ class StreamAnswer:
         self._has_content = False
         self._is_finished = False
         self._has_body_ended = False
-        self._error: ProxyError | None = None
+        self._error: Exception | None = None
         self._held = bytearray()
         self._max_held_bytes = (
             settings.max_answer_bytes if is_buffered else settings.max_event_bytes
@@ -96,23 +96,26 @@ class StreamAnswer:
         if self._room_bytes < 0:
             self._take_last(chunk)
             return
-        reader = self._reader
-        events_before = reader.event_count
-        out = reader.feed(chunk)
-        if reader.event_count != events_before:
-            self._clock.note_event()
-        self._take(out)
-        if reader.error is not None or reader.is_over:
-            self._finish(reader.error)
+        try:
+            self._read(chunk)
+        except Exception as fault:  # noqa: BLE001
+            # Of a reader, of ours or of some package's: raised to the connection it would be
+            # lost, and the client would wait until a clock runs out.
+            self._finish(fault)
 
     def end(self) -> None:
         """Take note that the provider's body has ended."""
         self._has_body_ended = True
         if self._linger is not None:
             self._linger.cancel()
-        if not self._is_finished:
+        if self._is_finished:
+            return
+        try:
             self._take(self._reader.finish())
             self._finish(self._reader.error)
+        except Exception as fault:  # noqa: BLE001
+            # As above.
+            self._finish(fault)
 
     def fail(self, error: ProxyError) -> None:
         """Take note that the provider's body broke; a complete answer stays complete."""
@@ -181,6 +184,16 @@ class StreamAnswer:
             self._is_finished = True
             self._opened.close()
 
+    def _read(self, chunk: bytes) -> None:
+        reader = self._reader
+        events_before = reader.event_count
+        out = reader.feed(chunk)
+        if reader.event_count != events_before:
+            self._clock.note_event()
+        self._take(out)
+        if reader.error is not None or reader.is_over:
+            self._finish(reader.error)
+
     def _take(self, out: bytes) -> None:
         if not self._has_content and self._reader.has_content:
             self._has_content = True
@@ -220,7 +233,7 @@ class StreamAnswer:
                 )
             )
 
-    def _finish(self, error: ProxyError | None) -> None:
+    def _finish(self, error: Exception | None) -> None:
         if not self._is_finished:
             self._is_finished = True
             self._error = error

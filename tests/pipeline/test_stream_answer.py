@@ -10,6 +10,8 @@ import pytest
 from proxy.domain.settings import Clocks
 from proxy.domain.usage import Usage
 from proxy.pipeline import stream_answer
+from proxy.providers.openai_format import OpenAIFormat
+from proxy.wire.base import Ask, StreamReader
 from tests.fakes.proxy_server import (
     AUTH,
     DONE,
@@ -524,3 +526,75 @@ async def test_a_client_that_leaves_while_a_stream_is_held_is_counted() -> None:
     assert record.usage is not None
     assert record.usage.output_tokens >= 4000
     assert record.usage.source == "estimated"
+
+
+# --- faults of ours ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("headers", [{}, BUFFERED], ids=["sent-on", "held"])
+@pytest.mark.parametrize("way", ["feed", "finish"])
+async def test_a_fault_of_a_reader_ends_its_request_at_once(
+    way: str, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It costs one client an error, and no clock has to run out before; the next is served."""
+    open_stream = OpenAIFormat.open_stream
+
+    def fail(*_arguments: object) -> bytes:
+        raise RuntimeError("a fault")
+
+    def open_faulty(provider_type: OpenAIFormat, ask: Ask, max_event_bytes: int) -> StreamReader:
+        reader = open_stream(provider_type, ask, max_event_bytes)
+        faults.setattr(type(reader), way, fail)
+        return reader
+
+    script = Recorder(build_chunk("he")) if way == "feed" else Recorder()
+    async with open_raw_upstream(script) as upstream, proxying(upstream.url) as server:
+        with monkeypatch.context() as faults:
+            faults.setattr(OpenAIFormat, "open_stream", open_faulty)
+            status, _, body = await post(server.url, build_chat(stream=True), **headers)
+        assert (status, code_of(body)) == (500, "internal_error")
+        (record,) = await server.observer.wait_for_records()
+    assert record.ending == "failed"
+
+
+async def test_a_fault_of_a_reader_behind_content_ends_the_stream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was sent before stays, and an error is the last event."""
+    content = build_chunk("he")
+
+    async def script(connection: UpstreamConnection) -> None:
+        await connection.read_request()
+        await connection.start_chunked()
+        await connection.chunk(content)
+        await read_on.wait()
+        await connection.chunk(content)
+        await connection.watch()
+
+    def open_faulty(provider_type: OpenAIFormat, ask: Ask, max_event_bytes: int) -> StreamReader:
+        reader = open_stream(provider_type, ask, max_event_bytes)
+        feed = type(reader).feed
+
+        def feed_once(reader: Any, chunk: bytes) -> bytes:
+            if reader.has_content:
+                raise RuntimeError("a fault")
+            return feed(reader, chunk)
+
+        monkeypatch.setattr(type(reader), "feed", feed_once)
+        return reader
+
+    open_stream = OpenAIFormat.open_stream
+    monkeypatch.setattr(OpenAIFormat, "open_stream", open_faulty)
+    read_on = asyncio.Event()
+    async with (
+        open_raw_upstream(script) as upstream,
+        proxying(upstream.url) as server,
+        aiohttp.ClientSession() as session,
+        session.post(
+            f"{server.url}/chat/completions", json=build_chat(stream=True), headers=AUTH
+        ) as answer,
+    ):
+        assert await answer.content.readexactly(len(content)) == content
+        read_on.set()
+        rest = await answer.read()
+    assert (answer.status, b"internal_error" in rest, b"[DONE]" in rest) == (200, True, False)
