@@ -49,9 +49,9 @@ def _find_account(request: PassingRequest, snapshot: Snapshot) -> Provider:
     if len(able) == 1:
         return able[0]
     if not able:
-        what = "No provider" if name is None else "The provider that is named"
+        there_is = "No provider" if name is None else "No provider of this name"
         raise InvalidRequest(
-            f"{what} offers {request.passed} here.",
+            f"{there_is} offers {request.passed} here.",
             param=None if name is None else PROVIDER_QUERY,
             code="unsupported_operation",
         )

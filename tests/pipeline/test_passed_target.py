@@ -53,9 +53,13 @@ async def test_an_account_is_the_only_one_or_the_one_that_is_named(
     ("query", "types", "words"),
     [
         ("", {"one": "openai", "two": "openai"}, "name one"),
-        ("?provider=three", {"one": "openai"}, "that is named"),
-        ("?provider=two", {"one": "openai", "two": "deepseek"}, "that is named"),
-        ("", {"two": "deepseek"}, "No provider"),
+        ("?provider=three", {"one": "openai"}, "No provider of this name offers files"),
+        (
+            "?provider=two",
+            {"one": "openai", "two": "deepseek"},
+            "No provider of this name offers files",
+        ),
+        ("", {"two": "deepseek"}, "No provider offers files"),
     ],
     ids=["several", "unknown", "not offered", "nobody"],
 )
