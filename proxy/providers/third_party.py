@@ -82,10 +82,15 @@ def read_third_party(type_name: str) -> tuple[Kind, ProviderType] | None:
     # It loads much that nobody else needs.
     from importlib.metadata import entry_points
 
-    found = list(entry_points(group=GROUP, name=type_name))
+    try:
+        found = list(entry_points(group=GROUP, name=type_name))
+        packages = sorted({_name_package(point) for point in found})
+    except Exception as error:  # noqa: BLE001
+        # The files of every package are read: one that is broken need not be any of ours.
+        what = f"what the installed packages bring cannot be read: {_describe(error)}"
+        raise PackageFault(what, "repair the package, or remove it") from None
     if not found:
         return None
-    packages = sorted({_name_package(point) for point in found})
     if len(found) > 1:
         what = f"the packages {' and '.join(map(repr, packages))} both bring this type"
         raise PackageFault(what, "uninstall one of them")
@@ -95,9 +100,15 @@ def read_third_party(type_name: str) -> tuple[Kind, ProviderType] | None:
     except (Exception, SystemExit) as error:  # noqa: BLE001
         # Foreign code may raise anything: it must end neither a check nor the server.
         raise _fault(package, f"cannot be imported: {_describe(error)}") from None
-    if isinstance(brought, Kind):
-        return _check_kind(brought, type_name, package), OpenAIFormat(brought)
-    return _check_type(brought, type_name, package)
+    try:
+        if isinstance(brought, Kind):
+            return _check_kind(brought, type_name, package), OpenAIFormat(brought)
+        return _check_type(brought, type_name, package)
+    except PackageFault:
+        raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001
+        # As above: what a name leads to may be a property.
+        raise _fault(package, f"cannot be looked at: {_describe(error)}") from None
 
 
 def _check_type(brought: Any, type_name: str, package: str) -> tuple[Kind, ProviderType]:
@@ -115,7 +126,7 @@ def _check_type(brought: Any, type_name: str, package: str) -> tuple[Kind, Provi
         # The health worker does this for every provider before it does anything else.
         probed = Provider("it", type_name, kind.base_url or _EXAMPLE_URL)
         provider_type.build_probe(probed, Clocks())
-    except Exception as error:  # noqa: BLE001
+    except (Exception, SystemExit) as error:  # noqa: BLE001
         # As above.
         raise _fault(package, f"cannot build a probe: {_describe(error)}") from None
     return kind, provider_type
@@ -149,10 +160,16 @@ def _fault(package: str, what: str) -> PackageFault:
 
 
 def _name_package(point: "EntryPoint") -> str:
-    return point.dist.name if point.dist is not None else "(unknown)"
+    return (point.dist and point.dist.name) or "(unknown)"
 
 
 def _describe(error: BaseException) -> str:
     """Return one line about what foreign code has raised."""
-    text = " ".join(str(error).split())[:_LONGEST_REASON]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    name = type(error).__name__
+    try:
+        words = "".join(each if each.isprintable() else " " for each in str(error))
+    except Exception:  # noqa: BLE001
+        # What it is called is all that can be said of it.
+        return name
+    text = " ".join(words.split())[:_LONGEST_REASON]
+    return f"{name}: {text}" if text else name

@@ -82,6 +82,22 @@ FAULTS = {
     "type": (KIND.replace('"acme"', '"other"'), "ACME", "whose type is not 'acme'"),
     "quirk": (KIND.replace('"regular"', '"regluar"'), "ACME", "whose quirk is none of"),
     "title": (KIND.replace('"Acme AI"', "7"), "ACME", "a Kind that is not valid"),
+    "signs": ("raise ValueError('a\\n\\x1b[2Jb')", "ACME", "ValueError: a [2Jb"),
+    "no-words": (
+        "class E(Exception):\n    def __str__(self): raise E\nraise E",
+        "ACME",
+        "cannot be imported: E",
+    ),
+    "property": (
+        "class A:\n    def __getattr__(self, name): raise ValueError\nacme = A()",
+        "acme",
+        "cannot be looked at: ValueError",
+    ),
+    "exit-of-probe": (
+        f"{OWN_TYPE}\nacme.build_probe = lambda *_: exit(3)",
+        "acme",
+        "cannot build a probe: SystemExit",
+    ),
     "own-name": (f"{OWN_TYPE}\nacme.name = 'x'", "acme", "must have the name 'acme'"),
     "own-kind": (f"{OWN_TYPE}\nacme.kind = 'x'", "acme", "and a Kind as its kind"),
     "probe": (f"{OWN_TYPE}\nacme.build_probe = 1", "acme", "cannot build a probe: TypeError"),
@@ -106,6 +122,17 @@ def test_two_packages_for_one_type_are_a_fault(site: Path) -> None:
     install_package(site, KIND)
     install_package(site, KIND, name="zeta-ai")
     with pytest.raises(PackageFault, match="'acme-ai' and 'zeta-ai'"):
+        registry.load_type("acme")
+
+
+def test_a_broken_package_of_another_kind_is_a_fault(site: Path) -> None:
+    """Where the files of installed packages cannot be read that is said, and nothing is raised."""
+    install_package(site, KIND)
+    other = site / "other-1.0.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+    (other / "entry_points.txt").write_text("[console_scripts]\nbroken\n")
+    with pytest.raises(PackageFault, match="installed packages bring cannot be read"):
         registry.load_type("acme")
 
 
