@@ -19,10 +19,12 @@ from proxy.pipeline.base import PassingRequest
 from proxy.wire.form_model import FormModel
 from proxy.wire.form_reader import build_form_type, read_boundary
 from proxy.wire.json_text import JsonError, build_object, encode, parse_object
-from proxy.wire.openai_fields import REFUSED, read_value
+from proxy.wire.openai_fields import REFUSED, check_spelling, read_value
 
 MODEL_HEADER = "x-llm-proxy-model"
 MODEL_QUERY = "model"
+PIECE_BYTES = 64 * 1024
+"""What goes out at once of the beginning that was held."""
 JSON = "application/json"
 
 _ONLY_FORMS = frozenset[PassedOperation](
@@ -91,6 +93,7 @@ async def _receive_json(request: PassingRequest, settings: Settings) -> PassedBo
         raise InvalidRequest(str(error), param=error.name, code=error.code) from None
     for name in fields.keys() & REFUSED.keys():
         REFUSED[name](name, fields[name])
+    check_spelling(fields)
     if request.passed == "batches":
         return _JsonBody("", fields)
     model = _read_named(request)
@@ -178,10 +181,11 @@ class _FormBody:
         self._boundary = boundary
         self._form = form
         self._upload = upload
-        self._start = b""
+        self._start = memoryview(b"")
 
     def open(self, model: str) -> OpenBody:
-        self._start, longer_bytes = self._form.begin(model)
+        start, longer_bytes = self._form.begin(model)
+        self._start = memoryview(start)
         came_bytes = self._upload.size_bytes
         if came_bytes is not None and longer_bytes is not None:
             self.size_bytes = came_bytes + longer_bytes
@@ -189,10 +193,15 @@ class _FormBody:
 
     async def read(self) -> bytes:
         """Return its next bytes (see `Upload`): first what was held."""
-        self.is_begun = True
+        if not self.is_begun:
+            self.is_begun = True
+            self._form.let_go()
         if self._start:
-            start, self._start = self._start, b""
-            return start
+            # Not at once: a provider that takes it slowly is not one that takes nothing.
+            piece, rest = self._start[:PIECE_BYTES], self._start[PIECE_BYTES:]
+            # An empty view would keep all that it is a view of.
+            self._start = rest if rest else memoryview(b"")
+            return bytes(piece)
         while data := await self._upload.read():
             passed = self._form.pass_on(data)
             if passed:

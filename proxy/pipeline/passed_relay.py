@@ -52,7 +52,8 @@ async def relay_passed(
     media_type = head.media_type
     if media_type == "text/html":
         raise UpstreamProtocolError("The provider answered with a page of HTML.")
-    size_bytes = _read_size(head)
+    # An error event must fit behind what has come of a stream: its length is no longer known.
+    size_bytes = None if media_type == _EVENTS else _read_size(head)
     outlet: Inlet | Inflater = inlet
     encoding = check_encoding(head.headers.get("content-encoding") or "")
     if encoding:

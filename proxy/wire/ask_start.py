@@ -9,7 +9,7 @@ from proxy.domain.errors import InvalidRequest
 from proxy.domain.exchange import Operation
 from proxy.wire.base import Ask
 from proxy.wire.json_text import JsonError, encode, parse_object
-from proxy.wire.openai_fields import Check, read_value
+from proxy.wire.openai_fields import Check, check_spelling, read_value
 from proxy.wire.routing_fields import join_names, take_names
 
 _decode_text = msgspec.json.Decoder(str).decode
@@ -43,6 +43,7 @@ def start_ask(
         raise InvalidRequest(str(error), param=error.name, code=error.code) from None
     if model is not None:
         fields["model"] = Raw(encode(model))
+    check_spelling(fields)
     for name, raw in fields.items():
         check = checks.get(name)
         if check is not None:

@@ -21,7 +21,8 @@ class FormModel:
     One form on its way: `look` until `model` is known, then `begin`, then `pass_on`.
 
     Where the model is known from elsewhere, `look` is not needed: a field `model` is then left out
-    wherever it comes, and one with the provider's name stands in front.
+    wherever it comes, and one with the provider's name stands in front. Once the beginning goes out
+    nobody needs it any more: `let_go`.
     """
 
     __slots__ = (
@@ -94,10 +95,14 @@ class FormModel:
         """
         line = b"--" + self._boundary + b"\r\n"
         own = line + b'Content-Disposition: form-data; name="model"\r\n\r\n' + model.encode()
-        start = bytes(self._before + own + self._behind)
+        start = b"".join((self._before, own, self._behind))
         # A line's end in front of the boundary was put before it.
         came_bytes = self._came_bytes - (2 if self._before else 0)
         return start, None if self._is_named else len(own) - came_bytes
+
+    def let_go(self) -> None:
+        """Forget the beginning: it goes out now, and nobody else will get it."""
+        self._before, self._behind = bytearray(), bytearray()
 
     def pass_on(self, data: bytes) -> bytes:
         """
@@ -106,9 +111,6 @@ class FormModel:
         Raises:
             InvalidRequest: they are no form that can be read in one way, or name a model again.
         """
-        if self._before or self._behind:
-            # It has gone out: nobody else will get it.
-            self._before, self._behind = bytearray(), bytearray()
         out = []
         for piece in self._reader.feed(data):
             self._check(piece)

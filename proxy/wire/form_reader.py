@@ -29,6 +29,7 @@ _KIND = re.compile(r"form-data(?=[ \t;]|$)", re.IGNORECASE)
 _PARAMETER = re.compile(
     r"[ \t]*;[ \t]*([A-Za-z*]+)=(?:\"((?:[^\"\\]|\\.)*)\"|([!#$%&'*+.^_`|~0-9A-Za-z\[\]-]+))"
 )
+_LIKE_NAME = re.compile(r"name[0-9*]*[ \t]*=", re.IGNORECASE)
 _ENCODINGS = frozenset((b"binary", b"8bit", b"7bit"))
 _LINE_END = b"\r\n"
 _HEAD_END = b"\r\n\r\n"
@@ -245,6 +246,9 @@ def _parse_disposition(text: str) -> tuple[str, bool]:
         place = parameter.end()
     if text[place:].strip(" \t;"):
         raise _bad("a part's Content-Disposition is malformed")
+    if any(_LIKE_NAME.search(value) for value in found.values()):
+        # Some servers look for ` name=` in the line, or split it at each `;`, quoted or not.
+        raise _bad("a file's name has 'name=' in it")
     name = found.get("name", "")
     if _NAME.fullmatch(name) is None or name == _CHARSET:
         raise _bad("the name of a part must be of letters, digits, '_', '-', '.', '[' and ']'")

@@ -5,7 +5,7 @@ A field stands here if we decide on it, if every provider of the format wants th
 or if no caller may set it. All others are the providers' business, and pass untouched.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from math import isinf
 from typing import Any, Generic, NoReturn, TypeVar
@@ -20,6 +20,7 @@ MAX_ITEMS = 2048
 """Longest list of messages, tools or stops."""
 
 _LONGEST_NUMBER_BYTES = 400
+_MODEL = "model"
 _NULL = Raw(b"null")
 _T = TypeVar("_T")
 Check = Callable[[str, Raw], None]
@@ -65,6 +66,21 @@ def read_count(name: str, raw: Raw | None, highest: int) -> int | None:
     if count is not None and not 1 <= count <= highest:
         raise InvalidRequest(f"'{name}' {wanted}.", param=name)
     return count
+
+
+def check_spelling(names: Iterable[str]) -> None:
+    """
+    Refuse a `Model` in capitals: servers in Go take it for `model`, and of two the last.
+
+    Raises:
+        InvalidRequest: one of the top-level names of a body is such a one.
+
+    Source: Go's encoding/json ("preferring exact matches but also accepting case-insensitive
+        ones"); tests/wire/test_openai_fields.py.
+    """
+    for name in names:
+        if len(name) == len(_MODEL) and name != _MODEL and name.lower() == _MODEL:
+            raise InvalidRequest("'model' must be written in small letters.", param=_MODEL)
 
 
 class ListReader(Generic[_T]):

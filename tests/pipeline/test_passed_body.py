@@ -9,7 +9,7 @@ from multidict import CIMultiDict, MultiMapping
 from proxy.domain.errors import InvalidRequest, UnsupportedMediaType
 from proxy.domain.exchange import PassedOperation
 from proxy.domain.settings import Settings
-from proxy.pipeline.passed_body import OpenBody, receive_passed
+from proxy.pipeline.passed_body import PIECE_BYTES, OpenBody, receive_passed
 from tests.fakes.made_upload import MadeUpload
 from tests.pipeline.passing import FILE, FORM, FORM_TYPE, MODEL, build_field, build_form
 
@@ -148,6 +148,26 @@ async def test_json_names_its_model_or_has_a_usual_one(
     """Moderations need no name, batches have none, and edits may come as JSON too."""
     body = await receive_passed(_Request(passed, text, JSON_TYPE), Settings())
     assert body.model == model
+
+
+async def test_json_names_one_model_only() -> None:
+    """A `Model` beside it, which some servers would take, is refused."""
+    with pytest.raises(InvalidRequest) as caught:
+        await receive_passed(
+            _Request("rerank", b'{"model":"m","MODEL":"n"}', JSON_TYPE), Settings()
+        )
+    assert caught.value.param == "model"
+
+
+async def test_what_was_held_goes_out_piece_by_piece() -> None:
+    """A long beginning is not one write: who takes it slowly takes something all the time."""
+    form = build_form(FILE + bytes(3 * PIECE_BYTES), MODEL)
+    body = await receive_passed(_Request("images/edits", form, step=PIECE_BYTES), Settings())
+    opened = body.open("m")
+    assert opened.upload is not None
+    pieces = [await opened.upload.read() for _ in range(4)]
+    assert [len(piece) for piece in pieces[:3]] == [PIECE_BYTES] * 3
+    assert b"".join(pieces) + await _drain(opened) == form
 
 
 async def test_a_path_names_the_model_before_the_body() -> None:

@@ -150,6 +150,24 @@ async def test_a_stream_of_events_ends_with_an_error_event() -> None:
     assert body.endswith(b"0\r\n\r\n")
 
 
+async def test_a_stream_of_events_of_known_length_breaks_like_any_other() -> None:
+    """Its error event is within its answer, and not what the connection would bring next."""
+
+    async def script(connection: UpstreamConnection) -> None:
+        await connection.read_request()
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 40\r\n\r\n"
+        await connection.write(head + b'data: {"type":"a"}\n\n')
+        connection.close()
+
+    async with passing(script) as (server, _):
+        data = build_request(SPEAK, "Connection: close", line=SPEECH)
+        async with connecting(server.port, data) as client:
+            assert "content-length" not in (await client.read_head())[1]
+            body = await client.read_end()
+    assert b'"code":"upstream_disconnected"' in body
+    assert body.endswith(b"0\r\n\r\n")
+
+
 async def test_an_answer_above_the_cap_breaks_off() -> None:
     """More than `max_passed_answer_bytes` is not passed on."""
 

@@ -40,10 +40,16 @@ def test_the_first_of_models_stands_in_for_a_model() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "param"), [(b"[]", None), (b"{}", "model"), (b'{"model":7}', "model")]
+    ("body", "param"),
+    [
+        (b"[]", None),
+        (b"{}", "model"),
+        (b'{"model":7}', "model"),
+        (b'{"model":"m","Model":"n"}', "model"),
+    ],
 )
 def test_what_names_no_model_is_refused(body: bytes, param: str | None) -> None:
-    """A body must be an object that names a model, unless the path does."""
+    """A body must be an object that names one model, which nobody reads otherwise."""
     with pytest.raises(InvalidRequest) as caught:
         start(body)
     assert caught.value.param == param

@@ -113,6 +113,10 @@ TRICKS = {
     "a percent name": b'--b\r\nContent-Disposition: form-data; name="mod%65l"\r\n\r\nv\r\n--b--',
     "a name with a blank": b'--b\r\nContent-Disposition: form-data; name="model "\r\n\r\nv',
     "a name that is not closed": b'--b\r\nContent-Disposition: form-data; name="f\r\n\r\nv',
+    "a name within a file's": b"--b\r\nContent-Disposition: form-data; "
+    b'filename="x; name=model; y"; name="file"\r\n\r\nv\r\n--b--',
+    "a name behind quotes in a file's": b'--b\r\nContent-Disposition: form-data; name="file"; '
+    b'filename="a\\"; Name = \\"model\\""\r\n\r\nv\r\n--b--',
     "a charset for all fields": b'--b\r\nContent-Disposition: form-data; name="_charset_"\r\n\r\n',
     "a form in a form": b"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n" + PART,
     "an encoded part": b"--b\r\nContent-Transfer-Encoding: base64\r\n" + PART,
