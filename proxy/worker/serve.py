@@ -33,7 +33,7 @@ from proxy.control.messages import (
 from proxy.domain.catalog import Snapshot
 from proxy.domain.identity import KeyHasher
 from proxy.domain.service import ServiceStatus
-from proxy.providers.registry import load_types
+from proxy.providers.registry import find_kind, load_types
 from proxy.telemetry.log_writer import LogWriter
 from proxy.wiring import Service, open_service
 from proxy.worker.desk import SupervisorDesk
@@ -210,7 +210,10 @@ async def _decode(parts: Sequence[bytes]) -> Snapshot:
             snapshot: Snapshot = done.value
             break
         await asyncio.sleep(0)
-    # Before requests go by it: reading a package takes longer than they should wait.
-    for fault in load_types(provider.type for provider in snapshot.providers.values()):
-        _log.error("a provider's type is missing", reason=str(fault))
+    types = {provider.type for provider in snapshot.providers.values()}
+    new_types = [name for name in types if find_kind(name) is None]
+    if new_types:
+        # In a thread: what a package does while it is imported may take any time.
+        for fault in await asyncio.to_thread(load_types, new_types):
+            _log.error("a provider's type is missing", reason=str(fault))
     return snapshot

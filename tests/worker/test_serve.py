@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import threading
 from pathlib import Path
 
 import aiohttp
@@ -25,12 +26,23 @@ from proxy.control.messages import (
 )
 from proxy.domain.catalog import Deployment, Group
 from proxy.domain.event import Event
+from proxy.providers import registry
+from proxy.worker import serve
 from tests.end_to_end.asking import ASK, knobs
-from tests.fakes.proxy_server import ADMIN_KEY, AUTH, build_provider
+from tests.fakes.proxy_server import ADMIN_KEY, AUTH, build_provider, build_snapshot
+from tests.fakes.third_party import KIND, install_package
 from tests.supervisor.fleets import STATUS
 from tests.worker.workers import WorkerUnderTest, build_models, publish, working
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
+
+IMPORTING, GOES_ON = threading.Event(), threading.Event()
+SLOW = f"""\
+from {__name__} import GOES_ON, IMPORTING
+IMPORTING.set()
+assert GOES_ON.wait(2)
+{KIND}"""
+"""A package whose import takes until the test goes on, which it cannot if the loop stands."""
 
 
 async def test_it_serves_what_is_published(tmp_path: Path) -> None:
@@ -69,6 +81,23 @@ async def test_a_type_that_no_package_brings_keeps_nothing_else_from_being_serve
         worker.link.send(Drain(1.0))
         assert await worker.wait_for_end() == 0
     assert "'of-nobody'" in (tmp_path / "log").read_text()
+
+
+async def test_a_package_that_takes_its_time_keeps_no_request_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop turns while a snapshot's types are imported."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "_loaded_kinds", {})
+    monkeypatch.setattr(registry, "_loaded_types", {})
+    install_package(tmp_path, SLOW, name="slow-ai")
+    snapshot = build_snapshot(build_provider("https://a.example/v1", type="acme"))
+    message = publish(snapshot)
+    decoding = asyncio.create_task(serve._decode(message.parts))
+    assert await asyncio.to_thread(IMPORTING.wait, 20)
+    GOES_ON.set()
+    assert (await decoding).providers == snapshot.providers
+    assert registry.find_kind("acme") is not None
 
 
 async def test_it_answers_pings(tmp_path: Path) -> None:
