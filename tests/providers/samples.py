@@ -6,7 +6,7 @@ A case is a folder: `request.json` (the client's), `sent.json` (ours to the prov
 the client gets). An error in a stream that has begun stands at the end of `expected`. Cases whose
 names begin with `responses_` are of the Responses API, all others of chat completions.
 
-`python -m tests.providers.samples acme` writes `sent` and `expected` of every case of a type
+`python -m tests.providers.samples zenith` writes `sent` and `expected` of every case of a type
 anew. What it has written must then be read.
 """
 

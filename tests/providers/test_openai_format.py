@@ -253,6 +253,7 @@ PROBES = {
     "vllm": BASE_URL + "/models",
     "openai_compatible": BASE_URL + "/models",
 }
+"""Where each is asked; what is not listed, at its models."""
 CLOCKS = Clocks(answer_s=5.0)
 
 
@@ -266,7 +267,8 @@ def test_a_probe_costs_no_tokens(type_name: str) -> None:
     """Each type is asked with GET at its own path, with its key, and with nothing in the body."""
     request = probe_of(type_name, headers={"X-Team": "a"})
     assert request is not None
-    assert (request.method, request.url, request.body) == ("GET", PROBES[type_name], b"")
+    url = PROBES.get(type_name, f"{deployment_of(type_name).provider.base_url}/models")
+    assert (request.method, request.url, request.body) == ("GET", url, b"")
     assert request.headers["Authorization"] == "Bearer sk-canary"
     assert request.headers["Accept-Encoding"] == "identity"
     assert request.headers["X-Team"] == "a"
