@@ -34,7 +34,9 @@ class ClientUpload:
             UnsupportedMediaType, BodyTooLarge, ExpectationFailed: see `PassingRequest.open_upload`.
         """
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise UnsupportedMediaType(code="unsupported_encoding")
+            raise UnsupportedMediaType(
+                "Send the form without a Content-Encoding.", code="unsupported_encoding"
+            )
         self.size_bytes = request.content_length
         self._most_bytes = settings.max_upload_bytes
         self._check_size(self.size_bytes or 0)
@@ -77,7 +79,8 @@ class ClientUpload:
             self._waited_s += loop.time() - began_s
 
     async def _read(self) -> bytes:
-        while True:
+        # Of a request without a body aiohttp's reader tells of empty chunks for ever.
+        while not self._content.at_eof():
             data, ends_chunk = await self._content.readchunk()
             if ends_chunk:
                 self._chunks += 1
@@ -90,6 +93,7 @@ class ClientUpload:
             self._check_size(self._came_bytes)
             if data or not ends_chunk:
                 return data
+        return b""
 
     def _check_size(self, size_bytes: int) -> None:
         if size_bytes > self._most_bytes:

@@ -49,6 +49,18 @@ async def test_the_head_is_looked_at_before_the_body_comes(
         assert (await client.read_head())[0] == status
 
 
+async def test_a_request_without_a_body_is_an_empty_form() -> None:
+    """It is over at once, each time, and told as what it is."""
+    head = build_head(content_type=FORM_TYPE, line=TRANSCRIPTIONS)
+    async with (
+        passing(answering({})) as (server, _),
+        connecting(server.port, head) as client,
+    ):
+        for _ in range(2):
+            assert (await client.read_answer()).error["code"] == "invalid_form"
+            await client.send(head)
+
+
 async def test_a_client_that_waits_is_told_to_go_on() -> None:
     """`100 Continue` is said once, when the body is wanted."""
     script = answering({"text": "x"})
