@@ -109,10 +109,11 @@ class Ollama:
 
     def open_stream(self, ask: Ask, max_event_bytes: int) -> StreamReader:
         """Return the reader for one streamed answer (see `providers/base.py`)."""
-        lines = OllamaEvents(ask, max_event_bytes)
+        is_passed = ask.operation in _OWN_DIALECT
+        lines = OllamaEvents(ask, max_event_bytes, keeps_lines=is_passed)
         reader: EventReader = lines
         writer: EventWriter
-        if ask.operation in _OWN_DIALECT:
+        if is_passed:
             writer = PassedLines(lines)
         else:
             forced = find_forced(read_chat(ask))

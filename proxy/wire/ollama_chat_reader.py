@@ -1,5 +1,6 @@
 """Requests of Ollama's clients, read for a provider that speaks another dialect."""
 
+from collections import defaultdict, deque
 from collections.abc import Sequence
 
 import msgspec
@@ -120,12 +121,21 @@ def read_ollama_generate(ask: Ask) -> ChatRequest:
     return read_ollama_options(fields, tuple(messages), streams=ask.streams)
 
 
+class _Asked(Struct):
+    """A call that was made; a result is of one that has none yet."""
+
+    call_id: str
+    has_result: bool = False
+
+
 class _Reader:
     """Reads one message after the other: calls have no ids but those that their order gives."""
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[str, str]] = []
-        """Id and name of each call that has no result yet."""
+        # There may be very many of them: none is looked for among all others.
+        self._by_order: deque[_Asked] = deque()
+        self._by_id: defaultdict[str, deque[_Asked]] = defaultdict(deque)
+        self._by_name: defaultdict[str, deque[_Asked]] = defaultdict(deque)
         self._count = 0
 
     def read(self, raw: _Message, place: str) -> Message:
@@ -148,22 +158,34 @@ class _Reader:
         for call in raw.tool_calls or ():
             self._count += 1
             call_id = call.id or f"call_{self._count}_{call.function.name}"
-            self._waiting.append((call_id, call.function.name))
+            asked = _Asked(call_id)
+            self._by_order.append(asked)
+            self._by_id[call_id].append(asked)
+            self._by_name[call.function.name].append(asked)
             said.append(Call(call_id, call.function.name, _read_arguments(call.function, place)))
         return Message("assistant", tuple(said))
 
     def _find_call(self, raw: _Message, place: str) -> str:
         """Return the call that a result is of: by its id, its name, or the order."""
-        name = raw.tool_name or raw.name
-        for number, (call_id, called) in enumerate(self._waiting):
-            if call_id == raw.tool_call_id or (raw.tool_call_id is None and called == name):
-                del self._waiting[number]
-                return call_id
         if raw.tool_call_id is not None:
+            _take_first(self._by_id.get(raw.tool_call_id))
             return raw.tool_call_id
-        if not self._waiting:
+        name = raw.tool_name or raw.name
+        named = None if name is None else _take_first(self._by_name.get(name))
+        asked = named or _take_first(self._by_order)
+        if asked is None:
             raise InvalidRequest(f"'{place}' answers no call that stands before it.", param=place)
-        return self._waiting.pop(0)[0]
+        return asked.call_id
+
+
+def _take_first(queue: deque[_Asked] | None) -> _Asked | None:
+    """Return the first call without a result, which it has from now on; None: there is none."""
+    while queue:
+        asked = queue.popleft()
+        if not asked.has_result:
+            asked.has_result = True
+            return asked
+    return None
 
 
 def _read_arguments(function: _Function, place: str) -> str:

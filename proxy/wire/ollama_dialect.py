@@ -8,7 +8,7 @@ from proxy.domain.events import Event
 from proxy.domain.exchange import Operation
 from proxy.wire.base import Ask
 from proxy.wire.dialect import EventWriter
-from proxy.wire.ndjson import NDJSON
+from proxy.wire.ndjson import NDJSON, end_line
 from proxy.wire.ollama_chat_reader import read_ollama_chat, read_ollama_generate
 from proxy.wire.ollama_request import parse_ask
 from proxy.wire.ollama_writer import OllamaWriter, build_error_body, write_ollama_answer
@@ -55,4 +55,4 @@ class OllamaDialect:
         self, error: ProxyError, request_id: str, ask: Ask | None = None
     ) -> bytes:
         """Return the line that ends a stream which failed."""
-        return build_error_body(error) + b"\n"
+        return end_line(build_error_body(error))

@@ -50,11 +50,12 @@ _decode_text = msgspec.json.Decoder(str).decode
 class OllamaEvents:
     """An EventReader (see `wire/dialect.py`) of `/api/chat` and `/api/generate`."""
 
-    def __init__(self, ask: Ask, max_line_bytes: int) -> None:
+    def __init__(self, ask: Ask, max_line_bytes: int, *, keeps_lines: bool = False) -> None:
         """
         Args:
             ask: what was asked, by which a count that is left out is estimated.
             max_line_bytes: a longer line ends the stream with UpstreamTooLarge.
+            keeps_lines: somebody takes the lines out of `taken`.
         """
         self.is_over = False
         self.error: ProxyError | None = None
@@ -62,6 +63,7 @@ class OllamaEvents:
         self.event_count = 0
         self.taken: list[bytes] = []
         """The lines that were read and found good, for who passes them on."""
+        self._keeps_lines = keeps_lines
         self._ask = ask
         self._splitter = LineSplitter(max_line_bytes)
         self._has_started = False
@@ -118,7 +120,8 @@ class OllamaEvents:
                 self.error = without_words(error) if self._has_spoken else error
                 break
             self.event_count += 1
-            self.taken.append(data)
+            if self._keeps_lines:
+                self.taken.append(data)
         return out
 
     def _take_line(self, line: OllamaLine, out: list[Event]) -> None:

@@ -23,12 +23,16 @@ from proxy.wire.usage_estimate import PICTURE_LIST, estimate_usage
 
 _PROMPT_FIELDS = ("messages", "tools", "prompt", "system", "suffix", "context", "template")
 
+_CUTS = ("truncate", "shift")
+"""Whether what does not fit into the window is left out in silence."""
+
 
 def build_passed_body(ask: Ask, model: str, bounds: WindowBounds) -> bytes:
     """
     Return the body that a client of Ollama's has sent, with a window that it fits into.
 
-    A window of the client's own is left as it is, unless it is larger than may be.
+    A window of the client's own is left as it is, unless it is larger than may be. What does not
+    fit into one of ours is refused, unless the client has set `truncate` or `shift`.
 
     Args:
         ask: of `ollama_chat` or `ollama_generate`.
@@ -50,6 +54,10 @@ def build_passed_body(ask: Ask, model: str, bounds: WindowBounds) -> bytes:
         window = min(asked, bounds.highest)
     if window != asked:
         fields["options"] = build_object({**options, "num_ctx": encode(window)})
+        for name in _CUTS:
+            if bytes(fields.get(name, b"null")) == b"null":
+                # Of a window that it has not chosen, a client cannot know what is lost in it.
+                fields[name] = b"false"
     return build_object(fields)
 
 
@@ -62,7 +70,7 @@ def read_passed_answer(ask: Ask, body: bytes) -> CheckedAnswer:
 
     Source: wire-formats §3.4; tests/wire/test_ollama_pass.py.
     """
-    reader = OllamaEvents(ask, 0)
+    reader = OllamaEvents(ask, 0, keeps_lines=True)
     events = reader.read_whole(body)
     if reader.error is not None:
         raise reader.error

@@ -1,6 +1,6 @@
 """Request bodies of Ollama's clients (chat, generate, embed): bytes -> `Ask`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 from msgspec import Raw
@@ -60,6 +60,7 @@ def parse_ask(operation: Operation, body: bytes, model: str | None = None) -> As
     Source: wire-formats §3.4; tests/wire/test_ollama_request.py.
     """
     ask = start_ask(operation, body, _CHECKS, model)
+    _check_names(ask.fields)
     ask.may_untag = ask.model.endswith(LATEST)
     if operation == "ollama_embed":
         return _ask_for_vectors(ask)
@@ -104,6 +105,18 @@ def _ask_for_vectors(ask: Ask) -> Ask:
     asked.may_untag = ask.may_untag
     asked.fallbacks, asked.models_count = ask.fallbacks, ask.models_count
     return asked
+
+
+def _check_names(names: Iterable[str]) -> None:
+    """
+    Refuse fields that are not in small letters.
+
+    Ollama, as all that is written in Go, takes `Options`, and even `option\u017f`, for `options`:
+    what is bounded here would come in there.
+    """
+    for name in names:
+        if not name.isascii() or name != name.lower():
+            raise InvalidRequest("The names of fields are written in small letters of ASCII.")
 
 
 def _check_options(name: str, raw: Raw) -> None:

@@ -105,10 +105,12 @@ def test_the_window_is_bounded_by_operator_and_model(operation: Operation) -> No
 
 
 def test_history_is_never_cut_without_a_word() -> None:
-    """What is written anew asks for a refusal; what passes is as its client has it."""
+    """What does not fit into a window of ours is refused; into its own a client has its say."""
     assert json.loads(build(ask_for()).body)["truncate"] is False
     assert json.loads(build(ask_for()).body)["shift"] is False
-    assert "truncate" not in json.loads(build(ask_for("ollama_chat")).body)
+    assert json.loads(build(ask_for("ollama_chat")).body)["truncate"] is False
+    own = ask_for("ollama_chat", options={"num_ctx": 4096})
+    assert "truncate" not in json.loads(build(own).body)
 
 
 def test_what_is_left_out_is_named() -> None:

@@ -49,6 +49,19 @@ def test_a_conversation_is_read() -> None:
     )
 
 
+def test_results_of_very_many_calls_find_theirs() -> None:
+    """None is looked for among all others: not by its id, nor by its name, nor by the order."""
+    calls = {"role": "assistant", "tool_calls": [called("f"), called("g")] * 30_000}
+    results = [{"role": "tool", "content": "", "tool_name": "h"}] * 600
+    results += [{"role": "tool", "content": "", "tool_name": "g"}] * 600
+    results += [{"role": "tool", "content": "", "tool_call_id": "call_60000_g"}] * 600
+    said = chat(calls, *results)[1:]
+    found = [part.call_id for message in said for part in message.parts]  # type: ignore[union-attr]
+    assert found[:4] == ["call_1_f", "call_2_g", "call_3_f", "call_4_g"]
+    assert found[600:602] == ["call_602_g", "call_604_g"]
+    assert found[1200:] == ["call_60000_g"] * 600
+
+
 def test_calls_without_ids_get_some_that_their_results_find() -> None:
     """A result is of the call of its name, else of the first one that has none yet."""
     said = chat(

@@ -32,6 +32,8 @@ def test_an_error_in_a_stream_is_a_line() -> None:
     assert event.endswith(b"}\n")
     assert set(json.loads(event)) == {"error", "code"}
     assert DIALECT.build_error_body(UpstreamTruncated(), "req_1") + b"\n" == event
+    event = DIALECT.build_error_event(UpstreamTruncated("a\u2028b"), "req_1")
+    assert event.decode().splitlines(keepends=True) == [event.decode()]
 
 
 def test_each_operation_is_read_as_a_chat() -> None:

@@ -38,8 +38,21 @@ def test_a_request_passes_with_its_options_and_a_window() -> None:
     passed = build_passed_body(parse_ask("ollama_chat", body), "q", BOUNDS)
     assert passed == (
         b'{"model":"q","messages":[{"role":"user"}],"options":{"seed":1.0,"num_ctx":8192},'
-        b'"new":[1 ]}'
+        b'"new":[1 ],"truncate":false,"shift":false}'
     )
+
+
+def test_a_window_of_ours_loses_nothing_in_silence() -> None:
+    """What does not fit into a window that was set or lowered here is refused, if it may be."""
+
+    def cuts(**fields: Any) -> list[Any]:
+        body = json.loads(build_passed_body(ask_for(**fields), "q", BOUNDS))
+        return [body.get("truncate"), body.get("shift")]
+
+    assert cuts() == cuts(truncate=None) == cuts(options={"num_ctx": 999_999}) == [False, False]
+    assert cuts(truncate=True, options={"num_ctx": 999_999}) == [True, False]
+    assert cuts(shift=True) == [False, True]
+    assert cuts(options={"num_ctx": 512}) == [None, None]
 
 
 def test_a_window_of_the_clients_own_is_kept_up_to_the_bound() -> None:
@@ -67,7 +80,7 @@ def test_lines_pass_however_they_are_cut() -> None:
     """The client gets the provider's bytes; what is read of them is only the check."""
     for pieces in every_cut(LINES):
         ask = ask_for(messages=[{"role": "user"}])
-        reader = OllamaEvents(ask, 1 << 20)
+        reader = OllamaEvents(ask, 1 << 20, keeps_lines=True)
         stream = TranslatedStream(ask, reader, PassedLines(reader))
         assert read_all(stream, pieces) == LINES
         assert stream.error is None
@@ -77,7 +90,7 @@ def test_lines_pass_however_they_are_cut() -> None:
 def test_a_stream_that_breaks_off_is_no_success() -> None:
     """What was whole has been passed on, and the error is ours."""
     ask = ask_for(messages=[{"role": "user"}])
-    reader = OllamaEvents(ask, 1 << 20)
+    reader = OllamaEvents(ask, 1 << 20, keeps_lines=True)
     stream = TranslatedStream(ask, reader, PassedLines(reader))
     assert read_all(stream, [LINES[: -len(END)]]) == LINES[: -len(END)]
     assert isinstance(stream.error, UpstreamTruncated)

@@ -89,6 +89,8 @@ def test_what_asks_nothing_only_loads(
         ("ollama_chat", {"format": 1}, "format"),
         ("ollama_chat", {"think": 1}, "think"),
         ("ollama_chat", {"api_base": "http://a"}, "api_base"),
+        ("ollama_chat", {"Options": {"num_ctx": 9_999_999}}, None),
+        ("ollama_generate", {"option\u017f": {"num_ctx": 9_999_999}}, None),
         ("ollama_generate", {"prompt": 1}, "prompt"),
         ("ollama_generate", {"images": "x"}, "images"),
         ("ollama_generate", {"images": ["x"] * 2049}, "images"),
@@ -98,7 +100,7 @@ def test_what_asks_nothing_only_loads(
     ],
 )
 def test_what_cannot_be_taken_is_refused_by_name(
-    operation: Operation, fields: dict[str, Any], param: str
+    operation: Operation, fields: dict[str, Any], param: str | None
 ) -> None:
     """The field that is wrong is named; nothing of what it holds is repeated."""
     with pytest.raises(InvalidRequest) as raised:
