@@ -1,6 +1,7 @@
 """Answers as Cohere's old `generate` gave them: whole, and as lines of JSON."""
 
 from collections.abc import Iterator, Sequence
+from io import StringIO
 from typing import Any
 
 import msgspec
@@ -53,7 +54,8 @@ class _Generation(Struct):
     """What a stream has said of one choice."""
 
     id: str
-    pieces: list[str] = field(default_factory=list)
+    text: StringIO = field(default_factory=StringIO)
+    """No list of pieces: they may come letter by letter, and each would cost 80 bytes."""
     reason: str = "COMPLETE"
 
 
@@ -91,7 +93,7 @@ class GenerateLines:
             self._id,
             [
                 _build_generation(
-                    index if many else None, each.id, "".join(each.pieces), each.reason
+                    index if many else None, each.id, each.text.getvalue(), each.reason
                 )
                 for index, each in generations
             ],
@@ -116,7 +118,7 @@ class GenerateLines:
         self._room -= len(event.text)
         if self._room < 0:
             raise UpstreamTooLarge()
-        self._find(event.choice).pieces.append(event.text)
+        self._find(event.choice).text.write(event.text)
         line: dict[str, Any] = {"text": event.text, "is_finished": False}
         if self._ask.choices > 1:
             line["index"] = event.choice

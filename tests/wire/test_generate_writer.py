@@ -1,6 +1,7 @@
 """Tests of `proxy/wire/generate_writer.py`."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -161,3 +162,16 @@ def test_a_line_is_one_by_every_rule() -> None:
     writer = GenerateLines(ask_for())
     lines = writer.write([Said("a\u2028b")]) + writer.finish()
     assert len(lines.decode().splitlines()) == 2
+
+
+def test_many_small_pieces_cost_little_more_than_their_text() -> None:
+    """A text that comes letter by letter is not held as an object for each, and stays as it is."""
+    writer = GenerateLines(ask_for())
+    text = "€\r\nñ" * 5000
+    tracemalloc.start()
+    for letter in text:
+        writer.write([Said(letter)])
+    held_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held_bytes < 10 * len(text)
+    assert json.loads(writer.finish())["response"]["generations"][0]["text"] == text
