@@ -22,13 +22,24 @@ _PASSED_OVER = frozenset(
     )
 )
 """What OpenAI's servers have done in earlier turns: what came of it stands in the next message."""
+_READ = frozenset(("message", "function_call", "function_call_output", "reasoning"))
 
 
-class _Item(Struct):
-    """An item of any type; what its type does not have is empty."""
+class _Kind(Struct):
+    """An item, as far as its type goes."""
 
     type: str | None = None
     role: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """Its type, also where it is left out."""
+        return self.type or ("message" if self.role is not None else "item_reference")
+
+
+class _Item(_Kind):
+    """An item of any type; what its type does not have is empty."""
+
     content: str | list[RawPart] | None = None
     call_id: str | None = None
     name: str | None = None
@@ -39,6 +50,7 @@ class _Item(Struct):
 
 
 _decode_items = msgspec.json.Decoder(str | list[_Item]).decode
+_decode_kinds = msgspec.json.Decoder(list[_Kind]).decode
 _decode_item = msgspec.json.Decoder(_Item).decode
 _decode_text = msgspec.json.Decoder(str).decode
 
@@ -87,6 +99,7 @@ def _list_input(raw: Raw | None) -> Sequence[tuple[_Item, str]]:
     try:
         found = _decode_items(raw)
     except (ValueError, RecursionError) as error:
+        _refuse_unknown(raw)
         raise build_shape_fault(error, "input") from None
     if isinstance(found, str):
         return ((_Item("message", "user", found), "input"),)
@@ -115,7 +128,7 @@ class _Turns:
 
     def read(self, item: _Item, place: str) -> None:
         """Add an item, which stands at `place`."""
-        kind = item.type or ("message" if item.role is not None else "item_reference")
+        kind = item.kind
         if kind == "message":
             self._read_message(item, place)
         elif kind == "function_call":
@@ -163,6 +176,17 @@ class _Turns:
         if self._said:
             self._messages.append(Message("assistant", tuple(self._said)))
             self._said.clear()
+
+
+def _refuse_unknown(raw: Raw) -> None:
+    """Refuse the first item of a type that is not read: its members may have other shapes."""
+    try:
+        kinds = _decode_kinds(raw)
+    except (ValueError, RecursionError):
+        return
+    for position, found in enumerate(kinds):
+        if found.kind not in _READ | _PASSED_OVER:
+            raise _refuse_item(found.kind, f"input[{position}]")
 
 
 def _refuse_item(kind: str, place: str) -> NotOffered:
