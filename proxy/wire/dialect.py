@@ -69,7 +69,12 @@ class EventWriter(Protocol):
         """
 
     def finish(self) -> bytes:
-        """Return what completes the stream, once; called only if the answer is complete."""
+        """
+        Return what completes the stream, once; called only if the answer is complete.
+
+        Raises:
+            UpstreamTooLarge: as above.
+        """
 
 
 class Dialect(Protocol):

@@ -93,7 +93,11 @@ class TranslatedStream:
             # A client that asked for usage gets what is billed, whoever has counted it.
             self.usage = self.estimate_usage()
             self._writer.write([Counted(self.usage)])
-        return self._writer.finish()
+        try:
+            return self._writer.finish()
+        except UpstreamTooLarge as error:
+            self._too_large = error
+            return b""
 
     def _write(self, events: list[Event]) -> bytes:
         if not events:

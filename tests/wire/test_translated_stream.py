@@ -193,6 +193,25 @@ class FullWriter(ListingWriter):
         return super().write(events)
 
 
+class FullAtLast(ListingWriter):
+    """A client's writer whose end is longer than it can take."""
+
+    def finish(self) -> bytes:
+        """Refuse."""
+        raise UpstreamTooLarge()
+
+
+def test_an_end_that_the_clients_dialect_cannot_take_is_an_error() -> None:
+    """A reader never raises; the answer is not complete."""
+    reader = ScriptedReader({b"a": [Started()], b"end": [Finished("stop")]})
+    stream = TranslatedStream(Ask("completions", "m", {"prompt": PROMPT}), reader, FullAtLast())
+    stream.feed(b"a")
+    assert stream.feed(b"end") == b"Finished "
+    stream.finish()
+    assert isinstance(stream.error, UpstreamTooLarge)
+    assert not stream.is_complete
+
+
 def test_an_answer_that_the_clients_dialect_cannot_take_is_an_error() -> None:
     """What was good before it has been returned, and nothing comes after it."""
     reader = ScriptedReader({b"a": [Started()], b"b": [Said("x")], b"end": [Finished("stop")]})
