@@ -63,10 +63,10 @@ async def _recall_raw(exchange: Exchange, ask: Ask, owner: str) -> None:
 
 
 def keep_reasoning(exchange: Exchange) -> None:
-    """Keep what was thought before the calls of an answer that is complete."""
+    """Keep what was thought before the calls of a complete answer, if its client lets us."""
     ask = exchange.ask
     if ask is None or not ask.kept or exchange.caller is None:
         return
-    for kept in ask.kept:
+    for kept in ask.kept if ask.may_be_kept else ():
         exchange.runtime.reasoning.keep(exchange.caller.organization_id, kept)
     ask.kept.clear()

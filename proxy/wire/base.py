@@ -82,6 +82,11 @@ class Ask(Struct):
     kept: list[KeptReasoning] = field(default_factory=list)
     """What was thought before calls of a complete answer; clients seldom send it back."""
 
+    @property
+    def may_be_kept(self) -> bool:
+        """Whether something of a response may be kept: unless its client wants nothing stored."""
+        return self.operation != "responses" or bytes(self.fields.get("store", b"")) != b"false"
+
 
 class CheckedAnswer(Struct, frozen=True):
     """A complete answer that has been read and found good."""

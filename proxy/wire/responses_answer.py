@@ -71,7 +71,7 @@ def read_responses_answer(ask: Ask, body: bytes) -> CheckedAnswer:
 
 def note_kept(ask: Ask, facts: ResponseFacts) -> None:
     """Note in the ask what a provider keeps of its answer; nothing where it was told not to."""
-    is_kept = facts.store is not False and bytes(ask.fields.get("store", b"true")) != b"false"
+    is_kept = facts.store is not False and ask.may_be_kept
     if not is_kept or not facts.id or len(facts.id) > LONGEST_ID:
         return
     ids = list_item_ids(facts.output)

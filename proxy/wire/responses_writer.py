@@ -158,7 +158,7 @@ class _Answer:
         status: Status = "completed" if reason is None else "incomplete"
         self._output.end("completed" if reason is None else "incomplete")
         body = self.response.build(status, self._output.items, usage=self._usage, reason=reason)
-        if bytes(self._ask.fields.get("store", b"true")) != b"false":
+        if self._ask.may_be_kept:
             items = build_input_items(self._ask)
             self._ask.stored = StoredResponse(self.response.id, None, self._ask.model, items, body)
         return status, body

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 
-from tests.fakes.proxy_server import ProxyServer, build_provider, build_snapshot, serving
+from tests.fakes.proxy_server import AUTH, ProxyServer, build_provider, build_snapshot, serving
 from tests.fakes.raw_upstream import open_raw_upstream
 from tests.fakes.upstream_scripts import Recorder, answering, post
 
@@ -176,6 +177,23 @@ async def test_thoughts_of_one_provider_go_to_no_other() -> None:
             await ask(server, messages=again)
     assert first.body(1)["messages"][1]["reasoning_content"] == "I must look"
     assert second.body(0)["messages"] == again
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+async def test_of_a_response_that_is_not_stored_no_thought_is_kept(is_stored: bool) -> None:
+    """Its client has them in the response itself, and wants nobody else to have them."""
+    tool = {"type": "function", "name": "f", "parameters": {"type": "object"}}
+    asked = {"model": MODEL, "input": "hi", "reasoning": {"effort": "low"}, "tools": [tool]}
+    async with open_raw_upstream(answering(MESSAGE)) as upstream:
+        provider = build_provider(upstream.url, type="anthropic", models=(MODEL,))
+        async with (
+            serving(build_snapshot(provider)) as server,
+            aiohttp.ClientSession(server.url + "/", headers=AUTH) as session,
+            session.post("responses", json=asked | {"store": is_stored}) as answer,
+        ):
+            assert answer.status == 200
+            kept = server.runtime.reasoning.find("default", "anthropic", "toolu_1")
+    assert (kept is not None) is is_stored
 
 
 async def test_an_answer_that_breaks_leaves_nothing_behind() -> None:
