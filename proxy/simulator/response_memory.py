@@ -1,5 +1,5 @@
 """
-What the simulator keeps of responses, as OpenAI does: the newest thousand, until it ends.
+What the simulator keeps of responses, as OpenAI does: the newest, until it ends.
 
 A response is kept with the items that led to it; requests go on from it, or ask for it again.
 """
@@ -7,12 +7,15 @@ A response is kept with the items that led to it; requests go on from it, or ask
 from collections import OrderedDict
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from proxy.domain.errors import InvalidRequest
 from proxy.domain.service_errors import ResponseNotFound
 
 CAPACITY = 1000
+MOST_BYTES = 64 * 1024 * 1024
+"""Of all of them together, as JSON: what is asked of a simulator may be long, too."""
 _LONGEST_PAGE = 100
 
 Item = dict[str, Any]
@@ -33,16 +36,21 @@ class KeptResponse(Struct, frozen=True):
 class ResponseMemory:
     """Responses by their ids, of which the oldest are forgotten."""
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
+    def __init__(self, capacity: int = CAPACITY, most_bytes: int = MOST_BYTES) -> None:
         self._kept: OrderedDict[str, KeptResponse] = OrderedDict()
+        self._sizes_bytes: dict[str, int] = {}
+        self._room_bytes = most_bytes
         self._capacity = capacity
 
     def keep(self, kept: KeptResponse) -> None:
         """Keep a response; one of the same id takes the place of the one before."""
-        self._kept.pop(kept.response["id"], None)
-        self._kept[kept.response["id"]] = kept
-        while len(self._kept) > self._capacity:
-            self._kept.popitem(last=False)
+        name = kept.response["id"]
+        self._drop(name)
+        self._kept[name] = kept
+        self._sizes_bytes[name] = len(msgspec.json.encode(kept))
+        self._room_bytes -= self._sizes_bytes[name]
+        while len(self._kept) > self._capacity or self._room_bytes < 0:
+            self._drop(next(iter(self._kept)))
 
     def find(self, response_id: str) -> KeptResponse:
         """Return what is kept; ResponseNotFound if nothing is."""
@@ -54,7 +62,7 @@ class ResponseMemory:
     def delete(self, response_id: str) -> dict[str, Any]:
         """Forget a response and return what tells that; ResponseNotFound if there was none."""
         self.find(response_id)
-        del self._kept[response_id]
+        self._drop(response_id)
         return {"id": response_id, "object": "response", "deleted": True}
 
     def find_item(self, item_id: str) -> Item | None:
@@ -88,3 +96,7 @@ class ResponseMemory:
             "last_id": page[-1]["id"] if page else None,
             "has_more": len(items) > len(page),
         }
+
+    def _drop(self, response_id: str) -> None:
+        if self._kept.pop(response_id, None) is not None:
+            self._room_bytes += self._sizes_bytes.pop(response_id)

@@ -19,6 +19,26 @@ def test_only_the_newest_are_kept() -> None:
     assert [memory.find(each).response["id"] for each in "ac"] == ["a", "c"]
 
 
+def test_long_ones_leave_room_for_few() -> None:
+    """What is forgotten or deleted gives its room back, and the longest of all is not kept."""
+    memory = ResponseMemory(most_bytes=300)
+
+    def keep(name: str, size: int) -> None:
+        memory.keep(KeptResponse({"id": name, "output": []}, [{"text": "x" * size}]))
+
+    for name in "abb":
+        keep(name, 60)
+    memory.delete("a")
+    keep("c", 60)
+    assert [memory.find(each).response["id"] for each in "bc"] == ["b", "c"]
+    keep("d", 1000)
+    for each in "bcd":
+        with pytest.raises(ResponseNotFound):
+            memory.find(each)
+    keep("e", 60)
+    assert memory.find("e").response["id"] == "e"
+
+
 @pytest.mark.parametrize("streams", [False, True])
 def test_a_request_goes_on_from_an_earlier_response(streams: bool) -> None:
     """What was said there counts as said here; so does an item that is referred to."""
