@@ -167,7 +167,7 @@ def test_a_line_is_one_by_every_rule() -> None:
 def test_many_small_pieces_cost_little_more_than_their_text() -> None:
     """A text that comes letter by letter is not held as an object for each, and stays as it is."""
     writer = GenerateLines(ask_for())
-    text = "€\r\nñ" * 5000
+    text = "€\r\nñ" * 30_000
     tracemalloc.start()
     for letter in text:
         writer.write([Said(letter)])
