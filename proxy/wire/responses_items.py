@@ -80,7 +80,8 @@ def find_references(ask: Ask) -> list[str]:
     Return the ids that the input refers to, in their order, each as often as it stands there.
 
     Raises:
-        InvalidRequest: the input is a list of something else than objects, or of too many values.
+        InvalidRequest: the input is a list of something else than objects, or of too many values,
+            or what would be a reference has no id.
 
     Source: OpenAI's API reference, "Item reference": its `type` may be left out.
     """
@@ -95,7 +96,9 @@ def find_references(ask: Ask) -> list[str]:
         shapes = _decode_shapes(raw)
     except (ValueError, RecursionError):
         raise InvalidRequest(_LIST, param=INPUT) from None
-    return [str(shape.id) for shape in shapes if _is_reference(shape)]
+    return [
+        _read_id(shape, position) for position, shape in enumerate(shapes) if _is_reference(shape)
+    ]
 
 
 def find_bare_ids(ask: Ask) -> list[str]:
@@ -200,6 +203,15 @@ def _list_input(raw: Raw | bytes) -> list[Raw]:
     if text.startswith(b"["):
         return _decode_items(text)
     return [Raw(build_object({"role": b'"user"', "content": text}))]
+
+
+def _read_id(shape: _Shape, position: int) -> str:
+    if isinstance(shape.id, str) and shape.id:
+        return shape.id
+    # More often than a reference it is a message that lacks its role.
+    needed = "'id'" if shape.type == _REFERENCE else "'role', 'type' or 'id'"
+    where = f"{INPUT}[{position}]"
+    raise InvalidRequest(f"'{where}' needs {needed}, a string.", param=where)
 
 
 def _is_reference(shape: _Shape) -> bool:

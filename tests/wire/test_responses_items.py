@@ -82,6 +82,16 @@ def test_a_list_of_too_many_values_is_not_taken_apart() -> None:
     assert caught.value.code == "too_many_values"
 
 
+@pytest.mark.parametrize(
+    "item", [{}, {"content": "Hi"}, {"id": 3}, {"type": "item_reference"}, {"id": ""}]
+)
+def test_what_lacks_role_type_and_id_is_named(item: Any) -> None:
+    """It is no reference to an item that does not exist."""
+    with pytest.raises(InvalidRequest) as caught:
+        find_references(ask_for(input=[HI, item]))
+    assert caught.value.param == "input[1]"
+
+
 def test_references_become_items() -> None:
     """Those that are known; others stay, and so does everything else."""
     items = find_items(STORED, {"msg_1", "msg_2"})
