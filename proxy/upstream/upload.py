@@ -53,6 +53,10 @@ async def send_upload(
             pump.cancel()
             # It holds the client's body: nobody else may read that before it has let go.
             await asyncio.wait((pump,))
+        if not pump.cancelled():
+            # Looked at, also where the client has left: its body breaks in the same moment in
+            # which this task is cancelled, and asyncio would log that as nobody's.
+            pump.exception()
     if head.done():
         # Who has answered needs no more, whatever has become of the rest.
         return not pump.cancelled() and pump.exception() is None

@@ -1,6 +1,7 @@
 """Sending a body that still comes in; what it is over real connections is in the contract."""
 
 import asyncio
+import gc
 
 import pytest
 
@@ -21,6 +22,19 @@ class _Outlet:
         if self._is_stuck:
             await asyncio.Event().wait()
         self.written += data
+
+
+class _BreakingUpload:
+    """Waits until it is broken."""
+
+    size_bytes = None
+
+    def __init__(self) -> None:
+        self.broken: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def read(self) -> bytes:
+        """Fail, once it is time."""
+        return await self.broken
 
 
 def _make_head() -> asyncio.Future[None]:
@@ -65,6 +79,23 @@ async def test_an_upload_that_breaks_is_raised() -> None:
     """What reading a body raises comes out as it is."""
     with pytest.raises(BodyTooLarge):
         await send_upload(MadeUpload([b"a"], error=BodyTooLarge()), _Outlet(), _make_head(), 60)
+
+
+async def test_a_body_that_breaks_as_its_client_leaves_is_no_news() -> None:
+    """Where both happen at once nothing is left behind that asyncio would log."""
+    told: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told_of: told.append(str(told_of)))
+    upload = _BreakingUpload()
+    sending = asyncio.ensure_future(send_upload(upload, _Outlet(), _make_head(), 60))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    upload.broken.set_exception(ConnectionResetError())
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    del sending, upload
+    gc.collect()
+    assert told == []
 
 
 async def test_a_peer_that_takes_nothing_is_given_up() -> None:
