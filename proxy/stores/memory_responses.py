@@ -1,5 +1,6 @@
 """Answers of the Responses API in the memory of one process, each for a limited time."""
 
+import heapq
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -110,8 +111,8 @@ class MemoryResponses:
         before = room.size_bytes
         room.put(_Kept(stored, now_s + self._ttl_s))
         self._size_bytes += room.size_bytes - before
-        while self._size_bytes > self._most_bytes:
-            self._drop_one()
+        if self._size_bytes > self._most_bytes:
+            self._make_room(room, stored.size_bytes)
 
     async def settle(self) -> None:
         """Return at once: nobody shares it (see `base.py`)."""
@@ -147,9 +148,22 @@ class MemoryResponses:
             if not room.kept:
                 del self._rooms[owner]
 
-    def _drop_one(self) -> None:
-        """Make room where most of it is taken."""
-        largest = max(self._rooms.values(), key=lambda room: room.size_bytes)
-        before = largest.size_bytes
-        largest.drop(next(iter(largest.kept)))
-        self._size_bytes -= before - largest.size_bytes
+    def _make_room(self, newest: _Room, newest_bytes: int) -> None:
+        """
+        Drop the oldest where most of the room is taken, until all of it fits.
+
+        What has just come, and is the last of its room, counts for nothing: else who alone has
+        something long could never go on from it.
+        """
+        largest = [
+            (newest_bytes - room.size_bytes if room is newest else -room.size_bytes, number, room)
+            for number, room in enumerate(self._rooms.values())
+        ]
+        heapq.heapify(largest)
+        while self._size_bytes > self._most_bytes:
+            size, number, room = largest[0]
+            before = room.size_bytes
+            room.drop(next(iter(room.kept)))
+            freed_bytes = before - room.size_bytes
+            self._size_bytes -= freed_bytes
+            heapq.heapreplace(largest, (size + freed_bytes, number, room))

@@ -66,6 +66,20 @@ async def test_the_oldest_of_who_has_most_goes_when_there_is_too_much() -> None:
     assert store.size_bytes == LARGEST_SHARE * build("a").size_bytes
 
 
+async def test_what_has_just_come_stays_though_it_alone_is_the_longest() -> None:
+    """Of many who have little the oldest go; who has one long conversation can go on with it."""
+    small = build("a").size_bytes
+    store = MemoryResponses(60.0, 40 * small)
+    for number in range(40):
+        store.keep(f"org_{number}", build("a"))
+    long = StoredResponse("long", input=b"x" * (4 * small - 256), body=b"")
+    store.keep("org", long)
+    assert await store.find("org", "long") == long
+    found = [await store.find(f"org_{number}", "a") for number in range(40)]
+    assert found.count(None) == 4
+    assert store.size_bytes == 40 * small
+
+
 async def test_what_is_too_large_by_itself_is_not_kept() -> None:
     """It is no error, drives nothing out, and counts for nothing afterwards."""
     store = MemoryResponses(60.0, LARGEST_SHARE * 2000)
