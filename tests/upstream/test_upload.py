@@ -27,7 +27,7 @@ class _Outlet:
 class _BreakingUpload:
     """Waits until it is broken."""
 
-    size_bytes = None
+    size_bytes: int | None = None
 
     def __init__(self) -> None:
         self.broken: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -91,8 +91,8 @@ async def test_a_body_that_breaks_as_its_client_leaves_is_no_news() -> None:
         await asyncio.sleep(0)
     upload.broken.set_exception(ConnectionResetError())
     sending.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await sending
+    await asyncio.wait((sending,))
+    assert sending.cancelled()
     del sending, upload
     gc.collect()
     assert told == []
