@@ -7,6 +7,7 @@ the tree in `errors.py`.
     ├── ConfigRejected           422  invalid_request_error / config_rejected
     └── ConfigGuarded            409  invalid_request_error / config_guarded
     ProxyError
+    ├── ResponseStoreUnavailable 503  overloaded_error / response_store_unavailable
     ├── SupervisorRefused        409  invalid_request_error / supervisor_refused
     ├── SupervisorUnavailable    503  overloaded_error / supervisor_unavailable
     ├── HealthWorkerUnavailable  503  overloaded_error / health_worker_unavailable
@@ -22,6 +23,15 @@ class ResponseNotFound(RequestError):
     status = 404
     code = "response_not_found"
     default_message = "There is no such response: it was not kept, is too old, or was deleted."
+
+
+class ResponseStoreUnavailable(ProxyError):
+    """Whether something is kept under an id cannot be told: who shares it does not answer."""
+
+    status = 503
+    type = "overloaded_error"
+    code = "response_store_unavailable"
+    default_message = "What is kept of responses cannot be reached now; send the request again."
 
 
 class ConfigRejected(RequestError):

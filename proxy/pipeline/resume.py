@@ -7,6 +7,7 @@ account there, and it would find what belongs to another of them.
 """
 
 from collections import Counter
+from contextlib import suppress
 from typing import NoReturn
 
 from msgspec import Raw
@@ -15,7 +16,7 @@ from msgspec.structs import replace
 from proxy.domain.errors import InvalidRequest
 from proxy.domain.exchange import Operation
 from proxy.domain.identity import Caller
-from proxy.domain.service_errors import ResponseNotFound
+from proxy.domain.service_errors import ResponseNotFound, ResponseStoreUnavailable
 from proxy.domain.stored_response import StoredResponse
 from proxy.pipeline.context import Exchange
 from proxy.stores.base import ResponseStore
@@ -51,6 +52,7 @@ async def resume(store: ResponseStore, caller: Caller, ask: Ask) -> None:
         InvalidRequest: nothing is kept under the id for this caller, or what is gone on from is
             kept by two different providers.
         ResponseNotFound: the same of an item that the input refers to.
+        ResponseStoreUnavailable: whether it is kept cannot be told now.
     """
     previous = read_previous(ask)
     if previous is not None:
@@ -67,9 +69,8 @@ async def resume(store: ResponseStore, caller: Caller, ask: Ask) -> None:
     references = Counter(find_references(ask))
     if references:
         await _resolve(store, caller, ask, references)
-    for item_id in find_bare_ids(ask)[:MOST_REFERENCES]:
-        if item_id not in ask.keepers:
-            ask.keepers |= await _find_keeper(store, caller, item_id)
+    if bare := find_bare_ids(ask)[:MOST_REFERENCES]:
+        await _find_keepers(store, caller, ask, bare)
 
 
 async def find_response(
@@ -128,12 +129,17 @@ async def _resolve(
         replace_references(ask, items)
 
 
-async def _find_keeper(store: ResponseStore, caller: Caller, item_id: str) -> dict[str, str | None]:
-    """Return who keeps an item for a caller, and all others of the same answer with it."""
-    stored = await store.find(caller.organization_id, item_id)
-    if stored is None or not caller.may_ask_for(stored.model):
-        return {item_id: None}
-    return dict.fromkeys((item_id, *stored.item_ids), stored.provider)
+async def _find_keepers(store: ResponseStore, caller: Caller, ask: Ask, bare: list[str]) -> None:
+    """Note who keeps items for a caller; those of one answer are found together."""
+    ask.keepers = dict.fromkeys(bare)
+    with suppress(ResponseStoreUnavailable):
+        for item_id in bare:
+            if ask.keepers[item_id] is not None:
+                continue
+            stored = await store.find(caller.organization_id, item_id)
+            if stored is not None and caller.may_ask_for(stored.model):
+                same = ask.keepers.keys() & (item_id, *stored.item_ids)
+                ask.keepers |= dict.fromkeys(same, stored.provider)
 
 
 def _pin(ask: Ask, provider: str) -> None:

@@ -239,7 +239,17 @@ class ResponseStore(Protocol):
         """
 
     async def find(self, owner: str, response_id: str) -> StoredResponse | None:
-        """Return what is kept under an id; None: nothing, or no longer. Never raises."""
+        """
+        Return what is kept under an id; None: nothing, or no longer.
+
+        Raises:
+            ResponseStoreUnavailable: those who share it cannot be asked, and it is not here.
+        """
 
     async def delete(self, owner: str, response_id: str) -> bool:
-        """Forget an answer, here and wherever it is shared; return whether there was one."""
+        """
+        Forget an answer, here and wherever it is shared; return whether there was one.
+
+        Raises:
+            ResponseStoreUnavailable: it may still be where it is shared.
+        """

@@ -14,6 +14,7 @@ from contextlib import suppress
 import msgspec
 from msgspec import Struct
 
+from proxy.domain.service_errors import ResponseStoreUnavailable
 from proxy.domain.stored_response import StoredResponse
 from proxy.stores.memory_responses import USUAL_BYTES, USUAL_TTL_S, MemoryResponses
 from proxy.stores.redis_errors import RedisUnavailable
@@ -85,7 +86,7 @@ class RedisResponses(MemoryResponses):
             await self._link.command("PING", wait_s=FIND_S)
 
     async def find(self, owner: str, response_id: str) -> StoredResponse | None:
-        """Return what this process or Redis has (see `base.py`)."""
+        """Return what this process or Redis has; it raises if Redis is away (see `base.py`)."""
         found = self._find(owner, response_id)
         if found is not None:
             return found
@@ -97,20 +98,23 @@ class RedisResponses(MemoryResponses):
     async def delete(self, owner: str, response_id: str) -> bool:
         """Forget it here and in Redis (see `base.py`)."""
         was_here = self._delete(owner, response_id)
-        stored = await self.find(owner, response_id)
-        if stored is None or stored.id != response_id:
-            return was_here
         try:
+            stored = await self.find(owner, response_id)
+            if stored is None or stored.id != response_id:
+                return was_here
             count = await self._link.run(_DELETE, _list_keys(owner, stored), wait_s=FIND_S)
-        except RedisUnavailable:
-            return was_here
+        except (RedisUnavailable, ResponseStoreUnavailable):
+            if was_here:
+                return True
+            raise ResponseStoreUnavailable() from None
         return was_here or bool(count)
 
     async def _get(self, key: str) -> Reply:
         try:
             return await self._link.run(_FIND, [key], wait_s=FIND_S)
         except RedisUnavailable:
-            return None
+            # That there is nothing would be a guess, and a client would give up by it.
+            raise ResponseStoreUnavailable() from None
 
 
 def _list_keys(owner: str, stored: StoredResponse) -> list[str]:

@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from proxy.domain.errors import InvalidRequest, RequestError
 from proxy.domain.identity import Caller
-from proxy.domain.service_errors import ResponseNotFound
+from proxy.domain.service_errors import ResponseNotFound, ResponseStoreUnavailable
 from proxy.domain.stored_response import StoredResponse
 from proxy.pipeline.resume import MOST_REFERENCES, find_response, resume
 from proxy.stores.memory_responses import MemoryResponses
@@ -107,6 +107,24 @@ async def test_of_bare_items_it_is_noted_who_keeps_them() -> None:
     assert ask.pinned is None
     stranger = Caller("key_2", organization_id="other")
     assert set((await go_on(stranger, input=bare)).keepers.values()) == {None}
+
+
+class Away(MemoryResponses):
+    """A store that cannot be asked."""
+
+    async def find(self, owner: str, response_id: str) -> StoredResponse | None:
+        """Raise."""
+        raise ResponseStoreUnavailable()
+
+
+async def test_what_cannot_be_looked_up_is_not_said_to_be_missing() -> None:
+    """A client may come again; what goes on without the store does so."""
+    for fields in ({"previous_response_id": "resp_h"}, {"input": refer("msg_1")}):
+        with pytest.raises(ResponseStoreUnavailable):
+            await resume(Away(), CALLER, ask_for(**fields))
+    ask = ask_for(input=[{"type": "reasoning", "id": "rs_t"}])
+    await resume(Away(), CALLER, ask)
+    assert ask.keepers == {"rs_t": None}
 
 
 @pytest.mark.parametrize(
