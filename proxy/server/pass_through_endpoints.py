@@ -7,6 +7,8 @@ They have paths under the prefixes of `chat_endpoints.py`, and those with a mode
 """
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import unquote
 
@@ -41,14 +43,16 @@ PASSED_ENDPOINTS: Final = (
 )
 """What records and metrics call them."""
 
-_ACCOUNTS: Final[tuple[tuple[PassedOperation, str, tuple[str, ...]], ...]] = (
-    ("files", "/{id}", ("GET", "DELETE")),
-    ("files", "/{id}/content", ("GET",)),
-    ("batches", "/{id}", ("GET",)),
-    ("batches", "/{id}/cancel", ("POST",)),
+_METHODS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "/files/{id}": ("GET", "DELETE"),
+        "/files/{id}/content": ("GET",),
+        "/batches/{id}": ("GET",),
+        "/batches/{id}/cancel": ("POST",),
+    }
 )
-_ID: Final = r"(?!\.+(?:/|$))[A-Za-z0-9_.-]{1,128}"
-"""A plain segment of a path; it goes to a provider as it is."""
+_ONE: Final = re.compile(r"/(?!\.+(?:/|$))[A-Za-z0-9_.-]{1,128}(?P<behind>/[a-z]+)?")
+"""An id, a plain segment of a path that goes to a provider as it is, and what is asked of it."""
 
 
 def add_pass_through_endpoints(registrar: Registrar, runtime: Runtime) -> None:
@@ -97,20 +101,15 @@ def _build_handler(runtime: Runtime, passed: PassedOperation) -> Handler:
 
 def _build_one_handler(runtime: Runtime, passed: PassedOperation, nowhere: Handler) -> Handler:
     """Return what answers for one file or batch, by its id; what is none is left to `nowhere`."""
-    known = [
-        (re.compile(rest.replace("{id}", _ID)), f"/{passed}{rest}", methods)
-        for of, rest, methods in _ACCOUNTS
-        if of == passed
-    ]
 
     async def handler(request: web.Request) -> web.StreamResponse:
         path = read_path(request.raw_path)
         rest = path[path.index(f"/{passed}/") + len(passed) + 1 :]
-        for pattern, endpoint, methods in known:
-            if request.method in methods and pattern.fullmatch(rest):
-                asked = PassedRequest(request, passed, endpoint, rest)
-                return await _answer(runtime, request, asked)
-        return await nowhere(request)
+        match = _ONE.fullmatch(rest)
+        endpoint = "" if match is None else f"/{passed}/{{id}}{match['behind'] or ''}"
+        if request.method not in _METHODS.get(endpoint, ()):
+            return await nowhere(request)
+        return await _answer(runtime, request, PassedRequest(request, passed, endpoint, rest))
 
     return handler
 

@@ -140,7 +140,7 @@ async def test_signs_of_life_are_no_lines(simulator: ServedSimulator) -> None:
     provider = build_provider(
         f"http://127.0.0.1:{simulator.port}/v1",
         api_key=Secret(PROVIDER_KEY),
-        models=("sim-echo@300ms",),
+        models=("sim-echo@1000ms",),
     )
     snapshot = build_snapshot(provider)
     settings = replace(snapshot.settings, commit_delay_s=0.05, keep_alive_s=0.05)
@@ -149,10 +149,10 @@ async def test_signs_of_life_are_no_lines(simulator: ServedSimulator) -> None:
         serving(snapshot) as server,
         ollama.AsyncClient(host=server.url.removesuffix("/v1"), headers=AUTH) as client,
     ):
-        stream = await client.chat("sim-echo@300ms", SAID, stream=True)
+        stream = await client.chat("sim-echo@1000ms", SAID, stream=True)
         said = [part.message.content or "" async for part in stream]
         url = server.url.removesuffix("/v1") + "/api/chat"
-        body = {"model": "sim-echo@300ms", "messages": SAID}
+        body = {"model": "sim-echo@1000ms", "messages": SAID}
         async with (
             aiohttp.ClientSession() as session,
             session.post(url, json=body, headers=AUTH) as answer,

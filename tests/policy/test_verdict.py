@@ -40,6 +40,7 @@ VERDICTS: dict[type[ProxyError], Verdict] = {
     errors.ExpectationFailed: NEUTRAL,
     errors.HeadTooLarge: NEUTRAL,
     errors.LimitExceeded: NEUTRAL,
+    service_errors.ResponseNotFound: NEUTRAL,
     service_errors.ConfigRejected: NEUTRAL,
     service_errors.ConfigGuarded: NEUTRAL,
     service_errors.HealthWorkerUnavailable: NEUTRAL,

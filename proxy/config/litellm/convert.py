@@ -115,7 +115,7 @@ def import_litellm(data: bytes) -> Imported:
 
 def _parse(data: bytes) -> Mapping[str, Any]:
     try:
-        document = yaml.load(data, _Loader)  # noqa: S506 - it is a safe one.
+        document = _Loader(data).get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError):
         raise NotLiteLLM("this is not YAML") from None
     if not isinstance(document, dict) or "model_list" not in document:
