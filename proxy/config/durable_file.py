@@ -4,6 +4,7 @@ Files that are written whole or not at all, and are still there after a power cu
 Used for what lies in the state directory, and by the commands that put a configuration back.
 """
 
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -53,9 +54,13 @@ def replace_file(path: Path, data: bytes) -> None:
     group may read it.
 
     Raises:
-        OSError: it cannot be written; the old file is as it was.
+        OSError: it cannot be written, or is a device, a pipe or the like; what was there is as
+            it was.
     """
     target = Path(os.path.realpath(path))
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        # Root could replace /dev/null, and all of the machine would write into a file.
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
     beside = _name_beside(target)
     try:
         write_new(beside, data)
