@@ -86,7 +86,7 @@ _MAKERS = MappingProxyType(
 def _check_type(value: str) -> str:
     if not _could_be_type(value):
         close = _MAKERS.get(value.lower()) or suggest(value, (*known_types(), *ALIASES))
-        types = "types are " + ", ".join(known_types())
+        types = f"types are {', '.join(known_types())}, and those of installed packages"
         refuse(
             "this provider type is not known",
             f"did you mean '{close}'? The {types}" if close else f"the {types}",

@@ -133,6 +133,12 @@ def test_other_kinds(kind: Any, good: list[object], bad: list[object]) -> None:
     assert [value for value in bad if _passes(kind, value)] == []
 
 
+def test_a_type_that_is_not_known_may_be_of_a_package_that_is_missing() -> None:
+    """The built-in types are not all that there can be, and the message says so."""
+    with pytest.raises(ValidationError, match="vllm, and those of installed packages"):
+        TypeAdapter(v.TypeName).validate_python("zzzz", strict=True)
+
+
 def test_a_type_of_a_package_that_is_no_good_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong with the package is what is said of the type."""
 
