@@ -41,6 +41,7 @@ VERDICTS: dict[type[ProxyError], Verdict] = {
     errors.HeadTooLarge: NEUTRAL,
     errors.LimitExceeded: NEUTRAL,
     service_errors.ResponseNotFound: NEUTRAL,
+    service_errors.ResponseStoreUnavailable: NEUTRAL,
     service_errors.ConfigRejected: NEUTRAL,
     service_errors.ConfigGuarded: NEUTRAL,
     service_errors.HealthWorkerUnavailable: NEUTRAL,
