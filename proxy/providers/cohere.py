@@ -10,20 +10,17 @@ Source: wire-formats §3.3; docs/providers.md says what could not be verified.
 
 from collections.abc import Mapping
 from types import MappingProxyType
-
-import msgspec
-from msgspec.structs import replace
+from typing import Any
 
 from proxy.domain.catalog import Deployment, Provider
-from proxy.domain.chat import ChatRequest, Maker, Message, Text
+from proxy.domain.chat import Maker
 from proxy.domain.exchange import Operation, OutboundRequest
 from proxy.domain.health import ProbeReading
 from proxy.domain.settings import Clocks
+from proxy.providers.chat_probe import build_chat_probe, read_chat_probe
 from proxy.providers.headers import AUTHORIZATION, EVENT_STREAM, build_headers, build_key_header
 from proxy.providers.kind import READ_AS_CHAT, Kind
 from proxy.providers.passed_request import PassedRequest, build_outbound, find_passed_path
-from proxy.providers.probe_answer import find_probed_model, read_probe_answer
-from proxy.providers.probe_request import build_free_probe
 from proxy.wire.base import Ask, CheckedAnswer, StreamReader
 from proxy.wire.cohere_chat_writer import write_cohere_chat
 from proxy.wire.cohere_events import CohereEvents, read_cohere_events
@@ -48,8 +45,6 @@ COHERE = Kind(
     usage_in_streams="always",
     passes=MappingProxyType({"rerank": "/v2/rerank"}),
 )
-
-_HI = ChatRequest((Message("user", (Text("Hi"),)),), max_tokens=1)
 
 
 class Cohere:
@@ -116,26 +111,11 @@ class Cohere:
 
     def build_probe(self, provider: Provider, clocks: Clocks) -> OutboundRequest | None:
         """Return what to ask to learn how a provider is (see `providers/base.py`)."""
-        probe = provider.probe
-        if probe.kind == "off":
-            return None
-        model = find_probed_model(provider)
-        if probe.kind == "completion" and model is not None:
-            ask = Ask("chat", model, {}, chat=_HI)
-            request = self.build_request(ask, Deployment(provider, model), {})
-            return replace(request, clocks=clocks)
-        root = find_root(provider) if probe.path is None else provider.base_url
-        key_header = build_key_header(provider, AUTHORIZATION)
-        return build_free_probe(
-            provider, root + (probe.path or COHERE.health_path), key_header, clocks
-        )
+        return build_chat_probe(self, COHERE, provider, find_root(provider), AUTHORIZATION, clocks)
 
     def read_probe(self, provider: Provider, status: int, body: bytes) -> ProbeReading:
         """Return what an answer to a probe says (see `providers/base.py`)."""
-        is_completion = provider.probe.kind == "completion" and find_probed_model(provider)
-        if is_completion and 200 <= status < 300:
-            return _read_completion(body)
-        return read_probe_answer(COHERE, provider, status, body)
+        return read_chat_probe(COHERE, provider, status, body, _is_completion)
 
 
 def find_root(provider: Provider) -> str:
@@ -144,12 +124,5 @@ def find_root(provider: Provider) -> str:
     return next((url.removesuffix(end) for end in _VERSIONS if url.endswith(end)), url)
 
 
-def _read_completion(body: bytes) -> ProbeReading:
-    try:
-        value = msgspec.json.decode(body)
-    except (ValueError, RecursionError):
-        value = None
-    # One token may all have gone into thoughts: what counts is that it has answered.
-    if isinstance(value, dict) and isinstance(value.get("message"), dict):
-        return ProbeReading("healthy", "completes")
-    return ProbeReading("unhealthy", "its answer is no completion")
+def _is_completion(value: Mapping[str, Any]) -> bool:
+    return isinstance(value.get("message"), dict)

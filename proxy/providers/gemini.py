@@ -9,23 +9,22 @@ Source: wire-formats §3.2; docs/providers.md says what could not be verified.
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import msgspec
 from msgspec import Raw, Struct
-from msgspec.structs import replace
 
 from proxy.domain.catalog import Deployment, Provider
-from proxy.domain.chat import ChatRequest, Maker, Message, Text
+from proxy.domain.chat import Maker
 from proxy.domain.errors import UpstreamProtocolError
 from proxy.domain.exchange import Operation, OutboundRequest
 from proxy.domain.health import ProbeReading
 from proxy.domain.settings import Clocks
 from proxy.domain.usage import Usage
+from proxy.providers.chat_probe import build_chat_probe, read_chat_probe
 from proxy.providers.headers import EVENT_STREAM, build_headers, build_key_header
 from proxy.providers.kind import READ_AS_CHAT, Kind
-from proxy.providers.probe_answer import find_probed_model, read_probe_answer
-from proxy.providers.probe_request import build_free_probe
 from proxy.wire.anthropic_count import build_token_count
 from proxy.wire.base import Ask, CheckedAnswer, StreamReader
 from proxy.wire.dialects import find_dialect, read_chat
@@ -64,8 +63,6 @@ GEMINI = Kind(
     usage_in_streams="always",
     has_versions=True,
 )
-
-_HI = ChatRequest((Message("user", (Text("Hi"),)),), max_tokens=1)
 
 
 class _Count(Struct, rename="camel"):
@@ -137,27 +134,13 @@ class Gemini:
 
     def build_probe(self, provider: Provider, clocks: Clocks) -> OutboundRequest | None:
         """Return what to ask to learn how a provider is (see `providers/base.py`)."""
-        probe = provider.probe
-        if probe.kind == "off":
-            return None
-        model = find_probed_model(provider)
-        if probe.kind == "completion" and model is not None:
-            ask = Ask("chat", model, {}, chat=_HI)
-            request = self.build_request(ask, Deployment(provider, model), {})
-            return replace(request, clocks=clocks)
-        path = probe.path or GEMINI.health_path
-        root = provider.base_url if probe.path is not None else _find_root(provider)
-        key_header = build_key_header(provider, _KEY_HEADER)
-        return build_free_probe(provider, root + path, key_header, clocks)
+        return build_chat_probe(self, GEMINI, provider, _find_root(provider), _KEY_HEADER, clocks)
 
     def read_probe(self, provider: Provider, status: int, body: bytes) -> ProbeReading:
         """Return what an answer to a probe says (see `providers/base.py`)."""
         if status == 400 and _BAD_KEY in body:
-            return read_probe_answer(GEMINI, provider, 401, body)
-        is_completion = provider.probe.kind == "completion" and find_probed_model(provider)
-        if is_completion and 200 <= status < 300:
-            return _read_completion(body)
-        reading = read_probe_answer(GEMINI, provider, status, body)
+            return read_chat_probe(GEMINI, provider, 401, body, _is_completion)
+        reading = read_chat_probe(GEMINI, provider, status, body, _is_completion)
         # One model of its list was asked for: which others there are is not known by it.
         return ProbeReading(reading.state, "answers") if reading.models else reading
 
@@ -196,12 +179,5 @@ def _read_count(body: bytes) -> CheckedAnswer:
     return CheckedAnswer(build_token_count(count.total_tokens), Usage(0, 0))
 
 
-def _read_completion(body: bytes) -> ProbeReading:
-    try:
-        value = msgspec.json.decode(body)
-    except (ValueError, RecursionError):
-        value = None
-    # One token may all have gone into thoughts: what counts is that it has answered.
-    if isinstance(value, dict) and isinstance(value.get("candidates"), list):
-        return ProbeReading("healthy", "completes")
-    return ProbeReading("unhealthy", "its answer is no completion")
+def _is_completion(value: Mapping[str, Any]) -> bool:
+    return isinstance(value.get("candidates"), list)

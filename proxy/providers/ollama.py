@@ -10,20 +10,17 @@ Source: wire-formats §3.4; docs/providers.md says what could not be verified.
 
 from collections.abc import Mapping
 from types import MappingProxyType
-
-import msgspec
-from msgspec.structs import replace
+from typing import Any
 
 from proxy.domain.catalog import Deployment, Provider
-from proxy.domain.chat import ChatRequest, Maker, Message, Text
+from proxy.domain.chat import Maker
 from proxy.domain.events import Event
 from proxy.domain.exchange import Anomaly, Operation, OutboundRequest
 from proxy.domain.health import ProbeReading
 from proxy.domain.settings import Clocks
+from proxy.providers.chat_probe import build_chat_probe, read_chat_probe
 from proxy.providers.headers import AUTHORIZATION, build_headers, build_key_header
 from proxy.providers.kind import READ_AS_CHAT, Kind
-from proxy.providers.probe_answer import find_probed_model, read_probe_answer
-from proxy.providers.probe_request import build_free_probe
 from proxy.wire.base import Ask, CheckedAnswer, StreamReader
 from proxy.wire.context_window import WindowBounds
 from proxy.wire.dialect import EventReader, EventWriter
@@ -63,8 +60,6 @@ OLLAMA = Kind(
     usage_in_streams="always",
     has_context_window=True,
 )
-
-_HI = ChatRequest((Message("user", (Text("Hi"),)),), max_tokens=1)
 
 
 class Ollama:
@@ -139,25 +134,11 @@ class Ollama:
 
     def build_probe(self, provider: Provider, clocks: Clocks) -> OutboundRequest | None:
         """Return what to ask to learn how a provider is (see `providers/base.py`)."""
-        probe = provider.probe
-        if probe.kind == "off":
-            return None
-        model = find_probed_model(provider)
-        if probe.kind == "completion" and model is not None:
-            ask = Ask("chat", model, {}, chat=_HI)
-            request = self.build_request(ask, Deployment(provider, model), {})
-            return replace(request, clocks=clocks)
-        path = probe.path or OLLAMA.health_path
-        root = provider.base_url if probe.path is not None else find_root(provider)
-        key_header = build_key_header(provider, AUTHORIZATION)
-        return build_free_probe(provider, root + path, key_header, clocks)
+        return build_chat_probe(self, OLLAMA, provider, find_root(provider), AUTHORIZATION, clocks)
 
     def read_probe(self, provider: Provider, status: int, body: bytes) -> ProbeReading:
         """Return what an answer to a probe says (see `providers/base.py`)."""
-        is_completion = provider.probe.kind == "completion" and find_probed_model(provider)
-        if is_completion and 200 <= status < 300:
-            return _read_completion(body)
-        return read_probe_answer(OLLAMA, provider, status, body)
+        return read_chat_probe(OLLAMA, provider, status, body, _is_completion)
 
 
 def find_root(provider: Provider) -> str:
@@ -182,12 +163,5 @@ def _find_bounds(deployment: Deployment) -> WindowBounds:
     )
 
 
-def _read_completion(body: bytes) -> ProbeReading:
-    try:
-        value = msgspec.json.decode(body)
-    except (ValueError, RecursionError):
-        value = None
-    # One token may all have gone into thoughts: what counts is that it has answered.
-    if isinstance(value, dict) and value.get("done") is True and "message" in value:
-        return ProbeReading("healthy", "completes")
-    return ProbeReading("unhealthy", "its answer is no completion")
+def _is_completion(value: Mapping[str, Any]) -> bool:
+    return value.get("done") is True and "message" in value

@@ -5,13 +5,14 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from proxy.domain.errors import NotOffered, UpstreamProtocolError
+from proxy.domain.exchange import Anomaly
 from proxy.domain.usage import Usage
 from proxy.wire.base import Ask, CheckedAnswer
 from proxy.wire.cohere_shapes import EMPTY
 from proxy.wire.cohere_usage import parse_cohere_usage
-from proxy.wire.json_text import build_object, encode
-from proxy.wire.openai_answer import read_openai_answer
+from proxy.wire.json_text import encode
 from proxy.wire.openai_error import NO_VALUE, read_error_object
+from proxy.wire.openai_vectors import build_vectors_answer, read_texts
 from proxy.wire.usage_estimate import estimate_usage
 
 MAX_INPUTS = 96
@@ -22,8 +23,6 @@ USUAL_INPUT_TYPE = Raw(b'"search_document"')
 _OWN = ("input_type", "truncate", "max_tokens", "priority")
 _READ = frozenset(("model", "input", "encoding_format", "dimensions"))
 _NULL = b"null"
-
-_decode_input = msgspec.json.Decoder(str | list[str]).decode
 
 
 class _Embeddings(Struct):
@@ -61,13 +60,10 @@ def write_cohere_vectors(ask: Ask, model: str, dropped: list[str]) -> bytes:
             f"Cohere takes at most {MAX_INPUTS} inputs at once, and these are {ask.choices}.",
             param="input",
         )
-    try:
-        texts = _decode_input(ask.fields["input"])
-    except (ValueError, RecursionError):
-        raise NotOffered("Cohere takes text, and no tokens, as input.", param="input") from None
+    texts = read_texts(ask, "Cohere")
     body: dict[str, object] = {
         "model": model,
-        "texts": [texts] if isinstance(texts, str) else texts,
+        "texts": texts,
         "input_type": USUAL_INPUT_TYPE,
         "embedding_types": ["float"],
     }
@@ -103,21 +99,8 @@ def read_cohere_vectors(ask: Ask, body: bytes) -> CheckedAnswer:
         raise UpstreamProtocolError()
     usage, is_odd = _read_usage(answer.meta)
     usage = usage or estimate_usage(ask, 0)
-    items = [
-        build_object({"object": b'"embedding"', "index": encode(place), "embedding": vector})
-        for place, vector in enumerate(answer.embeddings.float)
-    ]
-    counts = {"prompt_tokens": usage.input_tokens, "total_tokens": usage.input_tokens}
-    built = build_object(
-        {
-            "object": b'"list"',
-            "data": b"[" + b",".join(items) + b"]",
-            "model": encode(ask.model),
-            "usage": encode(counts),
-        }
-    )
-    checked = read_openai_answer(ask, built, None)
-    return replace(checked, usage=usage, anomalies=("usage_anomaly",) if is_odd else ())
+    anomalies: tuple[Anomaly, ...] = ("usage_anomaly",) if is_odd else ()
+    return build_vectors_answer(ask, answer.embeddings.float, usage, anomalies)
 
 
 def _read_usage(meta: Raw) -> tuple[Usage | None, bool]:

@@ -5,12 +5,13 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from proxy.domain.errors import NotOffered, UpstreamProtocolError
+from proxy.domain.exchange import Anomaly
 from proxy.domain.usage import Usage
 from proxy.wire.base import Ask, CheckedAnswer
 from proxy.wire.gemini_usage import parse_gemini_usage
-from proxy.wire.json_text import build_object, encode
-from proxy.wire.openai_answer import read_openai_answer
+from proxy.wire.json_text import encode
 from proxy.wire.openai_error import NO_VALUE, check_no_error
+from proxy.wire.openai_vectors import build_vectors_answer, read_texts
 from proxy.wire.usage_estimate import estimate_usage
 
 MAX_INPUTS = 2048
@@ -24,8 +25,6 @@ _OWN = {
     "autoTruncate": "autoTruncate",
 }
 _READ = frozenset(("model", "input", "encoding_format", "dimensions"))
-
-_decode_input = msgspec.json.Decoder(str | list[str]).decode
 
 
 class _Vector(Struct):
@@ -58,10 +57,7 @@ def write_gemini_vectors(ask: Ask, model: str, dropped: list[str]) -> bytes:
     """
     if ask.choices > MAX_INPUTS:
         raise NotOffered(f"Gemini takes at most {MAX_INPUTS} inputs at once.", param="input")
-    try:
-        texts = _decode_input(ask.fields["input"])
-    except (ValueError, RecursionError):
-        raise NotOffered("Gemini takes text, and no tokens, as input.", param="input") from None
+    texts = read_texts(ask, "Gemini")
     options: dict[str, Raw] = {}
     for name, value in ask.fields.items():
         if name in _READ or bytes(value) == b"null":
@@ -77,8 +73,7 @@ def write_gemini_vectors(ask: Ask, model: str, dropped: list[str]) -> bytes:
     return encode(
         {
             "requests": [
-                {"model": name, "content": {"parts": [{"text": text}]}, **options}
-                for text in ([texts] if isinstance(texts, str) else texts)
+                {"model": name, "content": {"parts": [{"text": text}]}, **options} for text in texts
             ]
         }
     )
@@ -108,23 +103,9 @@ def read_gemini_vectors(ask: Ask, body: bytes) -> CheckedAnswer:
         raise UpstreamProtocolError()
     usage, is_odd = _read_usage(answer.usage_metadata)
     usage = usage or estimate_usage(ask, 0)
-    items = [
-        build_object(
-            {"object": b'"embedding"', "index": encode(place), "embedding": _compact(vector.values)}
-        )
-        for place, vector in enumerate(vectors)
-    ]
-    counts = {"prompt_tokens": usage.input_tokens, "total_tokens": usage.input_tokens}
-    built = build_object(
-        {
-            "object": b'"list"',
-            "data": b"[" + b",".join(items) + b"]",
-            "model": encode(ask.model),
-            "usage": encode(counts),
-        }
-    )
-    checked = read_openai_answer(ask, built, None)
-    return replace(checked, usage=usage, anomalies=("usage_anomaly",) if is_odd else ())
+    anomalies: tuple[Anomaly, ...] = ("usage_anomaly",) if is_odd else ()
+    compacted = [_compact(vector.values) for vector in vectors]
+    return build_vectors_answer(ask, compacted, usage, anomalies)
 
 
 def _read_usage(raw: Raw) -> tuple[Usage | None, bool]:

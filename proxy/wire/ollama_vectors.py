@@ -5,23 +5,20 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
-from msgspec.structs import replace
 
-from proxy.domain.errors import NotOffered, UpstreamProtocolError
+from proxy.domain.errors import UpstreamProtocolError
 from proxy.domain.exchange import Anomaly
 from proxy.domain.usage import Usage
 from proxy.wire.base import Ask, CheckedAnswer
 from proxy.wire.context_window import WindowBounds, choose_window
-from proxy.wire.json_text import build_object, encode
+from proxy.wire.json_text import encode
 from proxy.wire.ollama_chat_writer import read_options_object, read_window
 from proxy.wire.ollama_line import decode_line, read_counts
-from proxy.wire.openai_answer import read_openai_answer
+from proxy.wire.openai_vectors import build_vectors_answer, read_texts
 from proxy.wire.usage_estimate import estimate_usage
 
 _READ = frozenset(("model", "input", "encoding_format"))
 _OWN = frozenset(("dimensions", "truncate", "options", "keep_alive"))
-
-_decode_input = msgspec.json.Decoder(str | list[str]).decode
 
 
 class _Vectors(Struct):
@@ -61,10 +58,7 @@ def write_ollama_vectors(
 
     Source: wire-formats §2.5 and §3.4; tests/wire/test_ollama_vectors.py.
     """
-    try:
-        texts = _decode_input(ask.fields["input"])
-    except (ValueError, RecursionError):
-        raise NotOffered("Ollama takes text, and no tokens, as input.", param="input") from None
+    texts = read_texts(ask, "Ollama")
     body: dict[str, Any] = {"model": model, "input": ask.fields["input"], "truncate": False}
     for name, value in ask.fields.items():
         if bytes(value) == b"null":
@@ -74,7 +68,7 @@ def write_ollama_vectors(
         elif name not in _READ:
             dropped.append(name)
     body.update((name, value) for name, value in ask.own_fields.items() if name in _OWN)
-    longest = texts if isinstance(texts, str) else max(texts, key=len, default="")
+    longest = max(texts, key=len, default="")
     options = read_options_object(body.get("options"))
     asked = read_window(options.get("num_ctx"))
     window = choose_window(len(longest.encode()), 0, 0, asked, bounds)
@@ -106,21 +100,7 @@ def read_ollama_vectors(ask: Ask, body: bytes) -> CheckedAnswer:
         anomalies.add("usage_anomaly")
         inputs = None
     usage = estimate_usage(ask, 0) if inputs is None else Usage(inputs, 0)
-    items = [
-        build_object({"object": b'"embedding"', "index": encode(place), "embedding": vector})
-        for place, vector in enumerate(vectors)
-    ]
-    counts = {"prompt_tokens": usage.input_tokens, "total_tokens": usage.input_tokens}
-    built = build_object(
-        {
-            "object": b'"list"',
-            "data": b"[" + b",".join(items) + b"]",
-            "model": encode(ask.model),
-            "usage": encode(counts),
-        }
-    )
-    checked = read_openai_answer(ask, built, None)
-    return replace(checked, usage=usage, anomalies=tuple(anomalies))
+    return build_vectors_answer(ask, vectors, usage, tuple(anomalies))
 
 
 def dress_vectors(ask: Ask, answer: CheckedAnswer) -> bytes:
